@@ -15,7 +15,7 @@ from v3core.ui.run_files import archive_import
 from v3core.ui.run_list import active_experiments, cluster_text, columns_menu, run_list, slots_menu, slots_text
 from v3core.ui.run_picker import compare_link
 from v3core.ui.status import counted
-from v3core.ui.text import about, plain
+from v3core.ui.text import about, md, plain
 
 DATABASE_HELP = "Commands run from another folder may use a different database; see docs/serving.md."
 
@@ -26,12 +26,12 @@ def empty() -> None:
     """What a newcomer sees."""
     with st.container(border=True, horizontal_alignment="center", key="empty"):
         st.space("medium")
-        st.subheader("No runs yet", anchor=False, text_alignment="center")
+        st.subheader(md("No runs yet"), anchor=False, text_alignment="center")
         invitation()
         with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center"):
-            if st.button("Start the demo", type="primary", icon=":material/play_arrow:", key="start-demo"):
+            if st.button(md("Start the demo"), type="primary", icon=":material/play_arrow:", key="start-demo"):
                 open_page("live", run=start_demo(database)[0])
-            st.page_link("pages/launch.py", label="Set up your own run", icon=":material/rocket_launch:")
+            st.page_link("pages/launch.py", label=md("Set up your own run"), icon=":material/rocket_launch:")
         st.space("medium")
 
 
@@ -58,15 +58,15 @@ def overview() -> None:
             group = [run for run in runs if newest and run.experiment == newest]
             if len(group) > 1 and all(run.status in ENDED for run in group):
                 compare_link("Compare the latest experiment", experiment=str(newest))
-            st.page_link("pages/launch.py", label="New run", icon=":material/add:")
+            st.page_link("pages/launch.py", label=md("New run"), icon=":material/add:")
     after_the_demo(database, runs)
     active_experiments(database, runs)
     run_list(database, runs, columns)
 
 
-st.title("Runs", anchor=False)
+st.title(md("Runs"), anchor=False)
 overview()
 archive_import(database)
 with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-    st.caption(f"Database: {plain(database.describe())}", width="content")
+    st.caption(md("Database: {describe}", describe=plain(database.describe())), width="content")
     about("the database", DATABASE_HELP)

@@ -22,11 +22,11 @@ def everything() -> None:
     for key, claim in claims().items():
         st.subheader(plain(claim.title), anchor=key)
         st.markdown(of_claim(claim, [one for one in findings if one.hypothesis.claim == key]))
-    st.subheader("The studies", anchor="studies")
+    st.subheader(md("The studies"), anchor="studies")
     run = experiments_of(list_runs(database))
     for state in found:
         one(state, is_here=state.study.experiment in run)
-    with st.expander("What the outcomes mean"):
+    with st.expander(md("What the outcomes mean")):
         st.markdown(of_outcomes())
 
 
@@ -37,12 +37,16 @@ def one(state: StudyState, *, is_here: bool) -> None:
         if state.outdated:
             st.caption(md("{} results are of earlier settings and do not count.", state.outdated))
         if is_here:
-            st.page_link("pages/experiments.py", label="Its runs", query_params={"experiment": state.study.experiment})
+            st.page_link(
+                "pages/experiments.py", label=md("Its runs"), query_params={"experiment": state.study.experiment}
+            )
 
 
-st.title("Claims", anchor=False)
+st.title(md("Claims"), anchor=False)
 st.caption(
-    "Each study was fixed before its runs: arms, outcomes, and the smallest difference that matters. A verdict follows "
-    "from the 95 % interval of the mean difference, seed by seed, at equal environment steps."
+    md(
+        "Each study was fixed before its runs: arms, outcomes, and the smallest difference that matters. A verdict "
+        "follows from the 95 % interval of the mean difference, seed by seed, at equal environment steps."
+    )
 )
 everything()

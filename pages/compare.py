@@ -46,7 +46,7 @@ GROUPS, RUNS = "Groups", "Runs"
 
 database = shell.page("Compare")
 shell.reconcile(database)
-st.title("Compare", anchor=False)
+st.title(md("Compare"), anchor=False)
 with shell.or_stop():
     runs = pick_runs(database)
 
@@ -72,13 +72,13 @@ settings = settings_that_differ(runs)
 several = any(len(group.runs) > 1 for group in grouped(runs, varied(runs)))
 with st.container(horizontal=True, vertical_alignment="bottom"):
     shown = st.segmented_control(
-        "Show",
+        md("Show"),
         [GROUPS, RUNS],
         default=GROUPS if several else RUNS,
         required=True,
         key="show",
         bind="query-params",
-        help="Groups of runs with their mean and interval, or each run as a line with its phases.",
+        help=md("Groups of runs with their mean and interval, or each run as a line with its phases."),
     )
     which_metric = st.container(width=320)
 with shell.or_stop():
@@ -94,7 +94,7 @@ with shell.or_stop():
 if not runs:
     st.stop()
 metric = which_metric.selectbox(
-    "Metric",
+    md("Metric"),
     metrics_of(compared),
     format_func=lambda name: COMPARED[name].label,
     key="metric",
@@ -159,7 +159,7 @@ def phases(run_ids: list[str]) -> None:
     now = current(run_ids)
     if not now:
         return
-    st.subheader("Phase by phase", anchor=False)
+    st.subheader(md("Phase by phase"), anchor=False)
     now = readable(now, lambda run: load_phases(database, run))
     if shown == GROUPS:
         by_phase(database, now, metric, grouping.by)
@@ -180,7 +180,7 @@ if shown == RUNS:
 groups(ids)
 phases(ids)
 with shell.show_errors():
-    st.subheader("Curricula and settings", anchor=False)
+    st.subheader(md("Curricula and settings"), anchor=False)
     timelines(runs)
     differing_settings(runs, settings)
     text_difference(runs)

@@ -52,7 +52,7 @@ def report(name: str) -> None:
 @shell.show_errors()
 def runs(name: str) -> None:
     """Its runs, as on Runs."""
-    st.subheader("Runs", anchor=False)
+    st.subheader(md("Runs"), anchor=False)
     columns = columns_menu()
     run_list(database, list(progress_of(database, name).runs)[::-1], columns, waiting=list_runs(database))
 
@@ -78,5 +78,5 @@ def one(name: str) -> None:
 if chosen:
     one(chosen)
 else:
-    st.title("Experiments", anchor=False)
+    st.title(md("Experiments"), anchor=False)
     overview()

@@ -16,6 +16,7 @@ from v3core.jobs.grid import Grid
 from v3core.jobs.kinds import COMMANDS
 from v3core.jobs.launchers import processes
 from v3core.jobs.sweep import parse_seeds
+from v3core.messages import say
 from v3core.ui import shell
 from v3core.ui.curriculum_editor import FROM_A_FILE, chosen_curriculum, compare_with, curriculum_editor, pick_preset
 from v3core.ui.environment_choice import pick_environment, run_problem
@@ -30,12 +31,12 @@ from v3core.ui.text import md, plain
 
 database = shell.page("Launch")
 processes.keep_warm(database)
-st.title("Launch", anchor=False)
+st.title(md("Launch"), anchor=False)
 draft = draft_from_address(database)
 problems: list[str] = []
 
 with st.container(border=True):
-    st.subheader("Run", anchor=False)
+    st.subheader(md("Run"), anchor=False)
     left, middle, right = st.columns([2, 1, 1])
     with left:
         setup, problem = pick_environment(draft.run.config.environment if draft else None)
@@ -47,11 +48,11 @@ with st.container(border=True):
         asked, place_of_length, wrong = pick_length(env, recipe, again.run.length if again else None)
     problems += wrong
     seed_text = right.text_input(
-        "Seeds",
+        md("Seeds"),
         str(draft.run.seed) if draft else "1",
         key="seeds",
         bind="query-params",
-        help="One run per seed, such as 1, 2, 3 or 1-5.",
+        help=md("One run per seed, such as 1, 2, 3 or 1-5."),
     )
     try:
         seeds = parse_seeds(seed_text)
@@ -66,7 +67,7 @@ with st.container(border=True):
 
 curricula: list[Curriculum] = []
 with st.container(border=True):
-    st.subheader("Curriculum", anchor=False)
+    st.subheader(md("Curriculum"), anchor=False)
     preset = pick_preset(env, as_before=draft is not None)
     source, wrong = chosen_curriculum(preset, env, draft.curriculum if draft else None)
     problems += wrong
@@ -87,40 +88,40 @@ with st.container(border=True):
             live_chart(preview_of(checked.curriculum, length, recipe.base.values()), key="preview")
             curricula.append(checked.curriculum)
         else:
-            st.info("The preview reappears once the phases above are valid.", icon=":material/visibility_off:")
+            st.info(md("The preview reappears once the phases above are valid."), icon=":material/visibility_off:")
         others, unfit = compare_with(setup, checked.curriculum, length, recipe, scale=scale)
         problems.extend(unfit)
         curricula.extend(others)
 
 with st.container(border=True):
-    st.subheader("Sweep", anchor=False)
+    st.subheader(md("Sweep"), anchor=False)
     varied = grid_editor(env, recipe, curricula, length)
     problems += varied.problems
     beside_sweep = st.container()
 
 is_several = len(curricula) * len(seeds) > 1 or bool(varied.environments or varied.settings)
 with st.container(border=True):
-    st.subheader("Names and priority", anchor=False)
+    st.subheader(md("Names and priority"), anchor=False)
     left, middle, right = st.columns([2, 2, 1])
     name = left.text_input(
-        "Name",
+        md("Name"),
         draft.name if draft else "",
         key="name",
         bind="query-params",
-        placeholder="The curriculum's name",
+        placeholder=say("The curriculum's name"),
         max_chars=MAX_TYPED_NAME,
     )
     experiment = middle.text_input(
-        "Experiment",
+        md("Experiment"),
         st.query_params.get("experiment", "")[:MAX_TYPED_NAME],  # as addresses of earlier versions have it
         key="experiment-name",  # what leaves the address with this page must not be a parameter of the next one
         bind="query-params",
-        placeholder="Named automatically" if is_several else "None",
+        placeholder=say("Named automatically") if is_several else say("None"),
         max_chars=MAX_TYPED_NAME,
-        help="Groups related runs, which can be stopped together.",
+        help=md("Groups related runs, which can be stopped together."),
     )
     priority = right.number_input(
-        "Priority",
+        md("Priority"),
         -launcher.MAX_PRIORITY,
         launcher.MAX_PRIORITY,
         draft.run.priority if draft else 0,

@@ -26,7 +26,7 @@ from v3core.ui.run_history import command_panel, run_history
 from v3core.ui.run_picker import pick_run
 from v3core.ui.run_settings import run_parameters, run_settings
 from v3core.ui.task_tables import task_section
-from v3core.ui.text import plain
+from v3core.ui.text import md, plain
 from v3core.ui.what_if import what_if
 from v3core.ui.what_really_happened import what_really_happened
 
@@ -34,7 +34,7 @@ LOG_LINES = 200
 
 database = shell.page("Live")
 shell.reconcile(database)
-st.title("Live", anchor=False)
+st.title(md("Live"), anchor=False)
 head = st.container(horizontal=True, vertical_alignment="center")
 with shell.or_stop():
     run = pick_run(database, head)
@@ -124,7 +124,7 @@ if st.session_state.setdefault("log:of", run.id) != run.id:
     if has_failed:
         st.session_state["log"] = True  # that of the run before was perhaps closed
 with st.expander(
-    "Log",
+    md("Log"),
     icon=":material/terminal:",
     expanded=has_failed and "log" not in st.session_state,
     key="log",
@@ -138,8 +138,8 @@ with st.expander(
         tail = read_log_tail(run.id, LOG_LINES)
         if tail:
             st.code(tail, language="log", height=320, wrap_lines=True)
-            st.caption(f"Shows up to {LOG_LINES} lines; the full log is in the run's folder.")
+            st.caption(md("Shows up to {log_lines} lines; the full log is in the run's folder.", log_lines=LOG_LINES))
         else:
-            st.caption("The log is still empty.")
+            st.caption(md("The log is still empty."))
 
     log()

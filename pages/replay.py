@@ -8,10 +8,11 @@ from v3core.ui.replay_choice import choose
 from v3core.ui.replay_page import replay
 from v3core.ui.run_header import run_header
 from v3core.ui.run_picker import pick_run
+from v3core.ui.text import md
 
 database = shell.page("Replay")
 shell.reconcile(database)
-st.title("Replay", anchor=False)
+st.title(md("Replay"), anchor=False)
 head = st.container(horizontal=True, vertical_alignment="center")
 with shell.or_stop():
     run = pick_run(database, head, page="replay")

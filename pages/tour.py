@@ -12,12 +12,16 @@ from v3core.ui.guided_tour import bicycle, misunderstandings, training_wheels, v
 from v3core.ui.navigation import open_page
 from v3core.ui.run_header import run_header
 from v3core.ui.run_picker import pick_run
+from v3core.ui.text import md
 
 database = shell.page("Tour")
 shell.reconcile(database)
-st.title("Tour", anchor=False)
+st.title(md("Tour"), anchor=False)
 st.caption(
-    "Learning to ride with training wheels does not change the bicycle: a policy, and the curriculum of its routing."
+    md(
+        "Learning to ride with training wheels does not change the bicycle: a policy, and the curriculum of its "
+        "routing."
+    )
 )
 
 run = None
@@ -27,9 +31,9 @@ if list_runs(database):
 else:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            "With a run you see beside the text what it says. The demo takes about two minutes.", width="content"
+            md("With a run you see beside the text what it says. The demo takes about two minutes."), width="content"
         )
-        if st.button("Start the demo", type="primary", icon=":material/play_arrow:", key="start-demo"):
+        if st.button(md("Start the demo"), type="primary", icon=":material/play_arrow:", key="start-demo"):
             open_page("tour", run=start_demo(database)[0])
 
 if run is not None and run.status == Status.UNREADABLE:

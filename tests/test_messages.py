@@ -93,8 +93,18 @@ def test_a_message_survives_copies_and_pickles() -> None:
 
 @pytest.mark.parametrize(
     ("wish", "language"),
-    [("xx", "xx"), ("xx-YY", "xx"), ("xx_YY.UTF-8", "xx"), ("C", "en"), ("C.UTF-8", "en"), ("en_GB", "en")]
-    + [("fr", None), ("", None), (None, None), ("POSIX", "en")],
+    [
+        ("xx", "xx"),
+        ("xx-YY", "xx"),
+        ("xx_YY.UTF-8", "xx"),
+        ("C", "en"),
+        ("C.UTF-8", "en"),
+        ("en_GB", "en"),
+        ("fr", None),
+        ("", None),
+        (None, None),
+        ("POSIX", "en"),
+    ],
 )
 def test_what_serves_a_wish(wish: str | None, language: str | None) -> None:
     assert known_language(wish) == language

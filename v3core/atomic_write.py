@@ -42,7 +42,7 @@ def whole_file(target: Path) -> Iterator[Path]:
     """
     with _explained(target):
         if target.is_dir():
-            raise V3Error(f"{target} is a folder; give a file.")
+            raise V3Error("{target} is a folder; give a file.", target=target)
         with replacing(target) as unfinished:
             yield unfinished
 
@@ -56,7 +56,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
     """
     with _explained(target):
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-            raise V3Error(f"{target} already exists; give a new folder.")
+            raise V3Error("{target} already exists; give a new folder.", target=target)
         unfinished = _other_name(target)
         unfinished.mkdir()
         try:
@@ -75,7 +75,7 @@ def _other_name(target: Path) -> Path:
 def _explained(target: Path) -> Iterator[None]:
     try:
         if not target.parent.is_dir():
-            raise V3Error(f"The folder {target.parent} does not exist; create it first.")
+            raise V3Error("The folder {parent} does not exist; create it first.", parent=target.parent)
         yield
     except OSError as error:
-        raise V3Error(f"{target} cannot be written: {error.strerror or error}.") from None
+        raise V3Error("{target} cannot be written: {value}.", target=target, value=error.strerror or error) from None

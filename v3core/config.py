@@ -39,6 +39,7 @@ from v3core.environment_setup import (
     joined,
 )
 from v3core.errors import V3Error, explained
+from v3core.messages import _
 from v3core.paths import shipped
 
 RECIPES = shipped("data", "recipes")
@@ -100,7 +101,13 @@ class PolicyConfig(_Frozen):
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
         if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}; change one of them.")
+            raise ValueError(
+                _(
+                    "width {width} is not a multiple of heads {heads}; change one of them.",
+                    width=self.width,
+                    heads=self.heads,
+                )
+            )
         return self
 
 
@@ -171,14 +178,21 @@ MAX_FACTS = 16
 
 def _checked_facts(value: dict[str, str]) -> dict[str, str]:
     if len(value) > MAX_FACTS:
-        raise ValueError(f"episode_facts has {len(value)} entries; name at most {MAX_FACTS}.")
+        raise ValueError(
+            _("episode_facts has {value} entries; name at most {max_facts}.", value=len(value), max_facts=MAX_FACTS)
+        )
     for name, path in value.items():
         if not FACT_NAME.fullmatch(name):
             raise ValueError(
-                f"'{name[:60]}' is not a valid name of an episode fact; use small letters, digits and _, as in depth_2."
+                _(
+                    "'{name}' is not a valid name of an episode fact; use small letters, digits and _, as in depth_2.",
+                    name=name[:60],
+                )
             )
         if not path.strip() or len(path) > 200:
-            raise ValueError(f"The episode fact '{name}' has no path in info; write it as in score: nethack.score.")
+            raise ValueError(
+                _("The episode fact '{name}' has no path in info; write it as in score: nethack.score.", name=name)
+            )
     return value
 
 
@@ -284,11 +298,18 @@ class RunConfig(_Frozen):
 def check_name(of: str, name: str) -> None:
     """Raise V3Error for a name that a line of a list cannot show."""
     if not name.strip():
-        raise V3Error(f"The {of} has no name; give it one.")
+        raise V3Error("The {of} has no name; give it one.", of=of)
     if len(name.strip()) > MAX_NAME:
-        raise V3Error(f"The name of the {of} has {len(name.strip())} characters; use at most {MAX_NAME}.")
+        raise V3Error(
+            "The name of the {of} has {strip} characters; use at most {max_name}.",
+            of=of,
+            strip=len(name.strip()),
+            max_name=MAX_NAME,
+        )
     if any(unicodedata.category(letter) in _BREAK_A_LINE for letter in name.strip()):
-        raise V3Error(f"The name of the {of} contains a line break, a control character or invalid UTF-8; remove it.")
+        raise V3Error(
+            "The name of the {of} contains a line break, a control character or invalid UTF-8; remove it.", of=of
+        )
 
 
 def chosen_environment(
@@ -321,8 +342,12 @@ def fitting_length(episodes: int | None, steps: int | None, ppo: PPOConfig) -> L
     rollout = ppo.environments * ppo.rollout_steps
     if length.steps < rollout:
         raise V3Error(
-            f"A budget of {length.steps:,} environment steps is less than one rollout, which is {rollout:,} "
-            f"({ppo.environments} environments × {ppo.rollout_steps} steps); choose at least that many."
+            "A budget of {steps:,} environment steps is less than one rollout, which is {rollout:,} ({environments} "
+            "environments × {rollout_steps} steps); choose at least that many.",
+            steps=length.steps,
+            rollout=rollout,
+            environments=ppo.environments,
+            rollout_steps=ppo.rollout_steps,
         )
     whole = -(-length.steps // ppo.environments) * ppo.environments
     return Length.of(None if length.is_by_steps else length.episodes, whole)
@@ -346,7 +371,9 @@ def build_run_config(
     """
     check_name("run", name)
     if not 0 <= seed <= MAX_SEED:
-        raise V3Error(f"Seed {seed} is out of range; choose a whole number from 0 to {MAX_SEED}.")
+        raise V3Error(
+            "Seed {seed} is out of range; choose a whole number from 0 to {max_seed}.", seed=seed, max_seed=MAX_SEED
+        )
     length = fitting_length(episodes, steps, recipe.ppo)
     setup = env if isinstance(env, EnvironmentSetup) else chosen_environment(env, recipe)
     check_environment_named(curriculum, setup.env_id)
@@ -383,8 +410,12 @@ def _check_network_is_free(curriculum: Curriculum, overrides: dict[str, Override
         changed = overrides.get(f"policy.{name}")
         if decided is not None and changed is not None and changed.value != decided:
             raise V3Error(
-                f"policy.{name} is set to {changed.value}, but curriculum '{curriculum.name}' needs {decided}; keep "
-                "the recipe's value, or choose another curriculum."
+                "policy.{name} is set to {value}, but curriculum '{name2}' needs {decided}; keep the recipe's "
+                "value, or choose another curriculum.",
+                name=name,
+                value=changed.value,
+                name2=curriculum.name,
+                decided=decided,
             )
 
 
@@ -433,7 +464,7 @@ def load_recipe(path: Path) -> Recipe:
         with explained(f"Recipe {path.name}"):
             return Recipe.model_validate({"name": path.stem, **content})
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
-        raise V3Error(f"Recipe {path.name} cannot be read: {error}.") from None
+        raise V3Error("Recipe {name} cannot be read: {error}.", name=path.name, error=error) from None
 
 
 def recipe_for(env: str, folder: Path = RECIPES) -> Recipe:

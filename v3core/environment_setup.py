@@ -13,6 +13,7 @@ import yaml
 from pydantic import BeforeValidator
 
 from v3core.errors import V3Error
+from v3core.messages import _
 
 VIEW = 2
 """Newest version of what the policy sees and obeys of an environment: `EnvironmentSetup.view`."""
@@ -70,7 +71,9 @@ def parse_value(text: str) -> EnvArg:
     try:
         value: EnvArg = yaml.load(text, Loader=_Scalars)
     except yaml.YAMLError:
-        raise V3Error(f"'{text[:_SHOWN]}' cannot be parsed; close its quotation marks and brackets.") from None
+        raise V3Error(
+            "'{text}' cannot be parsed; close its quotation marks and brackets.", text=text[:_SHOWN]
+        ) from None
     return value
 
 
@@ -96,9 +99,11 @@ def parse_args(texts: Iterable[str]) -> dict[str, EnvArg]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not _NAME.fullmatch(name.strip()):
-            raise V3Error(f"'{text[:_SHOWN]}' is not an argument of an environment; write NAME=VALUE, such as size=8.")
+            raise V3Error(
+                "'{text}' is not an argument of an environment; write NAME=VALUE, such as size=8.", text=text[:_SHOWN]
+            )
         if name.strip() in args:
-            raise V3Error(f"The environment's argument '{name.strip()}' is given twice; remove one.")
+            raise V3Error("The environment's argument '{strip}' is given twice; remove one.", strip=name.strip())
         args[name.strip()] = parse_value(value)
     return _checked_args(args, V3Error)
 
@@ -143,7 +148,7 @@ def joined(envs: Iterable[str]) -> str:
     names = [env.strip() for env in envs]
     if len(names) < 2 and not any(map(is_several, names)):
         given = f"only {names[0]}" if names else "none"
-        raise V3Error(f"envs names {given}; give at least two environments there, or one as env.")
+        raise V3Error("envs names {given}; give at least two environments there, or one as env.", given=given)
     return canonical(" + ".join(names))
 
 
@@ -164,19 +169,29 @@ def _of_several(text: str) -> list[_Named]:
     parts = [part.strip() for part in _split(text, _AND)]
     if not all(parts):
         raise V3Error(
-            f"'{text[:_SHOWN]}' has a {_AND} without an environment beside it; write an id on both sides, as in "
-            "Acrobot-v1 + CartPole-v1."
+            "'{text}' has a {and_} without an environment beside it; write an id on both sides, as in Acrobot-v1 + "
+            "CartPole-v1.",
+            text=text[:_SHOWN],
+            and_=_AND,
         )
     if len(parts) > MAX_TASKS:
-        raise V3Error(f"{len(parts)} environments are too many for one run; name at most {MAX_TASKS}.")
+        raise V3Error(
+            "{parts} environments are too many for one run; name at most {max_tasks}.",
+            parts=len(parts),
+            max_tasks=MAX_TASKS,
+        )
     found: list[_Named] = []
     for part in parts:
         match = _OF_SEVERAL.fullmatch(part)
         if match is None:
-            raise V3Error(f"'{part[:_SHOWN]}' is not an environment id; write it as in MiniGrid-Empty-5x5-v0(size=8).")
+            raise V3Error(
+                "'{part}' is not an environment id; write it as in MiniGrid-Empty-5x5-v0(size=8).", part=part[:_SHOWN]
+            )
         one = (match["id"], parse_args(split(match["args"] or "")))
         if one in found:
-            raise V3Error(f"Environment {_named(one)} is named twice; name it once, or give one other arguments.")
+            raise V3Error(
+                "Environment {named} is named twice; name it once, or give one other arguments.", named=_named(one)
+            )
         found.append(one)
     return found
 
@@ -207,8 +222,9 @@ def parse_wrapper(text: str) -> Wrapper:
     found = _WRAPPER.fullmatch(text.strip()) if len(text) <= MAX_TEXT else None
     if found is None:
         raise V3Error(
-            f"'{text[:_SHOWN]}' is not a wrapper; write its name, such as FlattenObservation, "
-            "TimeLimit(max_episode_steps=200) or module:Class."
+            "'{text}' is not a wrapper; write its name, such as FlattenObservation, "
+            "TimeLimit(max_episode_steps=200) or module:Class.",
+            text=text[:_SHOWN],
         )
     arguments, keywords = _call_arguments(text, found["arguments"] or "")
     return Wrapper(found["module"] or _OURS[0], found["name"], arguments, keywords)
@@ -225,8 +241,9 @@ def _call_arguments(text: str, inside: str) -> tuple[tuple[Any, ...], dict[str, 
         return tuple(map(_literal, call.args)), {str(name): value for name, value in keywords.items()}
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         raise V3Error(
-            f"The arguments of wrapper '{text[:_SHOWN]}' cannot be parsed; write them as in "
-            "ResizeObservation(shape=(84, 84)), with quotation marks around words."
+            "The arguments of wrapper '{text}' cannot be parsed; write them as in ResizeObservation(shape=(84, "
+            "84)), with quotation marks around words.",
+            text=text[:_SHOWN],
         ) from None
 
 
@@ -267,9 +284,11 @@ def _is_plain(value: Any, depth: int = 0) -> bool:
 
 def _checked_wrappers(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(entry, str) for entry in value):
-        raise ValueError("The wrappers are not a list of names; write them as in wrappers: [FlattenObservation].")
+        raise ValueError(_("The wrappers are not a list of names; write them as in wrappers: [FlattenObservation]."))
     if len(value) > MAX_WRAPPERS:
-        raise ValueError(f"There are {len(value)} wrappers; give at most {MAX_WRAPPERS}.")
+        raise ValueError(
+            _("There are {value} wrappers; give at most {max_wrappers}.", value=len(value), max_wrappers=MAX_WRAPPERS)
+        )
     for entry in value:
         try:
             parse_wrapper(entry)
@@ -343,7 +362,11 @@ class EnvironmentSetup:
         """Whether an observation of several environments says which of them it is of; V3Error if that is invalid."""
         given = self.args.get(TASK_ID, True)
         if not isinstance(given, bool):
-            raise V3Error(f"{TASK_ID} is {format_value(given)}; it must be true or false.")
+            raise V3Error(
+                "{task_id} is {format_value}; it must be true or false.",
+                task_id=TASK_ID,
+                format_value=format_value(given),
+            )
         return is_several(self.env_id) and given
 
     @property

@@ -2,7 +2,8 @@
 
 A message is written as its English template with named values. `_` makes one that is said later, by whoever shows it:
 errors, reasons, alarms. `say` says one at once. Each is English as a string, so that what is stored, logged and
-printed for machines is the same in every language, and still knows its template, the id in the catalogue, and its values.
+printed for machines is the same in every language. It still knows its template, the id in the catalogue, and its
+values.
 
 A stored sentence comes back as a mere string. The English templates are enough to find out which message it is and
 with which values (`recognised`), so that an old failure is said in the language of today's reader.
@@ -146,7 +147,7 @@ def from_environment() -> str:
 
 @cache
 def catalogue(language: str) -> gettext.NullTranslations | None:
-    """The compiled catalogue of a language; where nobody has compiled it, it is read from its source. English has none."""
+    """The compiled catalogue of a language; read from its source where nobody has compiled it. English has none."""
     if language == ENGLISH or language not in languages():
         return None
     folder = LOCALE / language / "LC_MESSAGES"
@@ -175,7 +176,7 @@ def _read(source: Path) -> Any:
 
 @lru_cache(maxsize=4096)
 def recognised(sentence: str, language: str) -> Message | None:
-    """Which message of the catalogue an English sentence is: the one with the longest literal text of those that fit."""
+    """Which message of the catalogue an English sentence is: of those that fit, the one with the most literal text."""
     whole, patterns = templates_of(language)
     if sentence in whole:
         return whole[sentence]
@@ -251,7 +252,7 @@ def _bare(template: str) -> str:
 
 
 def _filled(template: str, values: Mapping[str, object]) -> str:
-    """Like `str.format`, but without values there is nothing to fill in, and a form that suits numbers is passed over for what is words already."""
+    """Like `str.format`; a text without values stays as it is, and a form for numbers does nothing to words."""
     return _Filling().vformat(template, (), values) if values else template
 
 

@@ -40,7 +40,7 @@ def echo(message: object = "", *, err: bool = False) -> None:
             raise ReaderGoneError from None
     except OSError as error:
         if not err:
-            raise V3Error(f"Standard output cannot be written: {error.strerror or error}.") from None
+            raise V3Error("Standard output cannot be written: {value}.", value=error.strerror or error) from None
 
 
 def echo_json(content: object) -> None:

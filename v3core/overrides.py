@@ -82,7 +82,13 @@ class Setting:
         value = self._read(typed)
         if value is None and not (self.optional and not typed):
             shown = f"'{typed[:40]}{'…' * (len(typed) > 40)}'" if typed else "empty"
-            raise V3Error(f"{self.title} ({self.path}) is {shown}; {self._words}.")
+            raise V3Error(
+                "{title} ({path}) is {shown}; {words}.",
+                title=self.title,
+                path=self.path,
+                shown=shown,
+                words=self._words,
+            )
         return value
 
     def _read(self, text: str) -> Scalar:
@@ -189,13 +195,15 @@ def set_values(
         path, equals, text = assignment.partition("=")
         path = path.strip()
         if not equals or not path:
-            raise V3Error(f"'{assignment}' is not a setting; write PATH=VALUE, as in ppo.epochs=4.")
+            raise V3Error(
+                "'{assignment}' is not a setting; write PATH=VALUE, as in ppo.epochs=4.", assignment=assignment
+            )
         if path.startswith("phases.") and path.count(".") > 1:
             changed = [_with_phase_setting(curriculum, path, text, episodes, steps) for curriculum in changed]
         elif path in SETTINGS:
             values[path] = SETTINGS[path].parse(text)
         else:
-            raise V3Error(f"There is no setting '{path}'. {_nearest(path, curricula)}")
+            raise V3Error("There is no setting '{path}'. {nearest}", path=path, nearest=_nearest(path, curricula))
     return overridden(recipe, values), changed
 
 
@@ -220,10 +228,16 @@ def _with_phase_setting(curriculum: Curriculum, path: str, text: str, episodes: 
     phases = {phase.name: phase for phase in curriculum.phases}
     if name not in phases:
         hint = suggestion(name, phases) or f"Its phases are {', '.join(phases)}."
-        raise V3Error(f"Curriculum '{curriculum.name}' has no phase '{name}' (in {path}). {hint}")
+        raise V3Error(
+            "Curriculum '{name}' has no phase '{name2}' (in {path}). {hint}",
+            name=curriculum.name,
+            name2=name,
+            path=path,
+            hint=hint,
+        )
     if key not in PHASE_SETTINGS:
         hint = suggestion(key, PHASE_SETTINGS) or f"A phase has {', '.join(PHASE_SETTINGS)}."
-        raise V3Error(f"A phase has no setting '{key}' (in {path}). {hint}")
+        raise V3Error("A phase has no setting '{key}' (in {path}). {hint}", key=key, path=path, hint=hint)
     try:
         phases[name] = type(phases[name]).model_validate({**dict(phases[name]), key: parse_setting(key, text)})
         content = {**dict(curriculum), "phases": tuple(phases.values())}

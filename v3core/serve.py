@@ -71,7 +71,11 @@ class Address:
 
         text = str(port) if port else setting("port", "PORT", str(DEFAULT_PORT))
         if not text.isdecimal():
-            raise V3Error(f"STREAMLIT_SERVER_PORT is '{text}'; set it to a port, such as {DEFAULT_PORT}.")
+            raise V3Error(
+                "STREAMLIT_SERVER_PORT is '{text}'; set it to a port, such as {default_port}.",
+                text=text,
+                default_port=DEFAULT_PORT,
+            )
         base = setting("baseUrlPath", "BASE_URL_PATH", "").strip("/")
         return cls(setting("address", "ADDRESS", ADDRESS), int(text), base)
 
@@ -100,7 +104,7 @@ def stay_with(database: Database) -> None:
 def check_port(port: int, host: str = ADDRESS) -> None:
     """Raise V3Error for a port that another program listens on, or an address that this machine does not have."""
     if not 1 <= port <= 65535:
-        raise V3Error(f"Port {port} does not exist; choose one from 1024 to 65535.")
+        raise V3Error("Port {port} does not exist; choose one from 1024 to 65535.", port=port)
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         # As the server itself does: a port in TIME_WAIT of an earlier run is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -108,17 +112,25 @@ def check_port(port: int, host: str = ADDRESS) -> None:
             probe.bind((host, port))
         except socket.gaierror:
             raise V3Error(
-                f"The address {host} cannot be resolved; set STREAMLIT_SERVER_ADDRESS to an address of this machine."
+                "The address {host} cannot be resolved; set STREAMLIT_SERVER_ADDRESS to an address of this machine.",
+                host=host,
             ) from None
         except OSError as error:
             if error.errno == errno.EADDRNOTAVAIL:
                 raise V3Error(
-                    f"The address {host} does not belong to this machine; set STREAMLIT_SERVER_ADDRESS to an address "
-                    "of this machine."
+                    "The address {host} does not belong to this machine; set STREAMLIT_SERVER_ADDRESS to an address "
+                    "of this machine.",
+                    host=host,
                 ) from None
             if error.errno == errno.EACCES:
-                raise V3Error(f"Port {port} needs administrator rights; choose another with --port.") from None
+                raise V3Error(
+                    "Port {port} needs administrator rights; choose another with --port.", port=port
+                ) from None
             raise V3Error(
-                f"Port {port} is in use: V3 Lab may already be running at http://{host}:{port}; otherwise choose "
-                f"another with `{SERVE} {'--port ' if INSTALLED else 'PORT='}8502`."
+                "Port {port} is in use: V3 Lab may already be running at http://{host}:{port}; otherwise choose "
+                "another with `{serve} {value}8502`.",
+                port=port,
+                host=host,
+                serve=SERVE,
+                value="--port " if INSTALLED else "PORT=",
             ) from None

@@ -105,21 +105,29 @@ def _begin(database: Database, run: ArchivedRun, run_id: str) -> None:
         known = find_run(tx, run_id)
         if known is not None:
             raise V3Error(
-                f"Run {run_id[:8]} '{known.name}' already exists; delete it first, or import the archive under a new "
-                "id (--as-new)."
+                "Run {run_id} '{name}' already exists; delete it first, or import the archive under a new id "
+                "(--as-new).",
+                run_id=run_id[:8],
+                name=known.name,
             )
         # Checked before there is a row: from then on the folder belongs to this import, and is removed if it fails.
         if is_there and status is None:
             raise V3Error(
-                f"The folder {folder} of a deleted run still exists; remove it with: {COMMAND} tidy --delete."
+                "The folder {folder} of a deleted run still exists; remove it with: {command} tidy --delete.",
+                folder=folder,
+                command=COMMAND,
             )
         if status == TRUNK:
             raise V3Error(
-                f"Run {run_id[:8]} is deleted, but forks of it still use its records; import the archive under a new "
-                "id (--as-new), or delete these forks first."
+                "Run {run_id} is deleted, but forks of it still use its records; import the archive under a new id "
+                "(--as-new), or delete these forks first.",
+                run_id=run_id[:8],
             )
         if not begin_import(tx, values):
-            raise V3Error(f"Run {run_id[:8]} is being imported or deleted by another process; wait until it is done.")
+            raise V3Error(
+                "Run {run_id} is being imported or deleted by another process; wait until it is done.",
+                run_id=run_id[:8],
+            )
 
 
 def _write(database: Database, reader: ArchiveReader, run: ArchivedRun, run_id: str) -> None:
@@ -132,7 +140,9 @@ def _write(database: Database, reader: ArchiveReader, run: ArchivedRun, run_id: 
             name = member.name.removeprefix("logs/")
             _extract(reader, member.name, folder / name)
     except OSError as error:
-        raise V3Error(f"The run's folder {folder} cannot be written: {error.strerror or error}.") from None
+        raise V3Error(
+            "The run's folder {folder} cannot be written: {value}.", folder=folder, value=error.strerror or error
+        ) from None
     for table in TABLE_MEMBERS.values():
         rows = read_rows(reader, table, run)
         if table == "checkpoints":

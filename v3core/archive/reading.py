@@ -45,7 +45,7 @@ class ArchiveReader:
             _need_small_directory(source)
             self._zip = zipfile.ZipFile(source)
         except _BROKEN:
-            raise V3Error(f"{self._name} is not a V3 Lab archive, or is incomplete.") from None
+            raise V3Error("{name} is not a V3 Lab archive, or is incomplete.", name=self._name) from None
         try:
             self._infos = self._checked_directory()
             self.manifest = self._read_manifest()
@@ -105,7 +105,9 @@ class ArchiveReader:
 
     def refuse(self, problem: str) -> Any:
         """Raise the sentence that says so; nothing was imported."""
-        raise V3Error(f"{self._name} was refused: {_in_one_line(problem.removesuffix('.'))}.")
+        raise V3Error(
+            "{name} was refused: {in_one_line}.", name=self._name, in_one_line=_in_one_line(problem.removesuffix("."))
+        )
 
     def _checked_directory(self) -> dict[str, zipfile.ZipInfo]:
         infos: dict[str, zipfile.ZipInfo] = {}
@@ -203,10 +205,10 @@ def _need_file(source: Path) -> None:
             source.open("rb").close()
             return
     except FileNotFoundError:
-        raise V3Error(f"There is no file {source}; give a .v3run archive.") from None
+        raise V3Error("There is no file {source}; give a .v3run archive.", source=source) from None
     except OSError as error:
-        raise V3Error(f"{source} cannot be read: {error.strerror or error}.") from None
-    raise V3Error(f"{source} is not a file; give a .v3run archive.")
+        raise V3Error("{source} cannot be read: {value}.", source=source, value=error.strerror or error) from None
+    raise V3Error("{source} is not a file; give a .v3run archive.", source=source)
 
 
 def _need_small_directory(source: Path | IO[bytes]) -> None:

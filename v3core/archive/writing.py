@@ -49,7 +49,9 @@ def write_archive(database: Database, run_id: str, target: Path) -> Written:
             for an archive to be imported again.
     """
     if target.suffix.lower() != layout.SUFFIX:
-        raise V3Error(f"'{target.name}' is not an archive name; use the extension {layout.SUFFIX}.")
+        raise V3Error(
+            "'{name}' is not an archive name; use the extension {suffix}.", name=target.name, suffix=layout.SUFFIX
+        )
     with database.read() as tx:
         get_run(tx, run_id)
         with whole_file(target) as unfinished:
@@ -119,8 +121,11 @@ class _Writer:
         total = sum(member.bytes for member in self._members)
         if size > layout.MAX_MEMBER_BYTES or total > layout.MAX_BYTES:
             raise V3Error(
-                f"The run is too large for one archive: '{name}' alone has {size:,} bytes, all members so far "
-                f"{total:,}; copy the database and the run's folder instead."
+                "The run is too large for one archive: '{name}' alone has {size:,} bytes, all members so far "
+                "{total:,}; copy the database and the run's folder instead.",
+                name=name,
+                size=size,
+                total=total,
             )
 
 

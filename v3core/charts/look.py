@@ -41,7 +41,7 @@ class Look:
             or not 0 <= self.window <= MAX_WINDOW
             or len(self.phase) > MAX_NAME
         ):
-            raise V3Error(f"Charts cannot be looked at like this: {self}.")
+            raise V3Error("Charts cannot be looked at like this: {self}.", self=self)
 
 
 AS_TRAINED = Look()

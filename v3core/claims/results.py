@@ -68,7 +68,9 @@ def _read(file: Path) -> Iterable[Result]:
         return [Result(row["arm"], row["seed"], row["key"], row) for row in rows]
     except (OSError, pa.ArrowException, KeyError) as error:
         raise V3Error(
-            f"The results {file} cannot be read ({error}); delete the file and run the study again."
+            "The results {file} cannot be read ({error}); delete the file and run the study again.",
+            file=file,
+            error=error,
         ) from None
 
 

@@ -15,6 +15,7 @@ from v3core.config import MAX_NAME, PPOConfig, Recipe, RunConfig, Scalar, chosen
 from v3core.curriculum import Curriculum, load_curriculum
 from v3core.errors import V3Error, explained, suggestion
 from v3core.jobs.grid import Candidate, Grid, configs_of
+from v3core.messages import _
 from v3core.paths import data_dir, shipped
 
 FOLDER = ("data", "experiments")
@@ -106,18 +107,24 @@ class Study(_Part):
     def _names_are_known(self) -> Self:
         names = [arm.name for arm in self.arms]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"there are two arms '{twice}'; give each a name of its own.")
+            raise ValueError(_("there are two arms '{twice}'; give each a name of its own.", twice=twice))
         for hypothesis in self.expectations:
             arms, outcomes = hypothesis.arms, hypothesis.outcomes
             if unknown := next((arm for arm in arms if arm not in names), None):
                 raise ValueError(
-                    f"a hypothesis names arm '{unknown}'. {suggestion(unknown, names) or 'There is none.'}"
+                    _(
+                        "a hypothesis names arm '{unknown}'. {value}",
+                        unknown=unknown,
+                        value=suggestion(unknown, names) or "There is none.",
+                    )
                 )
             if repeated := next((one for part in (arms, outcomes) for one in part if part.count(one) > 1), None):
-                raise ValueError(f"a hypothesis names '{repeated}' twice; compare it with another one.")
+                raise ValueError(
+                    _("a hypothesis names '{repeated}' twice; compare it with another one.", repeated=repeated)
+                )
             if unknown := next((outcome for outcome in outcomes if outcome not in OUTCOMES), None):
                 near = suggestion(unknown, OUTCOMES) or f"The outcomes are {', '.join(OUTCOMES)}."
-                raise ValueError(f"there is no outcome '{unknown}'. {near}")
+                raise ValueError(_("there is no outcome '{unknown}'. {near}", unknown=unknown, near=near))
         return self
 
     @property
@@ -183,7 +190,12 @@ def runs_of(study: Study, seeds: Sequence[int] | None = None) -> list[StudyRun]:
     for arm, configs in zip(study.arms, of_arms, strict=True):
         other = known.setdefault(key_of(configs[0], 0), arm.name)
         if other != arm.name:
-            raise V3Error(f"Study {study.name}: arms '{other}' and '{arm.name}' have the same settings; remove one.")
+            raise V3Error(
+                "Study {name}: arms '{other}' and '{name2}' have the same settings; remove one.",
+                name=study.name,
+                other=other,
+                name2=arm.name,
+            )
     return [
         StudyRun(arm.name, seed, configs[place])
         for place, seed in enumerate(chosen)
@@ -199,7 +211,11 @@ def keys_of(study: Study) -> dict[str, str]:
 def _configs(study: Study, arm: Arm, seeds: Sequence[int], recipe: Recipe) -> list[RunConfig]:
     assignments = [*study.settings, *arm.settings]
     if wrong := next((text for text in assignments if "=" not in text), None):
-        raise V3Error(f"Study {study.name}: '{wrong}' is not a setting; write PATH=VALUE, as in policy.experts=16.")
+        raise V3Error(
+            "Study {name}: '{wrong}' is not a setting; write PATH=VALUE, as in policy.experts=16.",
+            name=study.name,
+            wrong=wrong,
+        )
     chosen = {path.strip(): (value.strip(),) for path, _, value in (text.partition("=") for text in assignments)}
     setup = chosen_environment(study.environment, recipe)
     grid = Grid(
@@ -237,13 +253,17 @@ def load_study(name: str) -> Study:
     files = study_files()
     if name not in files:
         near = suggestion(name, files) or f"The studies are {', '.join(files)}."
-        raise V3Error(f"There is no study '{name}'. {near}")
+        raise V3Error("There is no study '{name}'. {near}", name=name, near=near)
     file = files[name]
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise V3Error(f"Study file {file} cannot be read: {' '.join(str(error).split())}.") from None
+        raise V3Error(
+            "Study file {file} cannot be read: {split}.", file=file, split=" ".join(str(error).split())
+        ) from None
     if not isinstance(content, dict):
-        raise V3Error(f"Study file {file} must be a mapping with 'question', 'environment', 'steps' and 'arms'.")
+        raise V3Error(
+            "Study file {file} must be a mapping with 'question', 'environment', 'steps' and 'arms'.", file=file
+        )
     with explained(f"Study file {file}"):
         return Study.model_validate({"name": name, **content})

@@ -153,4 +153,4 @@ def parse_episodes(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise V3Error(f"'{text}' is not a list of episodes; write them as 150,400.") from None
+        raise V3Error("'{text}' is not a list of episodes; write them as 150,400.", text=text) from None

@@ -43,7 +43,7 @@ def export(run_ids: tuple[str, ...], experiment: str | None, target: Path, what:
         elif what == "all":
             count = export_folder(database, chosen, target, form or "csv")
         elif form is not None and target.suffix.lower() != f".{form}":
-            raise V3Error(f"--format {form} goes with --what all, or with a file that ends in .{form}.")
+            raise V3Error("--format {form} goes with --what all, or with a file that ends in .{form}.", form=form)
         else:
             count = export_runs(database, chosen, target, what)
     rows = "episodes" if what in (None, "all", "episodes") else "rows"

@@ -181,7 +181,7 @@ def _add_seeds(database: Database, progress: Progress, number: int, yes: bool) -
 
 def _confirmed(runs: int, yes: bool, what: str = "The grid has") -> None:
     if runs > MANY_RUNS and not yes:
-        raise V3Error(f"{what} {runs:,} runs. Nothing is started; add --yes to start them.")
+        raise V3Error("{what} {runs:,} runs. Nothing is started; add --yes to start them.", what=what, runs=runs)
 
 
 def _report(outcome: Outcome, doing: str) -> None:

@@ -49,7 +49,9 @@ def replay(
     plays = {"checkpoint": checkpoint, "seed": seed, "episodes": episodes}
     given = [name for name, value in plays.items() if value is not None]
     if at is not None and given:
-        raise V3Error(f"--evaluation shows what was recorded and --{given[0]} plays other episodes; give one of them.")
+        raise V3Error(
+            "--evaluation shows what was recorded and --{given} plays other episodes; give one of them.", given=given[0]
+        )
     with opened() as database:
         run_id = resolve(database, run_id)
         if given:
@@ -59,8 +61,9 @@ def replay(
             known = kept_replays.recorded_replays(database, run_id)
             if not known:
                 raise V3Error(
-                    f"Run {run_id[:8]} has no replays: no evaluation was recorded with them; play episodes with "
-                    "--episodes 10."
+                    "Run {run_id} has no replays: no evaluation was recorded with them; play episodes with "
+                    "--episodes 10.",
+                    run_id=run_id[:8],
                 )
             trained = known[-1] if at is None else at
             found = kept_replays.read_replays(database, run_id, trained)
@@ -109,7 +112,7 @@ def make_replay(run_id: str, episode: int, seed: str, target: Path | None, *, pa
     from v3core.jobs.made_replays import Wanted, made_folder
 
     if not (seed == MEDIAN or seed.isdecimal()):
-        raise V3Error(f"'{seed}' is not a seed; give a number, or `{MEDIAN}`.")
+        raise V3Error("'{seed}' is not a seed; give a number, or `{median}`.", seed=seed, median=MEDIAN)
     with opened() as database:
         wanted = Wanted(resolve(database, run_id), episode, None if seed == MEDIAN else int(seed))
         if target is not None:

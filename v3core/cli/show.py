@@ -141,10 +141,21 @@ def log(run_id: str, lines: int, traceback: bool) -> None:
         run = get_run(database, found)
         text = run.traceback if traceback else read_log_tail(run.id, lines, database.data_dir)
     if traceback and not text:
-        raise V3Error(f"Run {run.id[:8]} '{run.name}' is {run.status} and has no traceback; omit --traceback.")
+        raise V3Error(
+            "Run {id} '{name}' is {status} and has no traceback; omit --traceback.",
+            id=run.id[:8],
+            name=run.name,
+            status=run.status,
+        )
     if not text and run.started_at is not None:
         file = log_file(run.id)
-        raise V3Error(f"Run {run.id[:8]} '{run.name}' has no log here; its worker wrote to {file} on {run.host}.")
+        raise V3Error(
+            "Run {id} '{name}' has no log here; its worker wrote to {file} on {host}.",
+            id=run.id[:8],
+            name=run.name,
+            file=file,
+            host=run.host,
+        )
     echo(text or "The log is still empty.", err=not text)
 
 
@@ -219,7 +230,7 @@ def checkpoint_file(path_or_id: str, episode: int | None) -> tuple[Path, set[str
             raise V3Error("--checkpoint is only valid with the id of a run, not with a checkpoint file.")
         return path, None
     if path.suffix or len(path.parts) > 1:
-        raise V3Error(f"There is no checkpoint file {path}; `runs --json` lists the newest of each run.")
+        raise V3Error("There is no checkpoint file {path}; `runs --json` lists the newest of each run.", path=path)
     with opened() as database:
         run_id = resolve(database, path_or_id)
         return intact_checkpoint(database, run_id, episode), imports_of_run(database, run_id)

@@ -180,7 +180,7 @@ def _replay(database: Database, run_id: str) -> "Section":
 
     run, known = get_run(database, run_id), kept_replays.recorded_replays(database, run_id)
     if not known:
-        raise V3Error(f"Run {run_id[:8]} has no replays: no evaluation was recorded with them.")
+        raise V3Error("Run {run_id} has no replays: no evaluation was recorded with them.", run_id=run_id[:8])
     played = kept_replays.read_replays(database, run_id, known[-1])[MEDIAN]
     spec = played_episodes.spec_of_replay(database, run_id, played)
     with TemporaryDirectory(prefix="v3-report-") as folder:

@@ -27,7 +27,12 @@ def across(groups: Sequence[GroupResult], bounds: Mapping[str, Bounds]) -> Acros
                 f"No run is in environment '{env}', which bounds are given for. {suggestion(env, envs)}".strip()
             )
         if not bound.low < bound.high:
-            raise V3Error(f"The bounds of {env} are {bound.low:g} and {bound.high:g}; the first must be the lower one.")
+            raise V3Error(
+                "The bounds of {env} are {low:g} and {high:g}; the first must be the lower one.",
+                env=env,
+                low=bound.low,
+                high=bound.high,
+            )
     names = list(dict.fromkeys(group.name for group in groups))
     found = {(group.name, group.env): list(group.finals.values()) for group in groups}
     used = [env for env in envs if env in bounds and all(found.get((name, env)) for name in names)]
@@ -61,6 +66,6 @@ def parse_bounds(text: str) -> tuple[str, Bounds]:
         low, high = map(float, ends.split(","))
     except ValueError:
         raise V3Error(
-            f"'{text}' gives no bounds; write the lowest and the highest value, as in CartPole-v1=0,500."
+            "'{text}' gives no bounds; write the lowest and the highest value, as in CartPole-v1=0,500.", text=text
         ) from None
     return env.strip(), Bounds(low, high)

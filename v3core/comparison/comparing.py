@@ -110,7 +110,10 @@ def compare(
 def _thresholds(groups: Sequence[Group], metric: str, threshold: float | None) -> dict[str, float]:
     if threshold is not None:
         if metric not in WITH_THRESHOLD:
-            raise V3Error(f"A threshold is for returns and success rates, not for {phrase_of(metric)}; leave it out.")
+            raise V3Error(
+                "A threshold is for returns and success rates, not for {phrase_of}; leave it out.",
+                phrase_of=phrase_of(metric),
+            )
         return {group.env: threshold for group in groups}
     if metric not in OF_RETURNS:
         return {}

@@ -27,7 +27,12 @@ def with_boundaries(curriculum: Curriculum, boundaries: list[int]) -> Curriculum
         V3Error: if their number or order is wrong.
     """
     if len(boundaries) != len(curriculum.boundaries):
-        raise V3Error(f"'{curriculum.name}' has {len(curriculum.boundaries)} boundaries, not {len(boundaries)}.")
+        raise V3Error(
+            "'{name}' has {boundaries} boundaries, not {boundaries2}.",
+            name=curriculum.name,
+            boundaries=len(curriculum.boundaries),
+            boundaries2=len(boundaries),
+        )
     ends = iter(boundaries)
     with explained(f"Curriculum '{curriculum.name}'"):
         phases = [
@@ -81,17 +86,27 @@ def check_edit(old: Curriculum, new: Curriculum, progress: Progress) -> None:
         was, asked = old.phases[number], new.phases[number] if number < len(new.phases) else None
         if was != asked:
             raise V3Error(
-                f"Phase {number + 1} '{was.name}' ended at episode {progress.starts[number + 1].episode} and the run "
-                f"is at {progress.episode}; only future phases can be changed."
+                "Phase {value} '{name}' ended at episode {episode} and the run is at {episode2}; only future phases "
+                "can be changed.",
+                value=number + 1,
+                name=was.name,
+                episode=progress.starts[number + 1].episode,
+                episode2=progress.episode,
             )
     if current >= len(new.phases):
         raise V3Error(
-            f"The run is in phase {current + 1} '{old.phases[current].name}', which is missing from the new curriculum."
+            "The run is in phase {value} '{name}', which is missing from the new curriculum.",
+            value=current + 1,
+            name=old.phases[current].name,
         )
     if (here := environment_at(old, current)) != (there := environment_at(new, current)):
         raise V3Error(
-            f"Phase {current + 1} '{old.phases[current].name}' trains on {_named(*here)} now, not on {_named(*there)}; "
-            "only a later phase can change its environment."
+            "Phase {value} '{name}' trains on {named} now, not on {named2}; only a later phase can change its "
+            "environment.",
+            value=current + 1,
+            name=old.phases[current].name,
+            named=_named(*here),
+            named2=_named(*there),
         )
     for number, phase in enumerate(new.phases[current:], start=current):
         if number > current and number < len(old.phases) and phase.until == old.phases[number].until:
@@ -126,13 +141,22 @@ def _check_end_lies_ahead(number: int, phase: Phase, progress: Progress, *, in_f
     ):
         if end is not None and end <= now:
             raise V3Error(
-                f"{who} would end at {unit} {end}, but the run is already at {now}; choose {now + 1} or later."
+                "{who} would end at {unit} {end}, but the run is already at {now}; choose {value} or later.",
+                who=who,
+                unit=unit,
+                end=end,
+                now=now,
+                value=now + 1,
             )
     complete = progress.episode - progress.starts[-1].episode
     if in_force and phase.until.max_episodes is not None and phase.until.max_episodes <= complete:
         raise V3Error(
-            f"{who} would end after {phase.until.max_episodes} episodes, but already has {complete} episodes; choose "
-            f"{complete + 1} or more."
+            "{who} would end after {max_episodes} episodes, but already has {complete} episodes; choose {value} or "
+            "more.",
+            who=who,
+            max_episodes=phase.until.max_episodes,
+            complete=complete,
+            value=complete + 1,
         )
 
 

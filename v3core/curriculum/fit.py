@@ -21,8 +21,12 @@ def check_facts(curriculum: Curriculum, recorded: Collection[str]) -> None:
         if phase.until is not None and phase.until.fact is not None and phase.until.fact not in recorded:
             known = f"it records {', '.join(recorded)}" if recorded else "it records none"
             raise V3Error(
-                f"Phase {number} '{phase.name}' waits for the episode fact '{phase.until.fact}', which the run does "
-                f"not record; {known}: name it in the recipe's episode_facts, or choose another trigger."
+                "Phase {number} '{name}' waits for the episode fact '{fact}', which the run does not record; "
+                "{known}: name it in the recipe's episode_facts, or choose another trigger.",
+                number=number,
+                name=phase.name,
+                fact=phase.until.fact,
+                known=known,
             )
 
 
@@ -70,14 +74,18 @@ def scaled(curriculum: Curriculum, episodes: int) -> Curriculum:
     """
     if episodes < len(curriculum.phases):
         raise V3Error(
-            f"A run of {episodes} episodes is too short for the {len(curriculum.phases)} phases of "
-            f"'{curriculum.name}'; train at least {len(curriculum.phases)} episodes."
+            "A run of {episodes} episodes is too short for the {phases} phases of '{name}'; train at least {phases} "
+            "episodes.",
+            episodes=episodes,
+            phases=len(curriculum.phases),
+            name=curriculum.name,
         )
     if curriculum.episodes is None:
         if not curriculum.boundaries:
             return curriculum.model_copy(update={"episodes": episodes})
         raise V3Error(
-            f"Curriculum '{curriculum.name}' does not set 'episodes', so it cannot be scaled; add 'episodes: N' to it."
+            "Curriculum '{name}' does not set 'episodes', so it cannot be scaled; add 'episodes: N' to it.",
+            name=curriculum.name,
         )
     factor = episodes / curriculum.episodes
     ends = _scaled_ends(curriculum, factor, episodes)
@@ -163,8 +171,11 @@ def check_environment_named(curriculum: Curriculum, env: str) -> None:
     named = environments_of(curriculum)
     if named and env not in named:
         raise V3Error(
-            f"Curriculum '{curriculum.name}' trains on {', '.join(named)}, not on {env}; choose one of them as the "
-            "environment, or another curriculum."
+            "Curriculum '{name}' trains on {named}, not on {env}; choose one of them as the environment, or another "
+            "curriculum.",
+            name=curriculum.name,
+            named=", ".join(named),
+            env=env,
         )
 
 
@@ -174,8 +185,12 @@ def check_experts(curriculum: Curriculum, experts: int) -> None:
         if phase.top_k is not None and phase.top_k > experts:
             chosen_among = "1 expert" if experts == 1 else f"{experts} experts"
             raise V3Error(
-                f"Phase {number} '{phase.name}' has top_k {phase.top_k}, but the router has {chosen_among} to choose "
-                "from; lower it, or use more experts."
+                "Phase {number} '{name}' has top_k {top_k}, but the router has {chosen_among} to choose from; lower "
+                "it, or use more experts.",
+                number=number,
+                name=phase.name,
+                top_k=phase.top_k,
+                chosen_among=chosen_among,
             )
 
 
@@ -198,9 +213,11 @@ def check_router_learns(
         kind, top_k, weights = routing
         if kind == "topk" and top_k == 1 and weights != "probabilities" and routing not in allowed[number : number + 1]:
             raise V3Error(
-                f"Phase {number + 1} '{curriculum.phases[number].name}' chooses top_k 1 with top_k_weights {weights}, "
-                "which gives the router a gradient of exactly 0; set top_k_weights to probabilities, or top_k to 2 or "
-                "more."
+                "Phase {value} '{name}' chooses top_k 1 with top_k_weights {weights}, which gives the router a "
+                "gradient of exactly 0; set top_k_weights to probabilities, or top_k to 2 or more.",
+                value=number + 1,
+                name=curriculum.phases[number].name,
+                weights=weights,
             )
 
 

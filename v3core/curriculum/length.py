@@ -29,9 +29,11 @@ class Length:
             raise V3Error("The run has no length; give a number of episodes or of environment steps.")
         for count, most, what in ((episodes, MAX_EPISODES, "episodes"), (steps, MAX_STEPS, "environment steps")):
             if count is not None and count < 1:
-                raise V3Error(f"A run cannot have {count} {what}; choose 1 or more.")
+                raise V3Error("A run cannot have {count} {what}; choose 1 or more.", count=count, what=what)
             if count is not None and count > most:
-                raise V3Error(f"{count:,} {what} are too many; choose at most {most:,}.")
+                raise V3Error(
+                    "{count:,} {what} are too many; choose at most {most:,}.", count=count, what=what, most=most
+                )
         return cls(_bound(steps) if episodes is None else episodes, steps)
 
     @property
@@ -79,20 +81,36 @@ class Length:
             V3Error: if that is not longer, or in a unit that the run is not planned in.
         """
         if episodes is None and steps is None:
-            raise V3Error(f"The new length is missing; give {'steps' if self.is_by_steps else 'episodes'}.")
+            raise V3Error("The new length is missing; give {value}.", value="steps" if self.is_by_steps else "episodes")
         if steps is not None and self.steps is None:
-            raise V3Error(f"{who} is planned for {self}, not by environment steps; give its new length in episodes.")
+            raise V3Error(
+                "{who} is planned for {self}, not by environment steps; give its new length in episodes.",
+                who=who,
+                self=self,
+            )
         if episodes is not None and self.is_by_steps:
-            raise V3Error(f"{who} is planned for {self}, not by episodes; give its new length in environment steps.")
+            raise V3Error(
+                "{who} is planned for {self}, not by episodes; give its new length in environment steps.",
+                who=who,
+                self=self,
+            )
         for asked, planned, trained, what in (
             (episodes, self.episodes, at[0], "episodes"),
             (steps, self.steps or 0, at[1], "steps"),
         ):
             if asked is not None and asked <= trained:
-                raise V3Error(f"{who} has already trained {trained:,} {what}; choose more than that.")
+                raise V3Error(
+                    "{who} has already trained {trained:,} {what}; choose more than that.",
+                    who=who,
+                    trained=trained,
+                    what=what,
+                )
             if asked is not None and asked <= planned:
                 raise V3Error(
-                    f"{who} is planned for {planned:,} {what}; choose more: a run can be extended, not shortened."
+                    "{who} is planned for {planned:,} {what}; choose more: a run can be extended, not shortened.",
+                    who=who,
+                    planned=planned,
+                    what=what,
                 )
         wanted = None if steps is None else at[1] - (at[1] - steps) // environments * environments
         if self.is_by_steps:
@@ -100,7 +118,7 @@ class Length:
         longer = Length.of(self.episodes if episodes is None else episodes, self.steps if steps is None else wanted)
         if longer.is_reached(*at):
             other = "environment steps" if steps is None else "episodes"
-            raise V3Error(f"{who} has also trained all of its {other}; choose more of both.")
+            raise V3Error("{who} has also trained all of its {other}; choose more of both.", who=who, other=other)
         return longer
 
     def reached(self, episode: int, step: int) -> str:

@@ -17,6 +17,7 @@ from pydantic import (
 from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MAX_EXPERTS, Graph, Routing, TopKWeights
 from v3core.curriculum.until import Frozen, Until
 from v3core.environment_setup import EnvArgs
+from v3core.messages import _
 
 Shape = Literal["linear", "cosine", "exponential"]
 MAX_NAME = 60
@@ -44,7 +45,7 @@ class Over(Frozen):
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
         if (self.episodes is None) == (self.steps is None):
-            raise ValueError("An 'over' must have exactly one of 'episodes' and 'steps'.")
+            raise ValueError(_("An 'over' must have exactly one of 'episodes' and 'steps'."))
         return self
 
     @model_serializer(mode="wrap")
@@ -92,8 +93,12 @@ class _Phase(Frozen):
     def _an_end_is_a_mapping(cls, value: Any, handler: Any, info: ValidationInfo) -> Any:
         if value is not None and not isinstance(value, dict | Until):
             raise ValueError(
-                f"phase '{info.data.get('name', '?')}' has until {value!r}; write {{episode: N}}, {{step: N}} or a "
-                "trigger such as {metric: return, at_least: 450}."
+                _(
+                    "phase '{get}' has until {value!r}; write {{episode: N}}, {{step: N}} or a trigger such as "
+                    "{{metric: return, at_least: 450}}.",
+                    get=info.data.get("name", "?"),
+                    value=value,
+                )
             )
         try:
             return handler(value)
@@ -102,7 +107,7 @@ class _Phase(Frozen):
             if first["type"] != "value_error":
                 raise  # a wrong field, which pydantic names itself
             reason = first["msg"].removeprefix("Value error, ")
-            raise ValueError(f"phase '{info.data.get('name', '?')}': {reason}") from None
+            raise ValueError(_("phase '{get}': {reason}", get=info.data.get("name", "?"), reason=reason)) from None
 
     @field_validator(*KNOBS, mode="wrap", check_fields=False)
     @classmethod
@@ -116,18 +121,32 @@ class _Phase(Frozen):
             allowed = KNOBS[info.field_name].allowed
             factor = ", {times: F}" if info.field_name in FROM_RECIPE else ""
             raise ValueError(
-                f"phase '{info.data.get('name', '?')}' has {info.field_name} {value!r}; give a number"
-                f"{'' if allowed.low == -math.inf else f' {allowed.words}'}{factor} or {{from: A, to: B}}."
+                _(
+                    "phase '{get}' has {field_name} {value!r}; give a number{value2}{factor} or {{from: A, to: B}}.",
+                    get=info.data.get("name", "?"),
+                    field_name=info.field_name,
+                    value=value,
+                    value2="" if allowed.low == -math.inf else f" {allowed.words}",
+                    factor=factor,
+                )
             ) from None
         if problem := value_problem(parsed, info.field_name):
-            raise ValueError(f"phase '{info.data.get('name', '?')}' has {info.field_name} {value!r}; it {problem}.")
+            raise ValueError(
+                _(
+                    "phase '{get}' has {field_name} {value!r}; it {problem}.",
+                    get=info.data.get("name", "?"),
+                    field_name=info.field_name,
+                    value=value,
+                    problem=problem,
+                )
+            )
         return parsed
 
     @field_validator("name")
     @classmethod
     def _no_blank_name(cls, name: str) -> str:
         if not name.strip():
-            raise ValueError("a phase needs a name; give it one, such as 'warmup'.")
+            raise ValueError(_("a phase needs a name; give it one, such as 'warmup'."))
         return name.strip()
 
     @model_validator(mode="after")
@@ -136,8 +155,12 @@ class _Phase(Frozen):
             return self
         if knob := next((knob for knob, ramp in ramps_of(self).items() if ramp.over is None), None):
             raise ValueError(
-                f"phase '{self.name}' ends by a trigger, so the length of its ramp of {knob} is unknown; give "
-                "the ramp 'over: {episodes: N}' or the trigger 'max_episodes'."
+                _(
+                    "phase '{name}' ends by a trigger, so the length of its ramp of {knob} is unknown; give the "
+                    "ramp 'over: {{episodes: N}}' or the trigger 'max_episodes'.",
+                    name=self.name,
+                    knob=knob,
+                )
             )
         return self
 
@@ -204,7 +227,7 @@ class Architecture(Frozen):
     def _one_expert_is_one(self) -> Self:
         for name in ("experts", "shared_experts", "expert_width_times"):
             if self.single_expert and getattr(self, name) is not None:
-                raise ValueError(f"'policy' has single_expert and {name}; these conflict; remove one.")
+                raise ValueError(_("'policy' has single_expert and {name}; these conflict; remove one.", name=name))
         return self
 
 

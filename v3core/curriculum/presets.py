@@ -38,16 +38,20 @@ def save_preset(curriculum: Curriculum, name: str) -> Path:
     name = name.strip()
     if not _NAME.fullmatch(name) or len(name) > MAX_NAME:
         raise V3Error(
-            f"'{name[:MAX_NAME]}' is not a name for a preset; use up to {MAX_NAME} letters, digits, dots, dashes and "
-            "underscores, without blanks."
+            "'{name}' is not a name for a preset; use up to {max_name} letters, digits, dots, dashes and "
+            "underscores, without blanks.",
+            name=name[:MAX_NAME],
+            max_name=MAX_NAME,
         )
     if name.lower() in {known.lower() for known in preset_names()}:
-        raise V3Error(f"There is already a preset '{name}'; choose another name.")
+        raise V3Error("There is already a preset '{name}'; choose another name.", name=name)
     file = saved_presets() / f"{name}.yaml"
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise V3Error(f"The folder {file.parent} cannot be made: {error.strerror or error}.") from None
+        raise V3Error(
+            "The folder {parent} cannot be made: {value}.", parent=file.parent, value=error.strerror or error
+        ) from None
     with whole_file(file) as unfinished:
         unfinished.write_text(dump(curriculum.model_copy(update={"name": name})), encoding="utf-8")
     return file
@@ -70,7 +74,7 @@ def load_preset(name: str) -> Curriculum:
     names = preset_names()
     if name not in names:
         hint = suggestion(name, names) or f"The presets are {', '.join(names)}."
-        raise V3Error(f"There is no curriculum preset '{name}'. {hint}")
+        raise V3Error("There is no curriculum preset '{name}'. {hint}", name=name, hint=hint)
     file = PRESETS / f"{name}.yaml"
     return _load_file(file if file.exists() else saved_presets() / file.name)
 
@@ -80,9 +84,11 @@ def _load_file(path: Path) -> Curriculum:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        raise V3Error(f"Curriculum file {path} is not a text file; it must be YAML in UTF-8.") from None
+        raise V3Error("Curriculum file {path} is not a text file; it must be YAML in UTF-8.", path=path) from None
     except OSError as error:
-        raise V3Error(f"Curriculum file {path} cannot be read: {error.strerror or error}.") from None
+        raise V3Error(
+            "Curriculum file {path} cannot be read: {value}.", path=path, value=error.strerror or error
+        ) from None
     return parse(text, subject=f"Curriculum file {path}")
 
 
@@ -94,9 +100,11 @@ def parse(text: str, subject: str = "Curriculum") -> Curriculum:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise V3Error(f"{subject} is not valid YAML{where}: {problem}.") from None
+        raise V3Error(
+            "{subject} is not valid YAML{where}: {problem}.", subject=subject, where=where, problem=problem
+        ) from None
     if not isinstance(content, dict):
-        raise V3Error(f"{subject} must be a mapping with 'name' and 'phases'.")
+        raise V3Error("{subject} must be a mapping with 'name' and 'phases'.", subject=subject)
     with explained(subject):
         return Curriculum.model_validate(content)
 

@@ -217,7 +217,8 @@ def continued(trained: Curriculum, wanted: Curriculum, progress: Progress, base:
     """
     if wanted.policy is not None and wanted.policy != trained.policy:
         raise V3Error(
-            f"Curriculum '{wanted.name}' needs another network than the checkpoint has; choose one without 'policy'."
+            "Curriculum '{name}' needs another network than the checkpoint has; choose one without 'policy'.",
+            name=wanted.name,
         )
     starts = starts_of(trained, progress)
     here = len(starts) - 1

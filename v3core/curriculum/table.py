@@ -127,7 +127,9 @@ def parse_setting(key: str, text: str | None) -> Any:
     if key != "top_k" or not text:
         return text or None
     if not re.fullmatch(r"\d{1,9}", text) or not 1 <= int(text) <= MAX_EXPERTS:
-        raise V3Error(f"Top k '{text}' must be a whole number from 1 to {MAX_EXPERTS}.")
+        raise V3Error(
+            "Top k '{text}' must be a whole number from 1 to {max_experts}.", text=text, max_experts=MAX_EXPERTS
+        )
     return int(text)
 
 

@@ -48,19 +48,26 @@ def parse_end(text: str) -> Until | None:
     if count := _COUNT.fullmatch(text):
         unit, number = (count[1] or "episode").lower(), int(count[2].replace(",", "").replace("_", ""))
         if number < 1:
-            raise V3Error(f"A phase cannot end at {unit} {number}; choose 1 or later.")
+            raise V3Error("A phase cannot end at {unit} {number}; choose 1 or later.", unit=unit, number=number)
         return Until(step=number) if unit == "step" else Until(episode=number)
     found = _TRIGGER.fullmatch(text)
     if found is None:
-        raise V3Error(f"End '{text}' cannot be parsed; write 1000, step 50000 or return ≥ 450 (100).")
+        raise V3Error("End '{text}' cannot be parsed; write 1000, step 50000 or return ≥ 450 (100).", text=text)
     metric = found["metric"].lower()
     if metric not in METRICS and not metric.startswith(FACT):
-        raise V3Error(f"End '{text}' watches '{metric}'; choose {', '.join(METRICS)} or a fact, as in fact:score.")
+        raise V3Error(
+            "End '{text}' watches '{metric}'; choose {metrics} or a fact, as in fact:score.",
+            text=text,
+            metric=metric,
+            metrics=", ".join(METRICS),
+        )
     try:
         level = float(found["level"])
     except ValueError:
         raise V3Error(
-            f"End '{text}' compares with '{found['level']}', which is not a number; write 450 or 0.9."
+            "End '{text}' compares with '{found}', which is not a number; write 450 or 0.9.",
+            text=text,
+            found=found["level"],
         ) from None
     counts = {
         name: int(found[name].replace(",", ""))
@@ -119,7 +126,7 @@ def _read(text: str) -> Value:
     if found := _OVER.search(text):
         length, text = int(found[1].replace(",", "")), text[: found.start()]
         if length < 1:
-            raise V3Error(f"must last 1 {'step' if found[2] else 'episode'} or more")
+            raise V3Error("must last 1 {value} or more", value="step" if found[2] else "episode")
         over = Over(steps=length) if found[2] else Over(episodes=length)
     shape = next((known for known in _SHAPES if text.lower().endswith(f" {known}")), None)
     ends = _ARROW.split(text.removesuffix(text[-len(shape) :]).strip() if shape else text)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serializer, model_validator
 
 from v3core.curriculum.knobs import METRICS
+from v3core.messages import _
 from v3core.rollup import LONGEST_WINDOW
 
 MAX_WINDOW = 10_000
@@ -46,7 +47,11 @@ class Until(Frozen):
     def _is_watched(cls, metric: str | None) -> str | None:
         if metric is not None and metric not in METRICS and not _FACT.fullmatch(metric):
             raise ValueError(
-                f"A trigger watches '{metric[:60]}'; choose {', '.join(METRICS)} or a fact, as in fact:score."
+                _(
+                    "A trigger watches '{metric}'; choose {metrics} or a fact, as in fact:score.",
+                    metric=metric[:60],
+                    metrics=", ".join(METRICS),
+                )
             )
         return metric
 
@@ -56,20 +61,36 @@ class Until(Frozen):
         if len(ends) != 1:
             said = " and ".join(f"'{name}'" for name in ends) or "none"
             raise ValueError(
-                f"An 'until' must have exactly one of 'episode', 'step' and 'metric'; this one has {said}."
+                _("An 'until' must have exactly one of 'episode', 'step' and 'metric'; this one has {said}.", said=said)
             )
         if self.metric is None:
             if stray := next((name for name in _OF_TRIGGERS if name in self.model_fields_set), None):
-                raise ValueError(f"'{stray}' belongs to a trigger; remove it from the 'until' with '{ends[0]}'.")
+                raise ValueError(
+                    _(
+                        "'{stray}' belongs to a trigger; remove it from the 'until' with '{ends}'.",
+                        stray=stray,
+                        ends=ends[0],
+                    )
+                )
             return self
         if (self.at_least is None) == (self.at_most is None):
-            raise ValueError(f"A trigger on {self.metric} needs either 'at_least' or 'at_most'.")
+            raise ValueError(_("A trigger on {metric} needs either 'at_least' or 'at_most'.", metric=self.metric))
         if self.metric == "success" and not 0 <= self.threshold <= 1:
-            raise ValueError(f"A trigger on success has {self.threshold:g}; it is a rate, so choose from 0 to 1.")
+            raise ValueError(
+                _(
+                    "A trigger on success has {threshold:g}; it is a rate, so choose from 0 to 1.",
+                    threshold=self.threshold,
+                )
+            )
         if self.max_episodes is not None and self.max_episodes < max(self.window, self.min_episodes):
             raise ValueError(
-                f"A trigger on {self.metric} has max_episodes {self.max_episodes}, too few for it to fire: raise it "
-                f"to {max(self.window, self.min_episodes)} (its 'window' and 'min_episodes') or lower these."
+                _(
+                    "A trigger on {metric} has max_episodes {max_episodes}, too few for it to fire: raise it to "
+                    "{max} (its 'window' and 'min_episodes') or lower these.",
+                    metric=self.metric,
+                    max_episodes=self.max_episodes,
+                    max=max(self.window, self.min_episodes),
+                )
             )
         return self
 

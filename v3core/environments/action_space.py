@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from v3core.environments.types import ActionSpec
 from v3core.errors import V3Error
+from v3core.messages import _
 
 MAX_OUTPUTS = 1024
 """Most numbers that an expert puts out."""
@@ -35,11 +36,16 @@ def action_spec(space: spaces.Space[object]) -> ActionSpec:
         case _:
             kind = "whole numbers in a Box" if isinstance(space, spaces.Box) else f"a {type(space).__name__} space"
             raise V3Error(
-                f"its actions are {kind}; the policy acts in Discrete, MultiDiscrete, MultiBinary and float Box "
-                "spaces: use a wrapper that translates them."
+                "its actions are {kind}; the policy acts in Discrete, MultiDiscrete, MultiBinary and float Box "
+                "spaces: use a wrapper that translates them.",
+                kind=kind,
             )
     if not 1 <= spec.outputs <= MAX_OUTPUTS:
-        raise V3Error(f"its actions need {spec.outputs} outputs, but the policy supports 1 to {MAX_OUTPUTS}.")
+        raise V3Error(
+            "its actions need {outputs} outputs, but the policy supports 1 to {max_outputs}.",
+            outputs=spec.outputs,
+            max_outputs=MAX_OUTPUTS,
+        )
     return spec
 
 
@@ -69,18 +75,22 @@ def mask_writer(actions: ActionSpec) -> Callable[[Any, NDArray[np.bool_]], None]
         try:
             values = np.asarray(mask)
         except ValueError:  # nested sequences of different lengths
-            raise ValueError(f"the action mask is not an array of shape {expected}") from None
+            raise ValueError(_("the action mask is not an array of shape {expected}", expected=expected)) from None
         if values.shape != expected:
-            raise ValueError(f"the action mask has shape {values.shape}, not {expected}")
+            raise ValueError(
+                _("the action mask has shape {shape}, not {expected}", shape=values.shape, expected=expected)
+            )
         if values.dtype.kind not in "biu":
-            raise ValueError(f"the action mask is of type {values.dtype}, not of bool")
+            raise ValueError(_("the action mask is of type {dtype}, not of bool", dtype=values.dtype))
         if values.dtype.kind != "b" and ((values != 0) & (values != 1)).any():
-            raise ValueError("the action mask contains numbers other than 0 and 1")
+            raise ValueError(_("the action mask contains numbers other than 0 and 1"))
         row[:] = values
         if len(firsts) == 1:
             if not row.any():
-                raise ValueError("the action mask forbids every action")
+                raise ValueError(_("the action mask forbids every action"))
         elif not (allowed := np.logical_or.reduceat(row, firsts)).all():
-            raise ValueError(f"the action mask forbids every value of component {int(allowed.argmin()) + 1}")
+            raise ValueError(
+                _("the action mask forbids every value of component {value}", value=int(allowed.argmin()) + 1)
+            )
 
     return write

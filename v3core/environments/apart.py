@@ -99,10 +99,18 @@ def _answer(process: "subprocess.Popen[str]", output: IO[str], run: EnvironmentS
             line = lines.get(timeout=seconds)
         except queue.Empty:
             raise V3Error(
-                f"Environment {env}: {call} did not return within {seconds:g} s; fix the environment."
+                "Environment {env}: {call} did not return within {seconds:g} s; fix the environment.",
+                env=env,
+                call=call,
+                seconds=seconds,
             ) from None
         if line is None:
-            raise V3Error(f"Environment {env}: {call} {_ending(process.wait(timeout=10))}; fix the environment.")
+            raise V3Error(
+                "Environment {env}: {call} {ending}; fix the environment.",
+                env=env,
+                call=call,
+                ending=_ending(process.wait(timeout=10)),
+            )
         said = json.loads(line)
         if "call" in said:
             env, call = said["env"], said["call"]

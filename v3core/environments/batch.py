@@ -279,7 +279,7 @@ class EnvironmentBatch:
         except (KeyboardInterrupt, ReplayError, Interrupted):
             raise
         except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
-            raise ReplayError(f"a replayed episode raised {type(problem).__name__}") from problem
+            raise ReplayError("a replayed episode raised {name}", name=type(problem).__name__) from problem
         before = (episode.observation.tobytes(), np.float64(episode.reward).tobytes(), episode.generator)
         after = (row.tobytes(), self._rewards[number].tobytes(), plain(generator_state(unwrapped)))
         if before != after or not _same_mask(episode.mask, None if self.masks is None else self.masks[number]):
@@ -295,7 +295,9 @@ class EnvironmentBatch:
 
     def _failure(self, number: int, where: str, call: str, problem: BaseException) -> EnvironmentFailureError:
         who = f"Environment {self._spec.env_id}, copy {number + 1},"
-        return EnvironmentFailureError(f"{who} failed at {where}: {faults.sentence(call, problem)}.")
+        return EnvironmentFailureError(
+            "{who} failed at {where}: {sentence}.", who=who, where=where, sentence=faults.sentence(call, problem)
+        )
 
 
 def _same_mask(one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) -> bool:

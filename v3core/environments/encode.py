@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v3core.environments.types import NodePart, StateGraphSpec
+from v3core.messages import _
 
 Encoder = Callable[[Any, NDArray[Any]], None]
 """Writes an observation into a row [size], each part where the graph says.
@@ -32,7 +33,7 @@ def encoder(graph: StateGraphSpec) -> Encoder:
                 for key in path:
                     entry = entry[key]
             except (KeyError, IndexError, TypeError):
-                raise ValueError(f"the observation has no '{name}'") from None
+                raise ValueError(_("the observation has no '{name}'", name=name)) from None
             write_part(entry, row)
 
     return write
@@ -124,7 +125,7 @@ def _words(part: NodePart, entries: slice) -> Encoder:
 
 def _wrong(part: NodePart, problem: str) -> ValueError:
     place = f" at '{part.name}'" if part.path else ""
-    return ValueError(f"the observation{place} {problem}")
+    return ValueError(_("the observation{place} {problem}", place=place, problem=problem))
 
 
 def bag_of_words(vocabulary: tuple[str, ...], size: int) -> Callable[[str], NDArray[np.uint8]]:

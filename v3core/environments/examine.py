@@ -29,6 +29,7 @@ from v3core.environments.registry import check_environment, spec_of
 from v3core.environments.types import EnvironmentSpec
 from v3core.environments.unfinished import generator_state
 from v3core.errors import V3Error
+from v3core.messages import _
 
 STEPS = 40
 """Steps of each of the three times that an environment is played."""
@@ -112,7 +113,7 @@ def _play(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, report: Report, c
     look = _Look(env, spec, report, call)
     random = np.random.default_rng(SEED)
     seen = [look.reset(SEED)]
-    for _ in range(STEPS):
+    for _step in range(STEPS):
         with look.explained(STEP):
             action = _action(env.action_space, look.mask, random)
         seen.append(look.step(action))
@@ -159,7 +160,15 @@ class _Look:
             observation, given, ended, cut, info = faults.step_result(self._env.step(action))
             reward = faults.reward_of(given)
             if why := faults.unusable_reward(reward):
-                raise Misbehaviour(f"{STEP} returned a reward of {reward:g}, {why}; {faults.remedy_for(reward)}")
+                raise Misbehaviour(
+                    _(
+                        "{step} returned a reward of {reward:g}, {why}; {remedy_for}",
+                        step=STEP,
+                        reward=reward,
+                        why=why,
+                        remedy_for=faults.remedy_for(reward),
+                    )
+                )
             terminated, truncated = faults.truth_of(ended, "terminated"), faults.truth_of(cut, "truncated")
             row = self._seen(STEP, observation)
             self.over = terminated or truncated
@@ -181,7 +190,9 @@ class _Look:
         row = np.zeros(self._spec.graph.size, dtype=self._spec.graph.dtype)
         self._encode(observation, row)
         if not np.isfinite(row).all():
-            raise Misbehaviour(f"{call} returned an observation with a number that is not finite; all must be finite")
+            raise Misbehaviour(
+                _("{call} returned an observation with a number that is not finite; all must be finite", call=call)
+            )
         if problem := _outside(observation, self._env.observation_space):
             self._report.warnings.append(f"An observation that {call} returned is {problem}.")
         return row.tobytes()
@@ -194,7 +205,9 @@ class _Look:
         except KeyboardInterrupt:
             raise
         except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
-            raise V3Error(f"Environment {self._spec.env_id}: {faults.sentence(call, problem)}.") from problem
+            raise V3Error(
+                "Environment {env_id}: {sentence}.", env_id=self._spec.env_id, sentence=faults.sentence(call, problem)
+            ) from problem
 
 
 def _outside(observation: Any, space: spaces.Space[Any]) -> str | None:

@@ -11,6 +11,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from v3core.messages import _
+
 RESET = "reset(seed=…)"
 STEP = "step(action)"
 RENDER = "render()"
@@ -27,10 +29,18 @@ class Misbehaviour(ValueError):
 def reset_result(result: Any) -> tuple[Any, dict[str, Any]]:
     """Observation and info of what `reset` returned; Misbehaviour if it is not a pair of those."""
     if not isinstance(result, tuple | list) or len(result) != 2:
-        raise Misbehaviour(f"{RESET} returned {_described(result)}; it must return two values: observation, info")
+        raise Misbehaviour(
+            _(
+                "{reset} returned {described}; it must return two values: observation, info",
+                reset=RESET,
+                described=_described(result),
+            )
+        )
     observation, info = result
     if not isinstance(info, dict):
-        raise Misbehaviour(f"{RESET} returned {_described(info)} as info; it must be a dict")
+        raise Misbehaviour(
+            _("{reset} returned {described} as info; it must be a dict", reset=RESET, described=_described(info))
+        )
     return observation, info
 
 
@@ -40,9 +50,18 @@ def step_result(result: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         return result
     if not isinstance(result, tuple | list) or len(result) != 5:
         wanted = "observation, reward, terminated, truncated, info"
-        raise Misbehaviour(f"{STEP} returned {_described(result)}; it must return five values: {wanted}")
+        raise Misbehaviour(
+            _(
+                "{step} returned {described}; it must return five values: {wanted}",
+                step=STEP,
+                described=_described(result),
+                wanted=wanted,
+            )
+        )
     if not isinstance(result[4], dict):
-        raise Misbehaviour(f"{STEP} returned {_described(result[4])} as info; it must be a dict")
+        raise Misbehaviour(
+            _("{step} returned {described} as info; it must be a dict", step=STEP, described=_described(result[4]))
+        )
     observation, reward, terminated, truncated, info = result
     return observation, reward, terminated, truncated, info
 
@@ -51,7 +70,9 @@ def reward_of(value: Any) -> float:
     """The reward as a number, which need not be finite; Misbehaviour if it is none."""
     plain = _plain(value)
     if not isinstance(plain, int | float):
-        raise Misbehaviour(f"{STEP} returned {_described(value)} as the reward; it must be a number")
+        raise Misbehaviour(
+            _("{step} returned {described} as the reward; it must be a number", step=STEP, described=_described(value))
+        )
     try:
         return float(plain)
     except OverflowError:
@@ -66,7 +87,13 @@ def picture_of(value: Any) -> NDArray[np.uint8]:
         given = f"an array of shape {value.shape} and type {value.dtype}"
     else:
         given = _described(value)
-    raise Misbehaviour(f"{RENDER} returned {given}; it must return an array of shape (height, width, 3) and type uint8")
+    raise Misbehaviour(
+        _(
+            "{render} returned {given}; it must return an array of shape (height, width, 3) and type uint8",
+            render=RENDER,
+            given=given,
+        )
+    )
 
 
 def unusable_reward(reward: float) -> str | None:
@@ -85,7 +112,14 @@ def truth_of(value: Any, name: str) -> bool:
     """`terminated` or `truncated` as a bool; Misbehaviour if it is neither true nor false."""
     plain = _plain(value)
     if not isinstance(plain, int) or plain not in (0, 1):
-        raise Misbehaviour(f"{STEP} returned {_described(value)} as {name}; it must be True or False")
+        raise Misbehaviour(
+            _(
+                "{step} returned {described} as {name}; it must be True or False",
+                step=STEP,
+                described=_described(value),
+                name=name,
+            )
+        )
     return bool(plain)
 
 
@@ -113,7 +147,12 @@ def check_action_space(before: spaces.Space[Any], now: spaces.Space[Any]) -> Non
     """Raise Misbehaviour, naming both spaces, if an environment's actions change."""
     if now is not before and now != before:
         raise Misbehaviour(
-            f"its action_space is {_short(now)} after {RESET} and was {_short(before)} before; it must stay the same"
+            _(
+                "its action_space is {short} after {reset} and was {short2} before; it must stay the same",
+                short=_short(now),
+                reset=RESET,
+                short2=_short(before),
+            )
         )
 
 

@@ -48,10 +48,15 @@ def state_graph(space: spaces.Space[object], categories: dict[str, int] | None =
     """
     parts = list(_parts(space, (), 0)) if categories is None else [_grid(space, categories)]
     if not parts:
-        raise V3Error(f"its observations are empty; {_ADVICE}.")
+        raise V3Error("its observations are empty; {advice}.", advice=_ADVICE)
     nodes = sum(part.nodes for part in parts)
     if nodes > 2 * MAX_CELLS:
-        raise V3Error(f"its state graph has {nodes} nodes, but the policy supports at most {2 * MAX_CELLS}; {_ADVICE}.")
+        raise V3Error(
+            "its state graph has {nodes} nodes, but the policy supports at most {value}; {advice}.",
+            nodes=nodes,
+            value=2 * MAX_CELLS,
+            advice=_ADVICE,
+        )
     small = all(part.kind == "hub" or _fits_a_byte(part, space) for part in parts)
     return StateGraphSpec(tuple(parts), _neighbours(parts), "uint8" if small else "float32")
 
@@ -124,21 +129,44 @@ def _leaf(space: spaces.Space[object], path: Path, start: int) -> NodePart:
             if _looks_like_image(space):
                 return _image(space, path, start, of)
             return _features(space.shape, path, start, of)
-    raise V3Error(f"{of} are a {type(space).__name__}, which has no fixed size or is not numeric; {_ADVICE}.")
+    raise V3Error(
+        "{of} are a {name}, which has no fixed size or is not numeric; {advice}.",
+        of=of,
+        name=type(space).__name__,
+        advice=_ADVICE,
+    )
 
 
 def _checked(part: NodePart, of: str) -> NodePart:
     if not 1 <= part.nodes <= MAX_CELLS:
-        raise V3Error(f"{of} have {part.nodes} components, but the policy supports 1 to {MAX_CELLS}; {_ADVICE}.")
+        raise V3Error(
+            "{of} have {nodes} components, but the policy supports 1 to {max_cells}; {advice}.",
+            of=of,
+            nodes=part.nodes,
+            max_cells=MAX_CELLS,
+            advice=_ADVICE,
+        )
     if sum(part.categories) > MAX_CATEGORIES:
-        raise V3Error(f"{of} name {sum(part.categories)} values, but the policy supports {MAX_CATEGORIES}; {_ADVICE}.")
+        raise V3Error(
+            "{of} name {sum} values, but the policy supports {max_categories}; {advice}.",
+            of=of,
+            sum=sum(part.categories),
+            max_categories=MAX_CATEGORIES,
+            advice=_ADVICE,
+        )
     return part
 
 
 def _features(shape: tuple[int, ...], path: Path, start: int, of: str) -> NodePart:
     count = int(np.prod(shape))
     if not 1 <= count <= MAX_FEATURES:
-        raise V3Error(f"{of} have {count} numbers, but the policy supports 1 to {MAX_FEATURES}; {_ADVICE}.")
+        raise V3Error(
+            "{of} have {count} numbers, but the policy supports 1 to {max_features}; {advice}.",
+            of=of,
+            count=count,
+            max_features=MAX_FEATURES,
+            advice=_ADVICE,
+        )
     group = math.ceil(count / MAX_NODES)
     nodes = math.ceil(count / group)
     return NodePart("features", nodes, start, count, (count,), path, shape, group=group)
@@ -170,12 +198,19 @@ def _image(space: spaces.Box, path: Path, start: int, of: str) -> NodePart:
         (*shape, 1) if len(shape) == 2 else (shape[1], shape[2], shape[0]) if channels_first(shape) else shape
     )
     if height * width > MAX_PIXELS:
-        raise V3Error(f"{of} are images of {height} × {width} pixels; wrap it in gymnasium.wrappers.ResizeObservation.")
+        raise V3Error(
+            "{of} are images of {height} × {width} pixels; wrap it in gymnasium.wrappers.ResizeObservation.",
+            of=of,
+            height=height,
+            width=width,
+        )
     low, high = float(np.min(space.low)), float(np.max(space.high))
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise V3Error(
-            f"{of} look like an image, of shape {'×'.join(map(str, shape))}, but no bounds; wrap it in "
-            "gymnasium.wrappers.FlattenObservation, or give its space finite bounds."
+            "{of} look like an image, of shape {shape}, but no bounds; wrap it in "
+            "gymnasium.wrappers.FlattenObservation, or give its space finite bounds.",
+            of=of,
+            shape="×".join(map(str, shape)),
         )
     rows, columns = image_cells(height, width)
     size, layout, first = height * width * channels, (height, width, channels), channels_first(shape)
@@ -184,10 +219,19 @@ def _image(space: spaces.Box, path: Path, start: int, of: str) -> NodePart:
 
 def _grid(space: spaces.Space[object], categories: dict[str, int]) -> NodePart:
     if not isinstance(space, spaces.Box) or len(space.shape) != 3 or space.shape[2] != len(categories):
-        raise V3Error(f"its grid has shape {space.shape}, not columns × rows × {len(categories)} channels.")
+        raise V3Error(
+            "its grid has shape {shape}, not columns × rows × {categories} channels.",
+            shape=space.shape,
+            categories=len(categories),
+        )
     columns, rows, _ = space.shape
     if columns * rows > MAX_CELLS:
-        raise V3Error(f"its grid has {columns} × {rows} cells; the policy supports at most {MAX_CELLS}.")
+        raise V3Error(
+            "its grid has {columns} × {rows} cells; the policy supports at most {max_cells}.",
+            columns=columns,
+            rows=rows,
+            max_cells=MAX_CELLS,
+        )
     size, values, labels = int(np.prod(space.shape)), tuple(categories.values()), tuple(categories)
     return NodePart("grid", columns * rows, 0, size, space.shape, categories=values, labels=labels)
 
@@ -266,9 +310,18 @@ def built_graph(env: gymnasium.Env[Any, Any]) -> StateGraphSpec | None:
     try:
         built: object = _builders[pattern](env)
     except Exception as problem:  # a user's own code may raise anything
-        raise V3Error(f"its graph builder '{pattern}' raised {type(problem).__name__}: {problem}.") from problem
+        raise V3Error(
+            "its graph builder '{pattern}' raised {name}: {problem}.",
+            pattern=pattern,
+            name=type(problem).__name__,
+            problem=problem,
+        ) from problem
     if isinstance(built, StateGraphSpec):
         return built
     if isinstance(built, dict):
         return state_graph(env.observation_space, built)
-    raise V3Error(f"its graph builder '{pattern}' returned a {type(built).__name__}, not a StateGraphSpec or a dict.")
+    raise V3Error(
+        "its graph builder '{pattern}' returned a {name}, not a StateGraphSpec or a dict.",
+        pattern=pattern,
+        name=type(built).__name__,
+    )

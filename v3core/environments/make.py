@@ -109,16 +109,22 @@ def make_or_explain(setup: EnvironmentSetup) -> gymnasium.Env[Any, Any]:
             warnings.simplefilter("ignore")
             return make_environment(setup)
     except V3Error as problem:
-        raise V3Error(f"Environment {setup} cannot be created: {problem}") from problem
+        raise V3Error("Environment {setup} cannot be created: {problem}", setup=setup, problem=problem) from problem
     except ModuleNotFoundError as problem:
         # gymnasium wraps a failed `module:` import in its own error, which no longer names the module.
         missing = problem.name or getattr(problem.__cause__, "name", None) or env_id.partition(":")[0]
         raise V3Error(
-            f"Environment {env_id} needs the Python package '{missing}', which is not installed; "
-            "install it, or choose another environment."
+            "Environment {env_id} needs the Python package '{missing}', which is not installed; install it, or "
+            "choose another environment.",
+            env_id=env_id,
+            missing=missing,
         ) from None
     except error.DependencyNotInstalled as problem:
-        raise V3Error(f"Environment {env_id} needs a package that is not installed: {_sentence(problem)}") from problem
+        raise V3Error(
+            "Environment {env_id} needs a package that is not installed: {sentence}",
+            env_id=env_id,
+            sentence=_sentence(problem),
+        ) from problem
     except (Exception, SystemExit) as problem:  # an environment's own code may raise anything
         given = f" with {format_args(setup.args)}"[:120] if setup.args else ""
         raise V3Error(
@@ -202,26 +208,33 @@ def wrap(env: gymnasium.Env[Any, Any], texts: Iterable[str]) -> gymnasium.Env[An
         try:
             env = kind(env, *wrapper.arguments, **wrapper.keywords)
         except (Exception, SystemExit) as problem:  # its own code may raise anything
-            raise V3Error(f"Wrapper {text} cannot be applied: {_reason(problem, kind)}") from problem
+            raise V3Error(
+                "Wrapper {text} cannot be applied: {reason}", text=text, reason=_reason(problem, kind)
+            ) from problem
     return env
 
 
 def _class_of(wrapper: Wrapper) -> Any:
     own = wrapper.module == "gymnasium.wrappers"
     if own and (reason := _REFUSED.get(wrapper.name)):
-        raise V3Error(f"Wrapper {wrapper.name} {reason}.")
+        raise V3Error("Wrapper {name} {reason}.", name=wrapper.name, reason=reason)
     try:
         module = importlib.import_module(wrapper.module)
     except (Exception, SystemExit) as problem:
         raise V3Error(
-            f"Wrapper {wrapper.module}:{wrapper.name} cannot be imported: {_reason(problem, None)}"
+            "Wrapper {module}:{name} cannot be imported: {reason}",
+            module=wrapper.module,
+            name=wrapper.name,
+            reason=_reason(problem, None),
         ) from problem
     kind = getattr(module, wrapper.name, None)
     if inspect.isclass(kind) and issubclass(kind, gymnasium.Wrapper):
         return kind
     known = [name for name, value in vars(module).items() if _is_wrapper(value) and not (own and name in _REFUSED)]
     hint = suggestion(wrapper.name, known) or f"It has {', '.join(sorted(known)[:40]) or 'none'}."
-    raise V3Error(f"There is no wrapper '{wrapper.name}' in {wrapper.module}. {hint}")
+    raise V3Error(
+        "There is no wrapper '{name}' in {module}. {hint}", name=wrapper.name, module=wrapper.module, hint=hint
+    )
 
 
 def _is_wrapper(value: object) -> bool:

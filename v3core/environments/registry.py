@@ -92,8 +92,13 @@ def check_environment(env: EnvironmentSetup | str, *, allow_import: bool) -> Env
         if ":" not in setup.env_id:
             what, option, instead = ("Wrapper", "wrapper", "wrapper of Gymnasium")
         raise V3Error(
-            f"{what} '{setup.imports[0]}' imports code, which is only possible from the command line; train with "
-            f"`{COMMAND} train --{option}`, or choose a {instead}."
+            "{what} '{imports}' imports code, which is only possible from the command line; train with `{command} "
+            "train --{option}`, or choose a {instead}.",
+            what=what,
+            imports=setup.imports[0],
+            command=COMMAND,
+            option=option,
+            instead=instead,
         )
     for one in setup.tasks or (setup,):
         _check_id(one.env_id)
@@ -111,7 +116,7 @@ def spec_of(setup: EnvironmentSetup, made: gymnasium.Env[Any, Any]) -> Environme
     try:
         return EnvironmentSpec(setup, graph_of(made), action_spec(made.action_space))
     except V3Error as reason:
-        raise V3Error(f"The policy does not support {setup}: {reason}") from None
+        raise V3Error("The policy does not support {setup}: {reason}", setup=setup, reason=reason) from None
 
 
 def _spec_of_tasks(setup: EnvironmentSetup, made: TaskEnvironment) -> EnvironmentSpec:
@@ -126,8 +131,11 @@ def _spec_of_tasks(setup: EnvironmentSetup, made: TaskEnvironment) -> Environmen
             differ = f"actions differ: {action_words(spec.actions)}, and {action_words(first.actions)}"
         if differ is not None:
             raise V3Error(
-                f"{name} and {setup.task_names[0]} cannot be trained on at once, because their {differ}; choose "
-                "environments with the same observations and actions."
+                "{name} and {task_names} cannot be trained on at once, because their {differ}; choose environments "
+                "with the same observations and actions.",
+                name=name,
+                task_names=setup.task_names[0],
+                differ=differ,
             )
     if not made.identified:
         return replace(first, environment=setup)
@@ -141,7 +149,7 @@ def _check_id(env_id: str) -> None:
         raise V3Error("No environment given; give an id such as CartPole-v1.")
     if ":" in env_id:
         if not re.fullmatch(r"[\w.]+:[^:]+", env_id):
-            raise V3Error(f"'{env_id}' is not an environment id; write module:Name-v0.")
+            raise V3Error("'{env_id}' is not an environment id; write module:Name-v0.", env_id=env_id)
         return
     if env_id in registry:
         return  # without importing more: a worker's start is waited for
@@ -156,14 +164,19 @@ def _check_id(env_id: str) -> None:
     versions = [known for known in registry if known.rpartition("-v")[0] == (stem or env_id)]
     if versions:
         missing = "has no version" if stem is None else "does not exist in this version"
-        raise V3Error(f"Environment '{env_id}' {missing}; use {' or '.join(sorted(versions))}.")
+        raise V3Error(
+            "Environment '{env_id}' {missing}; use {versions}.",
+            env_id=env_id,
+            missing=missing,
+            versions=" or ".join(sorted(versions)),
+        )
     matches = matching_environments(env_id)
     if len(matches) > _MAX_LISTED:
         matches = [*matches[:_MAX_LISTED], f"one of {len(matches) - _MAX_LISTED} more"]
     hint = f"Did you mean {either(matches)}?" if matches else suggestion(env_id, registry)
     if not hint:
         hint = "Give an id such as CartPole-v1, or module:Name-v0 for an environment registered by your own module."
-    raise V3Error(f"There is no environment '{env_id}'. {hint}")
+    raise V3Error("There is no environment '{env_id}'. {hint}", env_id=env_id, hint=hint)
 
 
 def environments_of(run: EnvironmentSetup, curricula: Iterable[Curriculum]) -> list[tuple[EnvironmentSetup, str]]:
@@ -194,7 +207,11 @@ def check_run(run: EnvironmentSetup | str, *curricula: Curriculum, allow_import:
         what = "observations" if other.graph != spec.graph else "actions" if other.actions != spec.actions else None
         if what is not None:
             raise V3Error(
-                f"Phase '{phase}' trains on {setup}, whose {what} differ from those of {run}; they must be the same "
-                "in every phase."
+                "Phase '{phase}' trains on {setup}, whose {what} differ from those of {run}; they must be the same "
+                "in every phase.",
+                phase=phase,
+                setup=setup,
+                what=what,
+                run=run,
             )
     return spec

@@ -16,6 +16,7 @@ from v3core.environments.make import make_environment, make_or_explain
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error
 from v3core.insight.replays import Digest, Replay
+from v3core.messages import _
 
 FRAMES = "rgb_array"
 
@@ -40,7 +41,9 @@ def need_frames(spec: EnvironmentSpec) -> None:
     modes = env.metadata.get("render_modes") or ()
     _close(env)
     if FRAMES not in modes:
-        raise V3Error(f"Environment {spec.env_id} draws no frames: it has no render mode '{FRAMES}'.")
+        raise V3Error(
+            "Environment {env_id} draws no frames: it has no render mode '{frames}'.", env_id=spec.env_id, frames=FRAMES
+        )
 
 
 def play_again(spec: EnvironmentSpec, replay: Replay, *, frames: bool) -> Iterator[Moment]:
@@ -57,7 +60,11 @@ def play_again(spec: EnvironmentSpec, replay: Replay, *, frames: bool) -> Iterat
     try:
         env = make_environment(spec.environment, render_mode=FRAMES if frames else None)
     except Exception as problem:
-        raise V3Error(f"Environment {spec.env_id} cannot be created: {faults.sentence('make', problem)}.") from problem
+        raise V3Error(
+            "Environment {env_id} cannot be created: {sentence}.",
+            env_id=spec.env_id,
+            sentence=faults.sentence("make", problem),
+        ) from problem
     row, digest, encode = np.zeros(spec.graph.size, dtype=spec.graph.dtype), Digest(), encoder(spec.graph)
     step = 0
     try:
@@ -82,7 +89,12 @@ def play_again(spec: EnvironmentSpec, replay: Replay, *, frames: bool) -> Iterat
         raise
     except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
         text = faults.sentence("step", problem)
-        raise V3Error(f"Environment {spec.env_id} failed at step {step + 1} of the replay: {text}.") from problem
+        raise V3Error(
+            "Environment {env_id} failed at step {value} of the replay: {text}.",
+            env_id=spec.env_id,
+            value=step + 1,
+            text=text,
+        ) from problem
     finally:
         _close(env)
 
@@ -102,13 +114,22 @@ def _frame(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, number: int) -> 
         return faults.picture_of(env.render()).copy()
     except (Exception, SystemExit) as problem:
         text = faults.sentence(faults.RENDER, problem)
-        raise V3Error(f"Environment {spec.env_id} cannot be drawn from frame {number} on: {text}.") from problem
+        raise V3Error(
+            "Environment {env_id} cannot be drawn from frame {number} on: {text}.",
+            env_id=spec.env_id,
+            number=number,
+            text=text,
+        ) from problem
 
 
 def _differs(spec: EnvironmentSpec, what: str) -> DiffersError:
     return DiffersError(
-        f"The episode does not go the same when it is played again: {what}. {spec.env_id} draws random numbers "
-        "elsewhere than from its seed, or it has changed since."
+        _(
+            "The episode does not go the same when it is played again: {what}. {env_id} draws random numbers "
+            "elsewhere than from its seed, or it has changed since.",
+            what=what,
+            env_id=spec.env_id,
+        )
     )
 
 

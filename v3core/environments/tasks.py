@@ -55,8 +55,10 @@ class TaskEnvironment(gymnasium.Env[Any, Any]):
         if isinstance(inside, spaces.Dict):
             if TASK in inside.spaces:
                 raise V3Error(
-                    f"Environment {self.names[0]} observes a '{TASK}' already; set the argument task_id=false, so that "
-                    "no other is added."
+                    "Environment {names} observes a '{task}' already; set the argument task_id=false, so that no "
+                    "other is added.",
+                    names=self.names[0],
+                    task=TASK,
                 )
             return spaces.Dict({**inside.spaces, TASK: spaces.Discrete(len(self.names))})
         return spaces.Dict({OBSERVATION: inside, TASK: spaces.Discrete(len(self.names))})

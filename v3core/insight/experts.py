@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from v3core.messages import _
+
 Floats = NDArray[np.float64]
 
 Actions = Mapping[str, Any]
@@ -77,11 +79,11 @@ class StateMap:
         always = (found.x, found.y, found.expert, found.gate, found.number, found.step)
         newer = (found.gates, found.values, found.scenario)
         if {len(states) for states in always} | {len(states) for states in newer if states} != {len(found.x)}:
-            raise ValueError("lists of different lengths")
+            raise ValueError(_("lists of different lengths"))
         if any(len(state) != len(found.features) for state in found.values):
-            raise ValueError("values without a feature")
+            raise ValueError(_("values without a feature"))
         if not all(0 <= place < len(found.scenarios) for place in found.scenario):
-            raise ValueError("a scenario without a name")
+            raise ValueError(_("a scenario without a name"))
         return found
 
 

@@ -148,11 +148,11 @@ class Inside:
         }
         for name, shape in shapes.items():
             if (array := getattr(self, name)) is not None and array.shape != shape:
-                raise ValueError(f"{name} has the shape {array.shape}")
+                raise ValueError(_("{name} has the shape {shape}", name=name, shape=array.shape))
         if kept > steps or width < 1 or len(self.node_names) != nodes or len(self.kinds) != nodes:
-            raise ValueError("nodes do not fit")
+            raise ValueError(_("nodes do not fit"))
         if edges and int(self.edges.max()) >= nodes:
-            raise ValueError("an edge without a node")
+            raise ValueError(_("an edge without a node"))
 
     def observed(self, step: int, node: int) -> str:
         """What a node observes in the state before a step, from 0, in words; empty if it cannot be said in words."""

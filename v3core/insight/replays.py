@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.insight.actions import ActionFacts
+from v3core.messages import _
 
 Floats = NDArray[np.float32]
 
@@ -195,7 +196,7 @@ def _from_ranks(ranks: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
     if kind.kind != "f":
         return ranks
     if ranks.dtype != np.uint8 or ranks.ndim != 2 or len(ranks) != kind.itemsize:
-        raise ValueError(f"bytes of {kind} of shape {ranks.shape}")
+        raise ValueError(_("bytes of {kind} of shape {shape}", kind=kind, shape=ranks.shape))
     numbers: NDArray[Any] = np.ascontiguousarray(ranks.T).reshape(-1).view(kind.newbyteorder("<")).astype(kind)
     return numbers
 
@@ -209,7 +210,7 @@ def from_bytes(content: bytes) -> dict[str, Replay]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
-                raise ValueError("too large")
+                raise ValueError(_("too large"))
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             described = json.loads(bytes(arrays["described"]))
             if described["format"] not in (FORMAT, EARLIER):
@@ -253,7 +254,7 @@ def _earlier(episodes: Sequence[dict[str, Any]], arrays: Any) -> list[dict[str, 
 def _replay(facts: dict[str, Any], found: dict[str, Any]) -> Replay:
     for name, array in found.items():
         if (wanted := _DTYPES[name]) is not None and array.dtype != np.dtype(wanted):
-            raise ValueError(f"{name} are {array.dtype}")
+            raise ValueError(_("{name} are {dtype}", name=name, dtype=array.dtype))
     if found["actions"].dtype.kind in "iu":
         found["actions"] = found["actions"].astype(np.int64)
     environment = facts["environment"]
@@ -272,5 +273,5 @@ def _replay(facts: dict[str, Any], found: dict[str, Any]) -> Replay:
     }
     for name, shape in shapes.items():
         if (array := found.get(name)) is not None and array.shape != shape:
-            raise ValueError(f"{name} have the shape {array.shape}")
+            raise ValueError(_("{name} have the shape {shape}", name=name, shape=array.shape))
     return replay

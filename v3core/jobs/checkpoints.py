@@ -25,7 +25,7 @@ def kept_checkpoints() -> tuple[int, int]:
     if not text:
         return KEEP_NEWEST, KEEP_SPREAD
     if not re.fullmatch(r"\d{1,9}", text) or int(text) < 1:
-        raise V3Error(f"V3_KEEP_CHECKPOINTS is '{text}'; set it to a whole number, 1 or more.")
+        raise V3Error("V3_KEEP_CHECKPOINTS is '{text}'; set it to a whole number, 1 or more.", text=text)
     return int(text), 0
 
 

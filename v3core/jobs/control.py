@@ -73,7 +73,10 @@ def stop_experiment(database: Database, experiment: str, actor: str = "user") ->
         runs = need_experiment(tx, experiment)
     here = [run for run in runs if run.status not in ENDED and is_here(run)]
     if not here:
-        raise V3Error(f"No run of experiment '{experiment}' is queued or active here; there is nothing to stop.")
+        raise V3Error(
+            "No run of experiment '{experiment}' is queued or active here; there is nothing to stop.",
+            experiment=experiment,
+        )
     here.sort(key=lambda run: run.status != Status.QUEUED)
     for start in range(0, len(here), TOGETHER):
         with database.write() as tx:
@@ -88,7 +91,7 @@ def need_experiment(tx: Transaction, experiment: str) -> list[RunRow]:
     """The runs of a group; V3Error if there is none."""
     runs = runs_of_experiment(tx, experiment)
     if not runs:
-        raise V3Error(f"There is no experiment '{experiment}'; `experiments` lists them.")
+        raise V3Error("There is no experiment '{experiment}'; `experiments` lists them.", experiment=experiment)
     return runs
 
 
@@ -146,7 +149,7 @@ def annotate(
     if notes is not None:
         values["notes"] = notes.strip() or None
         if len(notes) > MAX_NOTES:
-            raise V3Error(f"The notes are longer than {MAX_NOTES:,} characters; shorten them.")
+            raise V3Error("The notes are longer than {max_notes:,} characters; shorten them.", max_notes=MAX_NOTES)
     with database.write() as tx:
         _annotate(tx, get_run(tx, run_id, for_update=True), values, actor)
 
@@ -168,7 +171,7 @@ def _tags(words: list[str]) -> str | None:
     """As they are stored: separated by one blank each, doubled ones once; None without any."""
     joined = " ".join(dict.fromkeys(words)) or None
     if len(joined or "") > MAX_TAGS:
-        raise V3Error(f"The tags are longer than {MAX_TAGS} characters; use fewer or shorter ones.")
+        raise V3Error("The tags are longer than {max_tags} characters; use fewer or shorter ones.", max_tags=MAX_TAGS)
     return joined
 
 
@@ -186,7 +189,7 @@ def mute_alarm(database: Database, run_id: str, number: int, reason: str, actor:
     if not reason:
         raise V3Error("Say why the alarm is muted: the reason is shown with it.")
     if len(reason) > MAX_REASON:
-        raise V3Error(f"The reason is longer than {MAX_REASON} characters; shorten it.")
+        raise V3Error("The reason is longer than {max_reason} characters; shorten it.", max_reason=MAX_REASON)
     _set_muted(database, run_id, number, reason, actor)
 
 
@@ -371,8 +374,12 @@ def resume(
             check("resume", run)
         if not is_here(run) and not take_over:
             raise V3Error(
-                f"{named(run)} was trained on host '{run.host}'; if its files are here and it no longer trains there, "
-                f"resume it with: {COMMAND} resume {run.id[:8]} --take-over."
+                "{named} was trained on host '{host}'; if its files are here and it no longer trains there, resume "
+                "it with: {command} resume {id} --take-over.",
+                named=named(run),
+                host=run.host,
+                command=COMMAND,
+                id=run.id[:8],
             )
         if run.status != Status.COMPLETED:  # what it has already is no other length
             episodes = None if episodes == run.episodes else episodes
@@ -412,8 +419,10 @@ def _start(database: Database, tx: Transaction, run: RunRow) -> tuple[Checkpoint
     if start is None and run.episode:
         names = f"'{database.data_dir / known[-1].path}'" if known else "it has none"
         raise V3Error(
-            f"{named(run)} cannot be resumed: its checkpoints are gone or damaged ({names}); restore one, or start a "
-            "new run."
+            "{named} cannot be resumed: its checkpoints are gone or damaged ({names}); restore one, or start a new "
+            "run.",
+            named=named(run),
+            names=names,
         )
     if start is None:
         return None, "from the beginning"

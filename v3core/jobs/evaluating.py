@@ -52,7 +52,9 @@ class BackgroundEvaluation:
         try:
             self._process = start_process(database, run, command, self._output, self._errors)
         except OSError as error:
-            raise V3Error(f"The {self.name} could not be started: {error.strerror or error}.") from None
+            raise V3Error(
+                "The {name} could not be started: {value}.", name=self.name, value=error.strerror or error
+            ) from None
 
     def is_over(self) -> bool:
         """Whether it has ended; one that takes too long is ended here. Several tabs may ask at once."""

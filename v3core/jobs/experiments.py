@@ -162,7 +162,9 @@ def progress_of(database: Database, name: str) -> Progress:
         row = read_experiment(tx, name)
     if not runs:
         near = suggestion(name, experiments_of(list_runs(database)))
-        raise V3Error(f"There is no experiment '{name}'. {near or 'List them with: experiments.'}")
+        raise V3Error(
+            "There is no experiment '{name}'. {value}", name=name, value=near or "List them with: experiments."
+        )
     return Progress(name, runs[0].created_at, tuple(runs), row.launches if row else ())
 
 
@@ -198,7 +200,7 @@ def _resume(database: Database, name: str, statuses: Collection[Status], actor: 
     runs = [run for run in progress_of(database, name).runs if run.status in statuses]
     if not runs:
         words = " or ".join(statuses)
-        raise V3Error(f"No run of experiment '{name}' is {words}; there is nothing to resume.")
+        raise V3Error("No run of experiment '{name}' is {words}; there is nothing to resume.", name=name, words=words)
     return for_each(runs, partial(control.resume, database, actor=actor))
 
 
@@ -265,7 +267,7 @@ class Addition:
 def more_seeds(runs: Sequence[RunRow], number: int) -> list[Addition]:
     """The runs that `number` more seeds of an experiment are, the first new seed of all first."""
     if number < 1:
-        raise V3Error(f"{number} seeds cannot be added; choose 1 or more.")
+        raise V3Error("{number} seeds cannot be added; choose 1 or more.", number=number)
     cells: dict[tuple[str, tuple[str, int] | None], list[RunConfig]] = {}
     for run in runs:
         length = {"episodes": 1, "steps": run.steps and 1}

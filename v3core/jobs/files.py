@@ -55,8 +55,9 @@ def hold_reserve(folder: Path) -> None:
     except OSError as error:
         release_reserve(folder)
         raise V3Error(
-            f"The run's folder {folder} cannot be written: {error.strerror or error}; free some space or fix its "
-            "permissions."
+            "The run's folder {folder} cannot be written: {value}; free some space or fix its permissions.",
+            folder=folder,
+            value=error.strerror or error,
         ) from None
 
 

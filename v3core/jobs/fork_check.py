@@ -95,8 +95,12 @@ def _recorded(database: Database, origin: Origin, count: int) -> list[dict[str, 
         ]
     if len(rows) < count:
         raise V3Error(
-            f"{named(origin.run)} has recorded {len(rows):,} episodes beyond episode {first - 1:,}, and the first "
-            f"rollout of a fork ends {count:,}; let it train further, or choose an earlier checkpoint."
+            "{named} has recorded {rows:,} episodes beyond episode {value:,}, and the first rollout of a fork ends "
+            "{count:,}; let it train further, or choose an earlier checkpoint.",
+            named=named(origin.run),
+            rows=len(rows),
+            value=first - 1,
+            count=count,
         )
     return rows
 

@@ -22,7 +22,7 @@ def origin_before(database: Database, run_id: str, episode: int, *, is_usable: I
             except V3Error:
                 continue
     run = get_run(database, run_id)
-    raise V3Error(f"{named(run)} has no checkpoint from before episode {episode:,}.")
+    raise V3Error("{named} has no checkpoint from before episode {episode:,}.", named=named(run), episode=episode)
 
 
 def remedied(origin: Origin, remedies: Sequence[str]) -> tuple[Remedy, Curriculum]:

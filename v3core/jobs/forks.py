@@ -139,7 +139,7 @@ def origin_of(
             return origin_of(database, run_id, episode, reading, is_usable=is_usable)
     run = get_run(tx, run_id)
     if run.status == Status.UNREADABLE:
-        raise V3Error(f"{named(run)} cannot be forked: its row in the database is invalid.")
+        raise V3Error("{named} cannot be forked: its row in the database is invalid.", named=named(run))
     known = read_checkpoints(tx, run_id)
     wanted = [
         row
@@ -192,7 +192,9 @@ def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
         raise _nothing_left(origin, length)
     seed = trained.seed if change.seed is None else change.seed
     if not 0 <= seed <= MAX_SEED:
-        raise V3Error(f"Seed {seed} is out of range; choose a whole number from 0 to {MAX_SEED}.")
+        raise V3Error(
+            "Seed {seed} is out of range; choose a whole number from 0 to {max_seed}.", seed=seed, max_seed=MAX_SEED
+        )
     progress = origin.progress(length)
     in_force = origin.curriculum
     if length.episodes > trained.episodes or (length.steps or 0) > (trained.steps or 0):
@@ -209,7 +211,9 @@ def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
     if recipe.policy != trained.policy:
         raise V3Error("A fork has the network of its checkpoint; policy settings cannot be changed.")
     if kept and wanted.phases[:kept] != before:
-        raise V3Error(f"The phases up to '{before[-1].name}' are trained already; only later ones can be changed.")
+        raise V3Error(
+            "The phases up to '{name}' are trained already; only later ones can be changed.", name=before[-1].name
+        )
     check_router_learns(wanted, trained.policy.experts, before=in_force)
     if not kept and wanted != in_force:
         check_edit(in_force, wanted, progress)
@@ -228,8 +232,12 @@ def _nothing_left(origin: Origin, length: Length) -> V3Error:
     if length.steps is not None and where.step >= length.steps:
         unit, done, planned = "steps", where.step, length.steps
     return V3Error(
-        f"{named(origin.run)} has {done:,} {unit} at that checkpoint, and the fork is planned for {planned:,}; give it "
-        f"more with --{unit}, or begin at an earlier checkpoint."
+        "{named} has {done:,} {unit} at that checkpoint, and the fork is planned for {planned:,}; give it more with "
+        "--{unit}, or begin at an earlier checkpoint.",
+        named=named(origin.run),
+        done=done,
+        unit=unit,
+        planned=planned,
     )
 
 
@@ -339,7 +347,11 @@ def fork_all(
     if experiment is not None:
         check_name("experiment", experiment)
     if not 0 < len(changes) <= MAX_FORKS:
-        raise V3Error(f"{len(changes)} forks at once are out of range; choose 1 to {MAX_FORKS}.")
+        raise V3Error(
+            "{changes} forks at once are out of range; choose 1 to {max_forks}.",
+            changes=len(changes),
+            max_forks=MAX_FORKS,
+        )
     group = uuid.UUID(token) if token else uuid.uuid4()
     ids = [str(uuid.uuid5(group, f"fork {place}")) for place in range(len(changes))]
     folders: list[Path] = []
@@ -455,4 +467,6 @@ def _share(source: Path, target: Path, folders: list[Path]) -> None:
         except OSError:
             shutil.copyfile(source, target)
     except OSError as error:
-        raise V3Error(f"The checkpoint cannot be copied to {target}: {error.strerror or error}.") from None
+        raise V3Error(
+            "The checkpoint cannot be copied to {target}: {value}.", target=target, value=error.strerror or error
+        ) from None

@@ -52,10 +52,10 @@ class FrameWriter:
         self._shape = self._shape or frame.shape
         if frame.shape != self._shape:
             sizes = " and ".join(f"{width} × {height}" for height, width, _ in (self._shape, frame.shape))
-            raise V3Error(f"The environment draws frames of several sizes, {sizes}; fix its render method.")
+            raise V3Error("The environment draws frames of several sizes, {sizes}; fix its render method.", sizes=sizes)
         content = to_png(frame)
         if self._end + len(content) > MAX_BYTES:
-            raise V3Error(f"Further frames would take more than {MAX_BYTES >> 20} MiB; they are left out.")
+            raise V3Error("Further frames would take more than {value} MiB; they are left out.", value=MAX_BYTES >> 20)
         _write_all(self._frames, content)
         self._end += len(content)
         _write_all(self._ends, _END.pack(self._end))

@@ -255,7 +255,11 @@ def check_size(grid: Grid) -> None:
     if not grid.count:
         raise V3Error("The grid has no runs; choose at least one curriculum, environment and seed.")
     if grid.count > MAX_RUNS:
-        raise V3Error(f"The grid has {grid.count:,} runs; at most {MAX_RUNS:,} can be started as one experiment.")
+        raise V3Error(
+            "The grid has {count:,} runs; at most {max_runs:,} can be started as one experiment.",
+            count=grid.count,
+            max_runs=MAX_RUNS,
+        )
 
 
 def _check_distinct(grid: Grid, blocks: Sequence[Sequence[RunConfig]]) -> None:
@@ -266,8 +270,9 @@ def _check_distinct(grid: Grid, blocks: Sequence[Sequence[RunConfig]]) -> None:
             content = json.dumps(config.model_dump(mode="json", by_alias=True, exclude={"name"}), sort_keys=True)
             if content in seen:
                 raise V3Error(
-                    f"The grid has run '{config.name}' twice with the same settings; give each curriculum, environment "
-                    "and value once."
+                    "The grid has run '{name}' twice with the same settings; give each curriculum, environment and "
+                    "value once.",
+                    name=config.name,
                 )
             seen.add(content)
 

@@ -167,7 +167,9 @@ def delete(database: Database, run_id: str) -> None:
         deletable: Collection[Any] = COMMANDS["delete"].when
         if run.status == Status.UNREADABLE:
             if is_alive(process_of(run)):
-                raise V3Error(f"{named(run)} still has process {run.pid}; end it before you delete the run.")
+                raise V3Error(
+                    "{named} still has process {pid}; end it before you delete the run.", named=named(run), pid=run.pid
+                )
             run = replace(run, status=runs.stored_status(tx, run_id))
             deletable = {run.status}
         process = vars(current())
@@ -187,8 +189,12 @@ def delete(database: Database, run_id: str) -> None:
         pass
     except OSError as error:
         raise V3Error(
-            f"{named(run)} is deleted, but not all of its files: {error.strerror or error} ({error.filename}); fix "
-            f"this and remove them with: {COMMAND} tidy --delete."
+            "{named} is deleted, but not all of its files: {value} ({filename}); fix this and remove them with: "
+            "{command} tidy --delete.",
+            named=named(run),
+            value=error.strerror or error,
+            filename=error.filename,
+            command=COMMAND,
         ) from None
 
 
@@ -201,7 +207,10 @@ def _set_aside(run: RunRow, folder: Path, aside: Path) -> None:
         pass
     except OSError as error:
         raise V3Error(
-            f"{named(run)} is not deleted: its folder {folder} cannot be removed: {error.strerror or error}."
+            "{named} is not deleted: its folder {folder} cannot be removed: {value}.",
+            named=named(run),
+            folder=folder,
+            value=error.strerror or error,
         ) from None
 
 
@@ -214,8 +223,10 @@ def compact(database: Database) -> tuple[int, int]:
         active = runs_in(tx, ACTIVE)
     if active:
         raise V3Error(
-            f"{named(active[0])} is {active[0].status} and would have to wait while the "
-            "database is rewritten; compact it when no run is training."
+            "{named} is {status} and would have to wait while the database is rewritten; compact it when no run is "
+            "training.",
+            named=named(active[0]),
+            status=active[0].status,
         )
     return database.compact()
 

@@ -36,7 +36,7 @@ def recorded_replays(database: Database, run_id: str) -> list[int]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise V3Error(f"The run's replays cannot be listed: {error.strerror or error}.") from None
+        raise V3Error("The run's replays cannot be listed: {value}.", value=error.strerror or error) from None
     return sorted(int(name[1]) for name in names if name)
 
 
@@ -48,7 +48,10 @@ def read_replays(database: Database, run_id: str, episode: int) -> dict[str, Rep
     """
     content = _content(replay_file(database, run_id, episode))
     if content is None:
-        raise V3Error(f"The evaluation at episode {episode} has no replays; play its episodes again from a checkpoint.")
+        raise V3Error(
+            "The evaluation at episode {episode} has no replays; play its episodes again from a checkpoint.",
+            episode=episode,
+        )
     return from_bytes(content)
 
 
@@ -59,7 +62,7 @@ def _content(file: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise V3Error(f"The replays cannot be read: {error.strerror or error}.") from None
+        raise V3Error("The replays cannot be read: {value}.", value=error.strerror or error) from None
 
 
 def find_replays(database: Database, run_id: str, episode: int) -> dict[str, Replay]:
@@ -109,8 +112,11 @@ def write_replays(
             replay_file(database, run_id, old).unlink(missing_ok=True)
     except OSError as error:
         raise V3Error(
-            f"The replays of episode {episode} cannot be written: {error.strerror or error}; free some space or fix "
-            f"the permissions of {target.parent}."
+            "The replays of episode {episode} cannot be written: {value}; free some space or fix the permissions of "
+            "{parent}.",
+            episode=episode,
+            value=error.strerror or error,
+            parent=target.parent,
         ) from None
 
 
@@ -127,8 +133,12 @@ def forget_replays(database: Database, run_id: str, after: int) -> None:
                 file.unlink(missing_ok=True)
             except OSError as error:
                 raise V3Error(
-                    f"The replays of episode {episode}, which is trained again, cannot be deleted: "
-                    f"{error.strerror or error}; fix the permissions of {file.parent}, or delete {file} yourself."
+                    "The replays of episode {episode}, which is trained again, cannot be deleted: {value}; fix the "
+                    "permissions of {parent}, or delete {file} yourself.",
+                    episode=episode,
+                    value=error.strerror or error,
+                    parent=file.parent,
+                    file=file,
                 ) from None
 
 

@@ -202,7 +202,7 @@ def parse_length(value: str) -> tuple[int | None, int | None]:
     """
     found = re.fullmatch(r"(\d{1,12})|(\d{1,12}) steps|(\d{1,12}) or (\d{1,12}) steps", value)
     if found is None:
-        raise V3Error(f"'{value}' is not a number of episodes.")
+        raise V3Error("'{value}' is not a number of episodes.", value=value)
     episodes, steps = found[1] or found[3], found[2] or found[4]
     return None if episodes is None else int(episodes), None if steps is None else int(steps)
 

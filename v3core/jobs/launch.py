@@ -134,8 +134,13 @@ def renewed(run: RunRow, *, here: bool, command: Literal["resume", "fork"] = "re
         return capture(run.config).to_json()
     if missing := launch.missing():
         raise V3Error(
-            f"Run {run.id[:8]} '{run.name}' was launched with {missing}, which does not exist on this machine; "
-            f"restore it, or {command} from a shell in which its imports work: {COMMAND} {command} {run.id[:8]} --here."
+            "Run {id} '{name}' was launched with {missing}, which does not exist on this machine; restore it, or "
+            "{command} from a shell in which its imports work: {command2} {command} {id} --here.",
+            id=run.id[:8],
+            name=run.name,
+            missing=missing,
+            command=command,
+            command2=COMMAND,
         )
     return replace(launch, version=__version__).to_json()
 

@@ -136,7 +136,12 @@ def create(
 def check_priority(priority: int) -> None:
     """Raise V3Error for a priority that is out of bounds."""
     if not -MAX_PRIORITY <= priority <= MAX_PRIORITY:
-        raise V3Error(f"Priority {priority} is out of range; choose from {-MAX_PRIORITY} to {MAX_PRIORITY}.")
+        raise V3Error(
+            "Priority {priority} is out of range; choose from {value} to {max_priority}.",
+            priority=priority,
+            value=-MAX_PRIORITY,
+            max_priority=MAX_PRIORITY,
+        )
 
 
 def drain(database: Database, command: StartCommand = worker_command) -> list[str]:

@@ -82,9 +82,14 @@ def made_folder(database: Database, wanted: Wanted) -> Path:
     """
     seed = MEDIAN if wanted.seed is None else wanted.seed
     if not _RUN_ID.fullmatch(wanted.run_id):
-        raise V3Error(f"There is no run '{wanted.run_id[:40]}'.")
+        raise V3Error("There is no run '{run_id}'.", run_id=wanted.run_id[:40])
     if wanted.episode < 0 or (wanted.seed is not None and not 0 <= wanted.seed <= MAX_SEED):
-        raise V3Error(f"There is no replay at episode {wanted.episode} of seed {seed}; seeds go from 0 to {MAX_SEED}.")
+        raise V3Error(
+            "There is no replay at episode {episode} of seed {seed}; seeds go from 0 to {max_seed}.",
+            episode=wanted.episode,
+            seed=seed,
+            max_seed=MAX_SEED,
+        )
     return _of_run(database, wanted.run_id) / f"{wanted.episode}-{seed}"
 
 

@@ -28,13 +28,25 @@ class Needs:
 
     def __post_init__(self) -> None:
         if self.label is not None and not _LABEL.fullmatch(self.label):
-            raise V3Error(f"'{self.label}' is not a label of a node; write it as KEY=VALUE, such as zone=a.")
+            raise V3Error(
+                "'{label}' is not a label of a node; write it as KEY=VALUE, such as zone=a.", label=self.label
+            )
         if self.gpus is not None and not 0 <= self.gpus <= MAX_GPUS:
-            raise V3Error(f"{self.gpus:g} GPUs for a run are out of range; choose from 0 to {MAX_GPUS:g}.")
+            raise V3Error(
+                "{gpus:g} GPUs for a run are out of range; choose from 0 to {max_gpus:g}.",
+                gpus=self.gpus,
+                max_gpus=MAX_GPUS,
+            )
         if self.gpus is not None and self.gpus > 1 and self.gpus != int(self.gpus):
-            raise V3Error(f"{self.gpus:g} GPUs for a run are not possible; choose a whole number, or less than one.")
+            raise V3Error(
+                "{gpus:g} GPUs for a run are not possible; choose a whole number, or less than one.", gpus=self.gpus
+            )
         if self.restarts is not None and not 0 <= self.restarts <= MAX_RESTARTS:
-            raise V3Error(f"{self.restarts} restarts are out of range; choose from 0 to {MAX_RESTARTS}.")
+            raise V3Error(
+                "{restarts} restarts are out of range; choose from 0 to {max_restarts}.",
+                restarts=self.restarts,
+                max_restarts=MAX_RESTARTS,
+            )
 
     def columns(self) -> dict[str, Any]:
         """The columns of `runs` that keep them."""

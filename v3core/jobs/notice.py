@@ -56,15 +56,16 @@ def webhook() -> Webhook | None:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise V3Error(f"{VARIABLE} is not an address; write https://HOST/PATH.") from None
+        raise V3Error("{variable} is not an address; write https://HOST/PATH.", variable=VARIABLE) from None
     if parts.scheme not in {"http", "https"}:
         what = f"a '{parts.scheme}' address" if "://" in text else "no scheme"
-        raise V3Error(f"{VARIABLE} has {what}; write https://HOST/PATH, or http.")
+        raise V3Error("{variable} has {what}; write https://HOST/PATH, or http.", variable=VARIABLE, what=what)
     if not host:
-        raise V3Error(f"{VARIABLE} names no host; write {parts.scheme}://HOST/PATH.")
+        raise V3Error("{variable} names no host; write {scheme}://HOST/PATH.", variable=VARIABLE, scheme=parts.scheme)
     if not text.isascii() or not text.isprintable() or " " in text:
         raise V3Error(
-            f"{VARIABLE} contains characters that are not valid in an address; escape them, such as a space as %20."
+            "{variable} contains characters that are not valid in an address; escape them, such as a space as %20.",
+            variable=VARIABLE,
         )
     place = f"[{host}]" if ":" in host else host
     place += f":{port}" if port is not None else ""
@@ -113,7 +114,13 @@ def post(target: Webhook, content: Mapping[str, Any]) -> str:
                 return words
             problem, tries = f"it answered {words}", 1 + (len(answer.raw.retries.history) if answer.raw.retries else 0)
     after = f" ({tries} tries)" if tries > 1 else ""
-    raise V3Error(f"{target.shown} could not be notified: {problem}{after}; check {VARIABLE}.")
+    raise V3Error(
+        "{shown} could not be notified: {problem}{after}; check {variable}.",
+        shown=target.shown,
+        problem=problem,
+        after=after,
+        variable=VARIABLE,
+    )
 
 
 def _problem(error: Exception) -> str:

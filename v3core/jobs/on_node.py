@@ -23,6 +23,7 @@ from v3core.jobs.launcher import worker_command
 from v3core.jobs.launchers.processes import start_process
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.supervisor import end_without_process
+from v3core.messages import _
 from v3core.store.database import Database
 from v3core.store.opening import open_database
 from v3core.store.run_row import RunRow
@@ -58,14 +59,22 @@ def _start(database: Database, run: RunRow, generation: int) -> "subprocess.Pope
     log = log_file(run.id, database.data_dir)
     if not log.exists():  # the launcher has made it
         raise V3Error(
-            f"The data folder {database.data_dir} of node {address} is not that of the dashboard; mount the shared "
-            "folder there, at the same path."
+            _(
+                "The data folder {data_dir} of node {address} is not that of the dashboard; mount the shared folder "
+                "there, at the same path."
+            ),
+            data_dir=database.data_dir,
+            address=address,
         )
     launch = launch_of(run)
     if launch is not None and (missing := launch.missing()):
-        raise V3Error(f"The run needs {missing}, which does not exist on node {address}; restore it there.")
+        raise V3Error(
+            _("The run needs {missing}, which does not exist on node {address}; restore it there."),
+            missing=missing,
+            address=address,
+        )
     if run.generation != generation or run.status not in {Status.STARTING, Status.STOPPING}:
-        raise V3Error(f"The run is {run.status} by now.")
+        raise V3Error(_("The run is {status} by now."), status=run.status)
     with log.open("ab") as output:
         process = start_process(database, run, worker_command(run.id), output, subprocess.STDOUT)
     with database.write() as tx:

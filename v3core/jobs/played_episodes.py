@@ -48,7 +48,7 @@ def intact_checkpoint(database: Database, run_id: str, episode: int | None = Non
             available = ", ".join(map(str, reversed(whole))) or "none"
             missing = f"no intact checkpoint at episode {episode}; available: {available}"
     if found is None:
-        raise V3Error(f"Run {run_id[:8]} has {missing}.")
+        raise V3Error("Run {run_id} has {missing}.", run_id=run_id[:8], missing=missing)
     return database.data_dir / found.path
 
 
@@ -126,7 +126,9 @@ def explain(
     inside = look_inside(policy.network, spec, observations, progress=progress)
     alike = np.isclose(inside.values, replay.values, rtol=1e-2, atol=1e-3, equal_nan=True)
     if alike.mean() < LEAST_ALIKE:
-        raise V3Error(f"The checkpoint at episode {policy.episode} has other weights than those that acted here.")
+        raise V3Error(
+            "The checkpoint at episode {episode} has other weights than those that acted here.", episode=policy.episode
+        )
     if replay.expert_outputs is None:
         replay = replace(replay, expert_outputs=expert_outputs(policy.network, observations))
     return inside, replay
@@ -142,7 +144,7 @@ def with_experts(database: Database, run_id: str, episode: int, replay: Replay) 
         return replay
     policy, spec = policy_of(database, run_id, episode), spec_of_replay(database, run_id, replay)
     if len(replay) * spec.graph.size * np.dtype(spec.graph.dtype).itemsize > MAX_OBSERVED_BYTES:
-        raise V3Error(f"The episode's observations take more than {MAX_OBSERVED_BYTES >> 20} MiB.")
+        raise V3Error("The episode's observations take more than {value} MiB.", value=MAX_OBSERVED_BYTES >> 20)
     seen = np.stack([moment.observation for moment in play_again(spec, replay, frames=False)])
     return explain(policy, spec, replay, seen[:-1])[1]
 
@@ -155,5 +157,5 @@ def spec_of_replay(database: Database, run_id: str, replay: Replay) -> Environme
     """
     known = imports_of_run(database, run_id)
     if other := [name for name in replay.environment.imports if name not in known]:
-        raise V3Error(f"The replay names '{other[0]}', which imports code and does not belong to its run.")
+        raise V3Error("The replay names '{other}', which imports code and does not belong to its run.", other=other[0])
     return check_environment(replay.environment, allow_import=True)

@@ -30,7 +30,11 @@ def check_target(target: Path) -> str:
     """The form of a file by its ending; V3Error if there is none."""
     form = target.suffix.lower().removeprefix(".")
     if form not in SUFFIXES:
-        raise V3Error(f"'{target.name}' cannot be written; end it in {', '.join(f'.{name}' for name in SUFFIXES)}.")
+        raise V3Error(
+            "'{name}' cannot be written; end it in {join}.",
+            name=target.name,
+            join=", ".join(f".{name}" for name in SUFFIXES),
+        )
     return form
 
 
@@ -116,7 +120,9 @@ def _write_gif(path: Path, frames: Iterator[NDArray[np.uint8]]) -> int:
     for frame in frames:
         size = (len(rest) + 2) * first.width * first.height  # a byte for each pixel, all in memory
         if size > MAX_GIF_BYTES or len(rest) + 2 > MAX_GIF_FRAMES:
-            raise V3Error(f"The episode is too long for a GIF, of {len(rest) + 1} frames here; write an .mp4 file.")
+            raise V3Error(
+                "The episode is too long for a GIF, of {value} frames here; write an .mp4 file.", value=len(rest) + 1
+            )
         rest.append(Image.fromarray(frame).quantize(palette=first, dither=Image.Dither.NONE))
     milliseconds = round(1000 / FRAMES_PER_SECOND / 10) * 10  # GIF counts hundredths of a second
     first.save(path, "GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)

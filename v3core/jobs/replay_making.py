@@ -107,8 +107,9 @@ def begin(database: Database, wanted: Wanted, *, patient: bool = False) -> None:
             time.sleep(0.01)
     except OSError as error:
         raise V3Error(
-            f"The replay cannot be made: {error.strerror or error}; free some space or fix the permissions of "
-            f"{database.data_dir / made_replays.FOLDER}."
+            "The replay cannot be made: {value}; free some space or fix the permissions of {value2}.",
+            value=error.strerror or error,
+            value2=database.data_dir / made_replays.FOLDER,
         ) from None
 
 
@@ -197,7 +198,7 @@ def cancel(database: Database, wanted: Wanted) -> None:
                     return
             time.sleep(0.01)
     except OSError as error:
-        raise V3Error(f"The replay cannot be cancelled: {error.strerror or error}.") from None
+        raise V3Error("The replay cannot be cancelled: {value}.", value=error.strerror or error) from None
 
 
 def _settle(folder: Path) -> None:

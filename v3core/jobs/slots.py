@@ -34,7 +34,9 @@ def set_slots(database: Database, number: int | None) -> None:
     Runs that train already stay; the next look at the queue starts what a larger number allows.
     """
     if number is not None and not 1 <= number <= MAX_SLOTS:
-        raise V3Error(f"{number} runs at once is out of range; choose from 1 to {MAX_SLOTS:,}.")
+        raise V3Error(
+            "{number} runs at once is out of range; choose from 1 to {max_slots:,}.", number=number, max_slots=MAX_SLOTS
+        )
     with database.write() as tx:
         write_slots(tx, this_machine(), this_host(), number)
 
@@ -44,7 +46,9 @@ def parse_slots(text: str) -> int | None:
     number = _slots_number(text)
     if number is None and text != "auto":
         raise V3Error(
-            f"'{text}' is not a number of runs; give one from 1 to {MAX_SLOTS:,}, or `auto` for one per core."
+            "'{text}' is not a number of runs; give one from 1 to {max_slots:,}, or `auto` for one per core.",
+            text=text,
+            max_slots=MAX_SLOTS,
         )
     return number
 
@@ -63,6 +67,11 @@ def save_requested_slots(tx: Transaction) -> None:
         return
     asked = _slots_number(text)
     if asked is None:
-        raise V3Error(f"{SLOTS_VARIABLE} is '{text}'; set it to a whole number from 1 to {MAX_SLOTS:,}.")
+        raise V3Error(
+            "{slots_variable} is '{text}'; set it to a whole number from 1 to {max_slots:,}.",
+            slots_variable=SLOTS_VARIABLE,
+            text=text,
+            max_slots=MAX_SLOTS,
+        )
     if asked != read_slots(tx, this_machine()):
         write_slots(tx, this_machine(), this_host(), asked)

@@ -28,18 +28,26 @@ def parse_seeds(text: str) -> list[int]:
         if span:
             first, last = int(span[1]), int(span[2])
             if last < first or last - first >= MAX_SEEDS:
-                raise V3Error(f"'{part}' is not a range of at most {MAX_SEEDS} seeds; write it as 1-5.")
+                raise V3Error(
+                    "'{part}' is not a range of at most {max_seeds} seeds; write it as 1-5.",
+                    part=part,
+                    max_seeds=MAX_SEEDS,
+                )
             seeds.update(dict.fromkeys(range(first, last + 1)))
         elif re.fullmatch(r"\d{1,20}", part):
             seeds[int(part)] = None
         else:
-            raise V3Error(f"'{part}' is not a seed; write whole numbers, as in 1, 2, 3 or 1-5.")
+            raise V3Error("'{part}' is not a seed; write whole numbers, as in 1, 2, 3 or 1-5.", part=part)
     if not seeds:
         raise V3Error("No seed given; write at least one whole number, such as 1.")
     if max(seeds) > MAX_SEED:
-        raise V3Error(f"Seed {max(seeds)} is out of range; choose whole numbers from 0 to {MAX_SEED}.")
+        raise V3Error(
+            "Seed {max} is out of range; choose whole numbers from 0 to {max_seed}.", max=max(seeds), max_seed=MAX_SEED
+        )
     if len(seeds) > MAX_SEEDS:
-        raise V3Error(f"{len(seeds)} seeds are too many; one launch can have up to {MAX_SEEDS}.")
+        raise V3Error(
+            "{seeds} seeds are too many; one launch can have up to {max_seeds}.", seeds=len(seeds), max_seeds=MAX_SEEDS
+        )
     return list(seeds)
 
 

@@ -56,7 +56,7 @@ class Watchdog:
                 if self._database is None:
                     self._database = open_database(self._url)
                 if not self._database.is_there():  # opened again, it would be created again, empty
-                    raise V3Error(f"The database {self._database.describe()} is missing; restore it.")
+                    raise V3Error("The database {describe} is missing; restore it.", describe=self._database.describe())
                 reconcile(self._database)
                 self._webhooks.call(self._database)
             except Exception as error:  # the thread must survive every error, because it is not restarted

@@ -29,7 +29,7 @@ def what_happened(database: Database, run_id: str) -> Curriculum:
             newest = read_episode(database, run_id, episode) if episode else None
             editions.append(Edition(row.curriculum, episode, int((newest or {}).get("step") or 0)))
     if not editions:
-        raise V3Error(f"The curriculum of {named(run)} was not recorded.")
+        raise V3Error("The curriculum of {named} was not recorded.", named=named(run))
     # Several edits between two updates: the last one counts.
     last = {edition.episode: edition for edition in editions}
     made = realised([last[episode] for episode in sorted(last)], progress, run.config.base.values())

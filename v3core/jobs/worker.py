@@ -152,7 +152,12 @@ def adopt(database: Database, run_id: str) -> RunRow:
         }
         mine = [os.getpid(), os.getppid()]
         if not update_run(tx, run_id, values, only_in={Status.STARTING, Status.STOPPING}, pids=mine):
-            raise V3Error(f"Run {run_id} is {run.status}, not queued for this process; see: {COMMAND} runs.")
+            raise V3Error(
+                "Run {run_id} is {status}, not queued for this process; see: {command} runs.",
+                run_id=run_id,
+                status=run.status,
+                command=COMMAND,
+            )
         return get_run(tx, run_id)
 
 
@@ -248,14 +253,18 @@ def _readable_checkpoint(database: Database, run: RunRow) -> tuple[_Kept | None,
                 # A worker replaces a checkpoint of the same episode before its row: a fork may get the newer file.
                 row = replace(row, step=int(state["step"]))
             if (state.get("completed"), state.get("step")) != (row.episode, row.step):
-                raise V3Error(f"Checkpoint {database.data_dir / row.path} belongs to another run or another episode.")
+                raise V3Error(
+                    "Checkpoint {value} belongs to another run or another episode.", value=database.data_dir / row.path
+                )
             starts = tuple(PhaseStart(*start) for start in state["starts"])
             return _Kept(row, starts, state.get("evaluated", row.episode)), notes
         except V3Error as error:
             notes.append(str(error))
             logger.warning("%s", error)
     if run.episode:
-        raise V3Error(f"None of the run's checkpoints can be loaded; restore one, or start a new run. {notes[0]}")
+        raise V3Error(
+            "None of the run's checkpoints can be loaded; restore one, or start a new run. {notes}", notes=notes[0]
+        )
     return None, notes
 
 

@@ -26,7 +26,7 @@ def load() -> ctypes.CDLL:
         V3Error: if it is turned off, or cannot be used here.
     """
     if os.environ.get(VARIABLE) == "0":
-        raise V3Error(f"Torch computes the network, because {VARIABLE} is 0.")
+        raise V3Error("Torch computes the network, because {variable} is 0.", variable=VARIABLE)
     return _load(LIBRARY)
 
 
@@ -34,15 +34,22 @@ def load() -> ctypes.CDLL:
 def _load(path: Path) -> ctypes.CDLL:
     try:
         if missing := NEEDED.get(platform.machine(), set()) - _cpu_flags():
-            raise V3Error(f"Torch computes the network, because this processor lacks {', '.join(sorted(missing))}.")
+            raise V3Error(
+                "Torch computes the network, because this processor lacks {missing}.",
+                missing=", ".join(sorted(missing)),
+            )
         if wrong := defect(path):
-            raise V3Error(f"Torch computes the network, because {wrong}; {_remedy()}.")
+            raise V3Error("Torch computes the network, because {wrong}; {remedy}.", wrong=wrong, remedy=_remedy())
         library = ctypes.CDLL(str(path))
         declare(library)
     except FileNotFoundError:
-        raise V3Error(f"Torch computes the network, because the native library was not built; {_remedy()}.") from None
+        raise V3Error(
+            "Torch computes the network, because the native library was not built; {remedy}.", remedy=_remedy()
+        ) from None
     except (OSError, AttributeError) as error:
-        raise V3Error(f"Torch computes the network, because {path} cannot be loaded: {error}.") from None
+        raise V3Error(
+            "Torch computes the network, because {path} cannot be loaded: {error}.", path=path, error=error
+        ) from None
     return library
 
 

@@ -110,11 +110,18 @@ def gather(
     with database.read() as tx:
         runs, record = runs_of_experiment(tx, experiment), read_experiment(tx, experiment)
     if not runs:
-        raise V3Error(f"There is no experiment '{experiment}'; `experiments` lists them.")
+        raise V3Error("There is no experiment '{experiment}'; `experiments` lists them.", experiment=experiment)
     if not any(run.episode for run in runs):
-        raise V3Error(f"No run of experiment '{experiment}' has finished an episode; there is nothing to report yet.")
+        raise V3Error(
+            "No run of experiment '{experiment}' has finished an episode; there is nothing to report yet.",
+            experiment=experiment,
+        )
     if metric not in COMPARED:
-        raise V3Error(f"There is no metric '{metric}' to compare; choose one of {', '.join(COMPARED)}.")
+        raise V3Error(
+            "There is no metric '{metric}' to compare; choose one of {compared}.",
+            metric=metric,
+            compared=", ".join(COMPARED),
+        )
     grouping = Grouping(tuple(by) or varied(runs), threshold=threshold)
     found = answer(database, runs, metric, grouping)
     sections = [

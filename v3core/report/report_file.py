@@ -46,14 +46,16 @@ def write_report(database: Database, report: Report, target: Path) -> Path:
         V3Error: for a file that does not end in `.html`, or that cannot be written.
     """
     if target.suffix.lower() not in (".html", ".htm"):
-        raise V3Error(f"'{target.name}' cannot be written as a report; end it in .html.")
+        raise V3Error("'{name}' cannot be written as a report; end it in .html.", name=target.name)
     folder = target.with_name(f"{target.stem}-data")
     if not target.parent.is_dir():
-        raise V3Error(f"The folder {target.parent} does not exist; create it first.")
+        raise V3Error("The folder {parent} does not exist; create it first.", parent=target.parent)
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise V3Error(f"The folder {folder} for the data cannot be created: {error.strerror}.") from None
+        raise V3Error(
+            "The folder {folder} for the data cannot be created: {strerror}.", folder=folder, strerror=error.strerror
+        ) from None
     with database.read() as tx:
         for what in DATA:
             with whole_file(folder / f"{what}.parquet") as draft:

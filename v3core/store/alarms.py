@@ -209,9 +209,11 @@ def set_muted(tx: Transaction, run_id: str, number: int, *, reason: str | None, 
     """
     row = next((row for row in read_alarms(tx, run_id) if row.number == number), None)
     if row is None:
-        raise V3Error(f"Run {run_id[:8]} has no alarm {number}; `alarms {run_id[:8]}` lists them.")
+        raise V3Error(
+            "Run {run_id} has no alarm {number}; `alarms {run_id}` lists them.", run_id=run_id[:8], number=number
+        )
     if reason is not None and row.state == CLEARED:
-        raise V3Error(f"Alarm {number} is already cleared; there is nothing to mute.")
+        raise V3Error("Alarm {number} is already cleared; there is nothing to mute.", number=number)
     mine = (alarms.c.run_id == run_id, alarms.c.number == number)
     unmuted = case((alarms.c.cleared_at.is_(None), ACTIVE), else_=CLEARED)
     tx.execute(update(alarms).where(*mine).values(state=MUTED if reason else unmuted, reason=reason))

@@ -173,7 +173,11 @@ def read_rows(tx: Transaction, run_id: str, experts: int, *, after: int = 0, las
             loads = _read_loads(tx, part, begin, numbers[-1])
             if len(loads) != len(found) * experts:
                 raise V3Error(
-                    f"Run {run_id} has {len(loads)} expert loads for {len(found)} episodes of {experts} experts."
+                    "Run {run_id} has {loads} expert loads for {found} episodes of {experts} experts.",
+                    run_id=run_id,
+                    loads=len(loads),
+                    found=len(found),
+                    experts=experts,
                 )
             per_expert = loads.reshape(len(found), experts, 3).transpose(0, 2, 1)
             yield gather(numbers, columns, per_expert, [row[1] for row in found], before)

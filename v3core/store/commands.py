@@ -161,7 +161,7 @@ def known_revisions(source: Database | Transaction, run_id: str) -> list[Revisio
     found = read_revisions(source, run_id)
     if not found:
         get_run(source, run_id)
-        raise V3Error(f"The curriculum of run {run_id[:8]} was not recorded.")
+        raise V3Error("The curriculum of run {run_id} was not recorded.", run_id=run_id[:8])
     return found
 
 
@@ -294,7 +294,7 @@ def curriculum_in_force(tx: Transaction, run_id: str) -> Curriculum:
     )
     found = tx.execute(query).one_or_none()
     if found is None:
-        raise V3Error(f"Run {run_id[:8]} has no current curriculum; its rows are incomplete.")
+        raise V3Error("Run {run_id} has no current curriculum; its rows are incomplete.", run_id=run_id[:8])
     return _read_curriculum(*found)
 
 

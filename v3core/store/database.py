@@ -77,8 +77,11 @@ class Database:
         free = shutil.disk_usage(self.data_dir).free
         if self._url.get_backend_name() == "sqlite" and free < 2 * before:
             raise V3Error(
-                f"The database {self.describe()} uses {before:,} bytes, and compacting needs twice that as free "
-                f"space; {free:,} are."
+                "The database {describe} uses {before:,} bytes, and compacting needs twice that as free space; "
+                "{free:,} are.",
+                describe=self.describe(),
+                before=before,
+                free=free,
             )
         with self.explained():
             dialect.compact(self.writing_engine)

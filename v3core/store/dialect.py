@@ -19,6 +19,7 @@ from sqlalchemy.exc import (
 )
 
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.paths import COMMAND
 
 BUSY_TIMEOUT_SECONDS = 30
@@ -56,19 +57,28 @@ def parse_url(text: str) -> URL:
             raise ValueError
     except (ArgumentError, ValueError):
         shown = "V3_DATABASE_URL" if "@" in text else f"V3_DATABASE_URL '{text}'"  # it may hold a password
-        raise V3Error(f"{shown} is not a database URL; {FORMS}.") from None
+        raise V3Error(_("{shown} is not a database URL; {forms}."), shown=shown, forms=FORMS) from None
     if backend not in _DRIVERS:
-        raise V3Error(f"V3_DATABASE_URL names a '{backend}' database; {FORMS}.")
+        raise V3Error(_("V3_DATABASE_URL names a '{backend}' database; {forms}."), backend=backend, forms=FORMS)
     if url.drivername not in (backend, _DRIVERS[backend]):
-        raise V3Error(f"V3_DATABASE_URL uses the driver {url.drivername}, which V3 Lab does not support; {FORMS}.")
+        raise V3Error(
+            _("V3_DATABASE_URL uses the driver {drivername}, which V3 Lab does not support; {forms}."),
+            drivername=url.drivername,
+            forms=FORMS,
+        )
     if backend == "postgresql":
         return url
     if url.host:
-        raise V3Error(f"V3_DATABASE_URL '{text}' lacks a slash; a file is written sqlite:///FILE, with three.")
+        raise V3Error(
+            _("V3_DATABASE_URL '{text}' lacks a slash; a file is written sqlite:///FILE, with three."), text=text
+        )
     if "?" in text:
         raise V3Error(
-            f"V3_DATABASE_URL '{text}' has options, which are not supported for a SQLite file; remove everything from "
-            "'?' on, or write '?' as %3F if it is part of the name."
+            _(
+                "V3_DATABASE_URL '{text}' has options, which are not supported for a SQLite file; remove everything "
+                "from '?' on, or write '?' as %3F if it is part of the name."
+            ),
+            text=text,
         )
     if not url.database or url.database == ":memory:":
         raise V3Error("A SQLite database in memory cannot be shared with worker processes; name a file in the URL.")
@@ -76,7 +86,9 @@ def parse_url(text: str) -> URL:
     as_written = Path(text.partition("://")[2].removeprefix("/")).absolute()
     if file != as_written and as_written.parent.is_dir() and not file.parent.is_dir():
         raise V3Error(
-            f"V3_DATABASE_URL '{text}' names {file}, because % has a special meaning in a URL; write it as %25."
+            _("V3_DATABASE_URL '{text}' names {file}, because % has a special meaning in a URL; write it as %25."),
+            text=text,
+            file=file,
         )
     return url.set(database=str(file))
 
@@ -99,8 +111,12 @@ def make_engines(url: URL) -> tuple[Engine, Engine]:
         return reader, writer
     except ModuleNotFoundError as error:
         raise V3Error(
-            f"The driver of {url.drivername} databases is missing ({error}); "
-            "install it with: pip install 'psycopg[binary]'."
+            _(
+                "The driver of {drivername} databases is missing ({error}); install it with: pip install "
+                "'psycopg[binary]'."
+            ),
+            drivername=url.drivername,
+            error=error,
         ) from None
 
 

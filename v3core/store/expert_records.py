@@ -12,6 +12,7 @@ from sqlalchemy import delete, func, insert, select
 
 from v3core.insight.experts import ExpertProfile, ExpertReport, StateMap
 from v3core.insight.removals import ALL_EXPERTS
+from v3core.messages import _
 from v3core.store.bulk import floats
 from v3core.store.database import Database, reading
 from v3core.store.history import EvaluationResult
@@ -72,7 +73,7 @@ def read_expert_reports(source: Database | Transaction, run_id: str, after: int 
         try:
             profiles = tuple(_profile(row, len(of_episode)) for row in of_episode)
             if len({_form(each) for one in profiles for each in (one.actions, one.used_actions) if each}) != 1:
-                raise ValueError("distributions of different forms")
+                raise ValueError(_("distributions of different forms"))
             found.append(
                 EvaluatedExperts(int(episode), int(of_episode[0].states), int(of_episode[0].compared), profiles)
             )

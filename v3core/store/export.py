@@ -173,9 +173,13 @@ def export_runs(database: Database, run_ids: Sequence[str], target: Path, what: 
     """
     form = target.suffix.lower().removeprefix(".")
     if form not in FORMS:
-        raise V3Error(f"'{target.name}' has no known file extension; use {', '.join(f'.{name}' for name in FORMS)}.")
+        raise V3Error(
+            "'{name}' has no known file extension; use {join}.",
+            name=target.name,
+            join=", ".join(f".{name}" for name in FORMS),
+        )
     if what is not None and what not in WHAT:
-        raise V3Error(f"There is no table '{what}' to export; choose one of {', '.join(WHAT)}.")
+        raise V3Error("There is no table '{what}' to export; choose one of {what2}.", what=what, what2=", ".join(WHAT))
     with database.read() as tx:
         for run_id in run_ids:
             get_run(tx, run_id)

@@ -103,8 +103,10 @@ def read_version(tx: Transaction, name: str) -> int | None:
         foreign = present if tx.dialect.name == "sqlite" else present & set(metadata.tables)
         if foreign:
             raise V3Error(
-                f"The database {name} belongs to another program (it has a table '{min(foreign)}'); "
-                "choose another with V3_DATABASE_URL."
+                "The database {name} belongs to another program (it has a table '{min}'); choose another with "
+                "V3_DATABASE_URL.",
+                name=name,
+                min=min(foreign),
             )
         return None
     columns = {column["name"] for column in inspect(tx).get_columns(meta.name)}
@@ -113,13 +115,17 @@ def read_version(tx: Transaction, name: str) -> int | None:
         version = tx.execute(select(meta.c.value).where(meta.c.key == "schema_version")).scalar_one_or_none()
     if version is None or not (version.isascii() and version.isdigit()) or int(version) < 1:
         raise V3Error(
-            f"The database {name} belongs to another program (its table 'meta' is not V3 Lab's); "
-            "choose another with V3_DATABASE_URL."
+            "The database {name} belongs to another program (its table 'meta' is not V3 Lab's); choose another with "
+            "V3_DATABASE_URL.",
+            name=name,
         )
     if int(version) > SCHEMA_VERSION:
         raise V3Error(
-            f"The database {name} was created by a newer V3 Lab (schema {version}, this one knows {SCHEMA_VERSION}); "
-            "update V3 Lab, or choose another database with V3_DATABASE_URL."
+            "The database {name} was created by a newer V3 Lab (schema {version}, this one knows {schema_version}); "
+            "update V3 Lab, or choose another database with V3_DATABASE_URL.",
+            name=name,
+            version=version,
+            schema_version=SCHEMA_VERSION,
         )
     return int(version)
 
@@ -165,9 +171,13 @@ def make_current(writer: Engine, url: URL) -> None:
             raise
         problem = dialect.first_line(error.orig if isinstance(error, DBAPIError) else error)
         raise V3Error(
-            f"The database {name} has schema {version} and could not be migrated to schema {SCHEMA_VERSION}: "
-            f"{problem}; it was not changed, so fix the problem and try again, or use the V3 Lab version that wrote "
-            "it."
+            "The database {name} has schema {version} and could not be migrated to schema {schema_version}: "
+            "{problem}; it was not changed, so fix the problem and try again, or use the V3 Lab version that wrote "
+            "it.",
+            name=name,
+            version=version,
+            schema_version=SCHEMA_VERSION,
+            problem=problem,
         ) from error
 
 
@@ -176,16 +186,30 @@ def _need_folder(folder: Path, subject: str, variable: str) -> None:
         str(folder).encode()
     except UnicodeEncodeError:  # its name could not be handed to workers, nor shown
         shown = str(folder).encode(errors="backslashreplace").decode()
-        raise V3Error(f"{subject} {shown} has a name that is not UTF-8; choose another with {variable}.") from None
+        raise V3Error(
+            "{subject} {shown} has a name that is not UTF-8; choose another with {variable}.",
+            subject=subject,
+            shown=shown,
+            variable=variable,
+        ) from None
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         problem = "it is a file" if isinstance(error, FileExistsError) else error.strerror or str(error)
         raise V3Error(
-            f"{subject} {folder} cannot be written: {problem.lower()}; choose another with {variable}."
+            "{subject} {folder} cannot be written: {lower}; choose another with {variable}.",
+            subject=subject,
+            folder=folder,
+            lower=problem.lower(),
+            variable=variable,
         ) from None
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise V3Error(f"{subject} {folder} cannot be written: permission denied; choose another with {variable}.")
+        raise V3Error(
+            "{subject} {folder} cannot be written: permission denied; choose another with {variable}.",
+            subject=subject,
+            folder=folder,
+            variable=variable,
+        )
 
 
 def _need_file(file: Path) -> None:
@@ -193,12 +217,18 @@ def _need_file(file: Path) -> None:
         is_folder = file.is_dir()
     except OSError as error:
         problem = (error.strerror or str(error)).lower()
-        raise V3Error(f"The database {file} cannot be used: {problem}; choose another with V3_DATABASE_URL.") from None
+        raise V3Error(
+            "The database {file} cannot be used: {problem}; choose another with V3_DATABASE_URL.",
+            file=file,
+            problem=problem,
+        ) from None
     if is_folder:
-        raise V3Error(f"The database {file} is a folder; name a file in it with V3_DATABASE_URL.")
+        raise V3Error("The database {file} is a folder; name a file in it with V3_DATABASE_URL.", file=file)
     _need_folder(file.parent, "The database's folder", "V3_DATABASE_URL")
     if file.exists() and not os.access(file, os.R_OK | os.W_OK):
-        raise V3Error(f"The database {file} cannot be written: permission denied; choose another with V3_DATABASE_URL.")
+        raise V3Error(
+            "The database {file} cannot be written: permission denied; choose another with V3_DATABASE_URL.", file=file
+        )
 
 
 def copy_before_schema(file: Path, version: int) -> Path:
@@ -248,8 +278,12 @@ def _need_space(file: Path) -> None:
     free = shutil.disk_usage(file.parent).free
     if free < needed:
         raise V3Error(
-            f"The database {file} has an earlier schema; copying and migrating it needs {needed >> 20} MiB of free "
-            f"space in {file.parent}, but only {free >> 20} MiB are free; free some space."
+            "The database {file} has an earlier schema; copying and migrating it needs {value} MiB of free space in "
+            "{parent}, but only {value2} MiB are free; free some space.",
+            file=file,
+            value=needed >> 20,
+            parent=file.parent,
+            value2=free >> 20,
         )
 
 
@@ -278,7 +312,7 @@ def find_damage(file: Path) -> str:
     except sqlite3.DatabaseError as error:
         if "malformed" in str(error):
             return str(error)
-        raise V3Error(f"The database {file} cannot be read: {error}.") from error
+        raise V3Error("The database {file} cannot be read: {error}.", file=file, error=error) from error
 
 
 def set_aside(url: URL, now: datetime) -> Path:
@@ -293,27 +327,33 @@ def set_aside(url: URL, now: datetime) -> Path:
         V3Error: if it is on a server, not there, whole, still open in some process, or cannot be renamed.
     """
     if url.get_backend_name() != "sqlite":
-        raise V3Error(f"The database {dialect.describe(url)} is on a server; only a SQLite file can be set aside.")
+        raise V3Error(
+            "The database {url} is on a server; only a SQLite file can be set aside.", url=dialect.describe(url)
+        )
     file = Path(url.database or "")
     if not file.is_file():
-        raise V3Error(f"There is no database {file}, so there is nothing to set aside.")
+        raise V3Error("There is no database {file}, so there is nothing to set aside.", file=file)
     if not find_damage(file):
-        raise V3Error(f"The database {file} is intact, so it was not renamed.")
+        raise V3Error("The database {file} is intact, so it was not renamed.", file=file)
     if users := _users(file):
         raise V3Error(
-            f"The database {file} is open in processes {', '.join(map(str, users))}; end them first (the dashboard "
-            "and the workers of active runs)."
+            "The database {file} is open in processes {users}; end them first (the dashboard and the workers of "
+            "active runs).",
+            file=file,
+            users=", ".join(map(str, users)),
         )
     target = file.with_name(f"{file.name}.damaged-{now:%Y%m%d-%H%M%S}")
     if any(target.with_name(target.name + suffix).exists() for suffix in FILES):
-        raise V3Error(f"{target} already exists; try again in a second.")
+        raise V3Error("{target} already exists; try again in a second.", target=target)
     try:
         for suffix in reversed(FILES):  # the database itself last, so that no new one is created before
             with suppress(FileNotFoundError):
                 file.with_name(file.name + suffix).rename(target.with_name(target.name + suffix))
     except OSError as error:
         raise V3Error(
-            f"The database {file} cannot be renamed: {error.strerror or error}; rename it manually."
+            "The database {file} cannot be renamed: {value}; rename it manually.",
+            file=file,
+            value=error.strerror or error,
         ) from error
     return target
 

@@ -261,7 +261,7 @@ def read_buckets(tx: Transaction, run_id: str, size: int, *, experts: int, first
         phases = [tuple(map(str, names)) for row in found for names in _parsed(row[1])]
     except (ValueError, TypeError):
         raise V3Error(
-            f"The stored buckets of run {run_id[:8]} are damaged; its episodes can still be exported."
+            "The stored buckets of run {run_id} are damaged; its episodes can still be exported.", run_id=run_id[:8]
         ) from None
     numbers = np.array([row[0] for row in found], dtype=np.int64)[:, None] * TOGETHER + np.arange(TOGETHER)
     numbers = numbers.reshape(-1)

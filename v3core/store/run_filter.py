@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.store.run_row import RunRow
 from v3core.store.schema import Status
 
@@ -123,9 +124,9 @@ def _term(found: re.Match[str]) -> Term:
         )
     if not value:
         what = "a value is missing after the colon" if field else "a word is missing"
-        raise FilterError(f"The filter cannot be read at {_named(word)}: {what}.")
+        raise FilterError(_("The filter cannot be read at {named}: {what}.", named=_named(word), what=what))
     if field and (problem := FIELDS[field].check(value)):
-        raise FilterError(f"The filter cannot be read at {_named(word)}: it {problem}")
+        raise FilterError(_("The filter cannot be read at {named}: it {problem}", named=_named(word), problem=problem))
     return Term(field, value, excluded=found["minus"] == "-")
 
 

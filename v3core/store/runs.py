@@ -195,16 +195,18 @@ def resolve(database: Database, prefix: str) -> str:
     """
     wanted = prefix.strip().lower()
     if not wanted:
-        raise V3Error(f"No run id given; list them with: {COMMAND} runs.")
+        raise V3Error("No run id given; list them with: {command} runs.", command=COMMAND)
     with database.read() as tx:
         query = select(runs.c.id, runs.c.name).where(runs.c.id.startswith(wanted, autoescape=True), _VISIBLE)
         found = tx.execute(query.order_by(runs.c.id).limit(4)).all()
     if not found:
-        raise V3Error(f"There is no run '{prefix}'; list them with: {COMMAND} runs.")
+        raise V3Error("There is no run '{prefix}'; list them with: {command} runs.", prefix=prefix, command=COMMAND)
     if len(found) > 1:
         names = ", ".join(f"{run_id[: len(wanted) + 8]} '{name}'" for run_id, name in found[:3])
         more = " and more" if len(found) > 3 else ""
-        raise V3Error(f"Several runs match '{prefix}': {names}{more}; give more of the id.")
+        raise V3Error(
+            "Several runs match '{prefix}': {names}{more}; give more of the id.", prefix=prefix, names=names, more=more
+        )
     return str(found[0][0])
 
 

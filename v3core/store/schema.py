@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy import TypedColumns as Columns
 from sqlalchemy.types import TypeDecorator
 
+from v3core.messages import _
 from v3core.metrics import METRICS
 
 SCHEMA_VERSION = max(
@@ -94,7 +95,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError(f"Time {value} has no time zone; use datetime.now(UTC).")
+            raise ValueError(_("Time {value} has no time zone; use datetime.now(UTC).", value=value))
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 

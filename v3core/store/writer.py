@@ -367,7 +367,8 @@ class EpisodeWriter:
         with self._database.write() as tx:
             if not update_run(tx, self._run_id, values, only_in=self._writable_in, generation=self._generation):
                 raise RunTakenOverError(
-                    f"Run {self._run_id} no longer belongs to this worker: it was marked as lost or resumed elsewhere."
+                    "Run {run_id} no longer belongs to this worker: it was marked as lost or resumed elsewhere.",
+                    run_id=self._run_id,
                 )
             if self.at_heartbeat is not None:
                 self.at_heartbeat(tx)

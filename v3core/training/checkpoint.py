@@ -33,7 +33,9 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             unfinished.write_bytes(content.getbuffer())
     except OSError as error:
         raise V3Error(
-            f"Checkpoint {path} cannot be written: {error.strerror or error}; free some space or fix its permissions."
+            "Checkpoint {path} cannot be written: {value}; free some space or fix its permissions.",
+            path=path,
+            value=error.strerror or error,
         ) from None
 
 
@@ -49,13 +51,13 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
                 raise zipfile.BadZipFile(damaged)
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise V3Error(f"Checkpoint {path} is missing; start a new run.") from None
+        raise V3Error("Checkpoint {path} is missing; start a new run.", path=path) from None
     except Exception:  # torch raises whatever its unpickler stumbles over
         raise V3Error(
-            f"Checkpoint {path} cannot be read: it is damaged or not a V3 Lab checkpoint; choose another."
+            "Checkpoint {path} cannot be read: it is damaged or not a V3 Lab checkpoint; choose another.", path=path
         ) from None
     if not isinstance(state, dict) or state.get("format") not in {FORMAT, FORMER}:
-        raise V3Error(f"Checkpoint {path} is not compatible with this version of V3 Lab; start a new run.")
+        raise V3Error("Checkpoint {path} is not compatible with this version of V3 Lab; start a new run.", path=path)
     return state
 
 
@@ -81,8 +83,11 @@ def check_import(path: Path, environment: EnvironmentSetup, known: Collection[st
         if name not in known:
             what = "wrapper" if name in environment.wrappers else "environment"
             raise V3Error(
-                f"Checkpoint {path} names the {what} '{name}', which imports code and does not belong to its run; "
-                "choose another checkpoint."
+                "Checkpoint {path} names the {what} '{name}', which imports code and does not belong to its run; "
+                "choose another checkpoint.",
+                path=path,
+                what=what,
+                name=name,
             )
 
 

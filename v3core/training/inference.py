@@ -17,6 +17,7 @@ from v3core.environments.encode import encoder
 from v3core.environments.evaluation_seeds import AT_ONCE, EVALUATION_SEED
 from v3core.errors import V3Error
 from v3core.interruption import never, raise_if
+from v3core.messages import _
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.policy.memory import kept
 from v3core.training.checkpoint import check_import, load_checkpoint
@@ -180,11 +181,19 @@ class TrainedPolicy:
         if remembered is None or size is None:
             if remembered is not None or size is not None:
                 needed = "none, because it was trained without" if size is None else f"{size} numbers"
-                raise ValueError(f"The memory of this policy is {needed}; set what `memory` was, or call `reset()`.")
+                raise ValueError(
+                    _("The memory of this policy is {needed}; set what `memory` was, or call `reset()`.", needed=needed)
+                )
             return
         numbers = np.array(remembered, dtype=np.float32)
         if numbers.shape != (size,):
-            raise ValueError(f"The memory of this policy is {size} numbers, not an array of shape {numbers.shape}.")
+            raise ValueError(
+                _(
+                    "The memory of this policy is {size} numbers, not an array of shape {shape}.",
+                    size=size,
+                    shape=numbers.shape,
+                )
+            )
         self._memory = torch.from_numpy(numbers)[None]
 
     @torch.inference_mode()
@@ -262,7 +271,7 @@ def load_policy(path: str | Path, *, imports: Collection[str] | None = None) -> 
         scale.load_state_dict(state["return_scale"])
     except (KeyError, TypeError, ValueError, RuntimeError):
         raise V3Error(
-            f"Checkpoint {path} does not contain a complete policy; it is damaged or from another version."
+            "Checkpoint {path} does not contain a complete policy; it is damaged or from another version.", path=path
         ) from None
     torch.set_num_threads(1)  # several threads only get in each other's way on a network this small
     return TrainedPolicy(config, spec, network, episode, scale.scale)

@@ -234,7 +234,7 @@ class TrainingState:
             self.recent_routing.load(state.get("recent_routing", ()))
         except (KeyError, TypeError, ValueError, RuntimeError):
             raise V3Error(
-                f"Checkpoint {path} does not fit this run: it is for another environment or network size."
+                "Checkpoint {path} does not fit this run: it is for another environment or network size.", path=path
             ) from None
         return state
 

@@ -31,6 +31,7 @@ from v3core.environments.evaluation_seeds import EVALUATION_SEED
 from v3core.environments.registry import check_run, imports_of
 from v3core.errors import V3Error
 from v3core.interruption import Interrupted
+from v3core.messages import _
 from v3core.metrics import EpisodeRecord, InForce, Update
 from v3core.rollup import newest_window
 from v3core.training.checkpoint import check_import, save_checkpoint
@@ -187,9 +188,17 @@ class Trainer:
                 hooks.spent(spent, rollout.steps)
                 if learned.trouble is not None and state.failures_in_a_row >= FAILURES_IN_A_ROW:
                     raise V3Error(
-                        f"Update {state.updates}, at episode {state.completed} and step {state.step} in phase "
-                        f"'{settings.phase_name}': {learned.trouble}, {state.failures_in_a_row} times in a row; "
-                        f"{learned.remedy}."
+                        _(
+                            "Update {updates}, at episode {completed} and step {step} in phase '{phase_name}': "
+                            "{trouble}, {failures_in_a_row} times in a row; {remedy}."
+                        ),
+                        updates=state.updates,
+                        completed=state.completed,
+                        step=state.step,
+                        phase_name=settings.phase_name,
+                        trouble=learned.trouble,
+                        failures_in_a_row=state.failures_in_a_row,
+                        remedy=learned.remedy,
                     )
 
                 # -------- Checkpoint --------------------------------------------------------------------------------

@@ -83,10 +83,13 @@ def alarm_list(
     if computed and run.episode > _MANY and not st.session_state.get(_asked(run)):
         seconds = max(1, round(run.episode * _SECONDS_PER_EPISODE))
         st.button(
-            "Compute alarms",
+            md("Compute alarms"),
             icon=":material/notifications:",
             key=f"compute-alarms-{run.id}",
-            help=f"They were not recorded while this run trained. Takes about {counted(seconds, 'second')}.",
+            help=md(
+                "They were not recorded while this run trained. Takes about {seconds}.",
+                seconds=counted(seconds, "second"),
+            ),
             on_click=lambda: st.session_state.__setitem__(_asked(run), True),
         )
     if not alarms:
@@ -98,7 +101,7 @@ def alarm_list(
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(md("**Alarms: {}**", ", ".join(filter(None, counts))), width="content")
             # A routing on the edge raises one after the other, and the charts are below them.
-            if over and not st.toggle("Show cleared", key="cleared", bind="query-params"):
+            if over and not st.toggle(md("Show cleared"), key="cleared", bind="query-params"):
                 alarms = [alarm for alarm in alarms if alarm not in over or _is_looked_at(alarm)]
         if computed:
             st.caption(plain(COMPUTED), text_alignment="left")
@@ -140,7 +143,7 @@ def _alarm(database: Database, run: RunRow, alarm: AlarmRow, series: RunSeries, 
             _mute_buttons(database, run, alarm, key)
     if rule is not None and rule.draws and len(series):
         evidence = st.expander(
-            "Evidence",
+            md("Evidence"),
             icon=":material/query_stats:",
             key=_evidence_key(alarm),
             on_change="rerun",
@@ -173,7 +176,7 @@ def _remedies(
             icon=f":material/{remedy.icon}:",
             key=f"remedy-{name}-{key}",
             disabled=problem is not None,
-            help=plain(problem or f"{remedy.meaning} {what}."),
+            help=problem or f"{remedy.meaning} {what}.",
             on_click=None if elsewhere else _carry_out,
             args=(database, run.id, run.status, name),
         )
@@ -195,11 +198,11 @@ def _fork_button(database: Database, run: RunRow, rule: Rule, first_episode: int
     except V3Error as error:
         problem = str(error)
     st.button(
-        "Fork from before it began",
+        md("Fork from before it began"),
         icon=":material/fork_right:",
         key=f"fork-{key}",
         disabled=problem is not None,
-        help=plain(problem or meaning),
+        help=problem or meaning,
         on_click=_fork,
         args=(database, run.id, first_episode, rule.remedies, f"fork-clicked-{key}"),
     )
@@ -233,7 +236,7 @@ def _carry_out(database: Database, run_id: str, status: str, name: str) -> None:
 def _mute_buttons(database: Database, run: RunRow, alarm: AlarmRow, key: str) -> None:
     if alarm.state == MUTED:
         st.button(
-            "Unmute",
+            md("Unmute"),
             icon=":material/notifications:",
             key=f"unmute-{key}",
             type="tertiary",
@@ -241,7 +244,7 @@ def _mute_buttons(database: Database, run: RunRow, alarm: AlarmRow, key: str) ->
             args=(database, run.id, alarm.number, ACTOR),
         )
     elif alarm.state == ACTIVE and st.button(
-        "Mute", icon=":material/notifications_off:", key=f"mute-{key}", type="tertiary"
+        md("Mute"), icon=":material/notifications_off:", key=f"mute-{key}", type="tertiary"
     ):
         _ask_for_reason(database, run, alarm)
 
@@ -250,10 +253,10 @@ def _mute_buttons(database: Database, run: RunRow, alarm: AlarmRow, key: str) ->
 def _ask_for_reason(database: Database, run: RunRow, alarm: AlarmRow) -> None:
     st.markdown(md("**{}**: {}.", alarm.title, alarm.detail))
     st.text_input(
-        "Reason",
+        md("Reason"),
         key="mute-reason",
         max_chars=control.MAX_REASON,
-        help="Shown with the alarm. Later alarms of this rule in this run are muted with it.",
+        help=md("Shown with the alarm. Later alarms of this rule in this run are muted with it."),
     )
     confirm("Mute", ":material/notifications_off:", "mute", _mute, database, run.id, alarm.number)
 

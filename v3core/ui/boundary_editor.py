@@ -105,7 +105,7 @@ def boundary_editor(database: Database, run: RunRow) -> None:
     if not control.current_curriculum(database, run.id).planned_ends:
         return
     with st.container(border=True, key="boundaries"):
-        st.subheader("Phase boundaries", anchor=False)
+        st.subheader(md("Phase boundaries"), anchor=False)
         ticks.ticking(1, news.of_milestones(database, run.id))(_editor)(database, run.id)
 
 
@@ -117,18 +117,21 @@ def _editor(database: Database, run_id: str) -> None:
     curriculum = control.current_curriculum(database, run_id)
     open_ones = [index for index, end in _planned(curriculum).items() if end > run.episode]
     if not curriculum.boundaries:
-        st.caption("Training decides when these phases end, so there is no boundary to move.")
+        st.caption(md("Training decides when these phases end, so there is no boundary to move."))
     elif open_ones and run.status == Status.COMPLETED:
-        st.caption("The run is complete; train it longer to move the boundaries that it did not reach.")
+        st.caption(md("The run is complete; train it longer to move the boundaries that it did not reach."))
     elif not open_ones:
-        st.caption("All boundaries have passed; none can be moved.")
+        st.caption(md("All boundaries have passed; none can be moved."))
     else:
         then = "apply: the run adopts them between two updates."
         if run.status in RESUMABLE:
             then = "resume: the run continues from its checkpoint with the new boundaries."
         st.caption(
-            "Each phase ends at this number of completed episodes. Change a number, or drag a dashed line in the "
-            f"return chart, then {then}"
+            md(
+                "Each phase ends at this number of completed episodes. Change a number, or drag a dashed line in "
+                "the return chart, then {then}",
+                then=then,
+            )
         )
     wanted = _fields(run, curriculum, open_ones)
     revisions = known_revisions(database, run_id)
@@ -154,7 +157,7 @@ def _buttons(database: Database, run: RunRow, curriculum: Curriculum, wanted: li
             args=(database, run, curriculum, wanted),
         )
         st.button(
-            "Undo",
+            md("Undo"),
             icon=":material/undo:",
             key="undo-boundaries",
             disabled=not changed,
@@ -181,7 +184,7 @@ def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[i
                     text,
                     key=f"{key}-{text}",
                     disabled=True,
-                    help="Training decides when this phase ends; only ends by episode can be moved here.",
+                    help=md("Training decides when this phase ends; only ends by episode can be moved here."),
                 )
                 continue
             is_open = index in open_ones and run.status != Status.COMPLETED
@@ -198,7 +201,11 @@ def _fields(run: RunRow, curriculum: Curriculum, open_ones: list[int]) -> list[i
                 step=1,
                 key=key,
                 disabled=not is_open,
-                help=None if is_open else "The run is complete." if end > run.episode else "This boundary has passed.",
+                help=None
+                if is_open
+                else md("The run is complete.")
+                if end > run.episode
+                else md("This boundary has passed."),
             )
             wanted.append(end if value is None else int(value))
     return wanted

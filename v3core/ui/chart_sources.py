@@ -69,11 +69,11 @@ class Source:
 
     def __post_init__(self) -> None:
         if self.chart not in _DRAW:
-            raise V3Error(f"There is no chart {self.chart!r}.")
+            raise V3Error("There is no chart {chart!r}.", chart=self.chart)
         if not 1 <= len(self.runs) <= MAX_RUNS or (self.chart not in OF_SEVERAL and len(self.runs) > 1):
-            raise V3Error(f"The chart {self.chart!r} cannot be drawn of {len(self.runs)} runs.")
+            raise V3Error("The chart {chart!r} cannot be drawn of {runs} runs.", chart=self.chart, runs=len(self.runs))
         if self.metric not in COMPARED:
-            raise V3Error(f"There is no metric {self.metric!r} to compare.")
+            raise V3Error("There is no metric {metric!r} to compare.", metric=self.metric)
 
 
 class AsOfNow:

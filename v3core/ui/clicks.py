@@ -53,7 +53,7 @@ def dialog(title: str, icon: str) -> Callable[[Callable[P, None]], Callable[P, N
 def confirm(label: str, icon: str, key: str, action: Callable[..., object], *args: Any) -> None:
     """The end of a dialog that asks whether to do something: the buttons to leave it, and to do it (`confirm-KEY`)."""
     with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("Cancel", key=f"cancel-{key}"):
+        if st.button(md("Cancel"), key=f"cancel-{key}"):
             st.rerun()
         # In a callback: a click that arrives with a tick of the page behind the dialog is carried out all the same.
         if st.button(

@@ -11,6 +11,7 @@ from v3core.comparison.launched import curricula_of, differing_rows, timelines_p
 from v3core.curriculum.presets import dump
 from v3core.store.run_row import RunRow
 from v3core.ui.live_chart import live_chart
+from v3core.ui.text import md
 
 
 def timelines(runs: Sequence[RunRow]) -> None:
@@ -23,7 +24,7 @@ def timelines(runs: Sequence[RunRow]) -> None:
 def differing_settings(runs: Sequence[RunRow], settings: Sequence[Setting]) -> None:
     """A table: each setting that differs, and how many runs have which value."""
     if not settings:
-        st.caption("These runs have the same settings; only their seeds or names differ.")
+        st.caption(md("These runs have the same settings; only their seeds or names differ."))
         return
     st.dataframe(pd.DataFrame(differing_rows(runs, settings)), hide_index=True, alt="Settings that differ")
 
@@ -35,10 +36,10 @@ def text_difference(runs: Sequence[RunRow]) -> None:
         return
     names = list(found)
     with st.container(horizontal=True):
-        first = st.selectbox("Curriculum", names, key="diff-from", bind="query-params", width=260)
-        second = st.selectbox("Compared with", names, index=1, key="diff-to", bind="query-params", width=260)
+        first = st.selectbox(md("Curriculum"), names, key="diff-from", bind="query-params", width=260)
+        second = st.selectbox(md("Compared with"), names, index=1, key="diff-to", bind="query-params", width=260)
     if first == second:
-        st.caption("Choose two different curricula.")
+        st.caption(md("Choose two different curricula."))
         return
     before, after = (dump(found[name].curriculum).splitlines() for name in (first, second))
     text = "\n".join(difflib.unified_diff(before, after, fromfile=first, tofile=second, lineterm="", n=100))

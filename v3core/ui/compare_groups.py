@@ -24,6 +24,7 @@ from v3core.comparison.tables import PAIR_HELP, across_rows, group_rows, pair_ro
 from v3core.insight.compared import Comparison
 from v3core.insight.grids import Axis
 from v3core.insight.profiles import Bounds
+from v3core.messages import say
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.live_chart import live_chart
@@ -42,43 +43,45 @@ def group_controls(runs: Sequence[RunRow], settings: Sequence[Setting], phases: 
     offered = {path: title_of(path) for path in (CURRICULUM, *by_default)} | differing
     with st.container(horizontal=True, vertical_alignment="bottom"):
         by = st.multiselect(
-            "Group by",
+            md("Group by"),
             list(offered),
             default=list(by_default),
             format_func=lambda path: offered[path],
             key="by",
             bind="query-params",
-            placeholder="All runs in one group",
-            help="Settings in which these runs differ. Seeds are never a setting, and environments are always apart.",
+            placeholder=say("All runs in one group"),
+            help=md(
+                "Settings in which these runs differ. Seeds are never a setting, and environments are always apart."
+            ),
             width=320,
         )
         axis = st.segmented_control(
-            "X axis",
+            md("X axis"),
             [*_AXES],
             default="Step",
             required=True,
             key="group-axis",
             bind="query-params",
-            help="Steps are those of all environments. Time is that of training, without the queue and pauses.",
+            help=md("Steps are those of all environments. Time is that of training, without the queue and pauses."),
         )
         since = _BEGINNING
         if len(phases) > 1:
             since = st.selectbox(
-                "Since the start of", [_BEGINNING, *phases[1:]], key="group-since", bind="query-params", width=200
+                md("Since the start of"), [_BEGINNING, *phases[1:]], key="group-since", bind="query-params", width=200
             )
         at_common = st.toggle(
-            "Final values at equal steps",
+            md("Final values at equal steps"),
             key="equal-steps",
             bind="query-params",
-            help="Compare at the last step that every run has reached, instead of at the end of each run.",
+            help=md("Compare at the last step that every run has reached, instead of at the end of each run."),
         )
         threshold = st.number_input(
-            "Threshold",
+            md("Threshold"),
             value=None,
             key="threshold",
             bind="query-params",
-            placeholder="Default",
-            help="How many steps runs need to reach this value. By default the environment's reward threshold.",
+            placeholder=say("Default"),
+            help=md("How many steps runs need to reach this value. By default the environment's reward threshold."),
             width=170,
         )
     return Grouping(tuple(by), _AXES[axis or "Step"], None if since == _BEGINNING else since, at_common, threshold)
@@ -131,14 +134,14 @@ def _environments(found: Comparison) -> Iterable[str]:
 def finals(found: Comparison) -> None:
     """Points and intervals of each group, then the tests of each pair."""
     at = "at the end of each run" if found.until is None else f"at step {found.until:,}"
-    st.subheader("Final values", anchor=False)
+    st.subheader(md("Final values"), anchor=False)
     st.caption(
         md("{}, {}: each point is a run, the diamond the interquartile mean with its 95 % interval.", found.label, at)
     )
     _show(final_pictures(found), _environments(found))
     st.dataframe(pd.DataFrame(group_rows(found)), hide_index=True, alt="Final values of each group")
     if found.pairs:
-        st.markdown("**Pairs**")
+        st.markdown(md("**Pairs**"))
         columns = {name: st.column_config.TextColumn(help=meaning) for name, meaning in PAIR_HELP.items()}
         rows = pd.DataFrame(pair_rows(found))
         st.dataframe(rows, hide_index=True, column_config=columns, alt="Differences of each pair of groups")
@@ -160,10 +163,13 @@ def all_environments(found: Comparison) -> None:
     envs = list(dict.fromkeys(group.env for group in found.groups))
     if len(envs) < 2:
         return
-    st.subheader("All environments together", anchor=False)
+    st.subheader(md("All environments together"), anchor=False)
     st.caption(
-        "State which final values of each environment become 0 and 1, such as those of a random policy and of a solved "
-        "task. V3 Lab suggests none: bounds that follow from the data would favour what happened to be trained."
+        md(
+            "State which final values of each environment become 0 and 1, such as those of a random policy and of a "
+            "solved task. V3 Lab suggests none: bounds that follow from the data would favour what happened to be "
+            "trained."
+        )
     )
     bounds = {}
     for env in envs:
@@ -184,7 +190,7 @@ def all_environments(found: Comparison) -> None:
     for note in made.notes:
         st.caption(md(":material/info: {}", note))
     if not made.groups:
-        st.info("No environment with bounds has a final value of each group yet.")
+        st.info(md("No environment with bounds has a final value of each group yet."))
         return
     figure = profile_picture(made, found.groups)
     with st.container(border=True):

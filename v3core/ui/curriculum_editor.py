@@ -14,6 +14,7 @@ from v3core.curriculum.table import COMMON, FURTHER, Checked, PhaseRow, end_of, 
 from v3core.curriculum.typed import HOW_TO_WRITE_AN_END, format_end
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
+from v3core.messages import say
 from v3core.ui.environment_choice import run_problem
 from v3core.ui.status import counted
 from v3core.ui.text import md, plain
@@ -60,7 +61,7 @@ def curriculum_editor(source: Curriculum, *, source_key: str, length: Length, sc
     rows = _rows(source, source_key, length, scale)
     st.caption(HOW_TO_WRITE)
     further = further_in_use(rows)
-    if st.toggle("More settings", key="more-knobs", bind="query-params", help="Show all settings of a phase."):
+    if st.toggle(md("More settings"), key="more-knobs", bind="query-params", help=md("Show all settings of a phase.")):
         further = FURTHER
     shown = [_show_row(index, row, len(rows), further) for index, row in enumerate(rows)]
     edited = [row for row, _ in shown]
@@ -74,7 +75,7 @@ def curriculum_editor(source: Curriculum, *, source_key: str, length: Length, sc
     )
     for index, problem in checked.problems.items():
         shown[index][1].markdown(md(":red[:material/error: {}]", problem))
-    st.button("Add a phase", icon=":material/add:", key="add-phase", on_click=_add_phase, args=(edited, length))
+    st.button(md("Add a phase"), icon=":material/add:", key="add-phase", on_click=_add_phase, args=(edited, length))
     if checked.curriculum is not None and edited != _table().filled:
         return replace(checked, curriculum=renamed(checked.curriculum))
     return checked
@@ -154,12 +155,12 @@ def _show_row(
                 or ""
             )
             if last:
-                st.text_input("Ends", "end of run", key=_key(index, "end"), disabled=True)
+                st.text_input(md("Ends"), "end of run", key=_key(index, "end"), disabled=True)
                 until = ""
             else:
                 until = (
                     st.text_input(
-                        "Ends", row.until, key=_key(index, "until"), bind="query-params", help=HOW_TO_WRITE_AN_END
+                        md("Ends"), row.until, key=_key(index, "until"), bind="query-params", help=HOW_TO_WRITE_AN_END
                     )
                     or ""
                 )
@@ -259,14 +260,17 @@ def pick_preset(env: str, *, as_before: bool = False) -> str:
     descriptions, fitting = _descriptions(), presets_for(env)
     left, right = st.columns([1, 2], vertical_alignment="bottom")
     preset: str = left.selectbox(
-        "Preset", [*([AS_BEFORE] if as_before else []), *fitting, FROM_A_FILE], key="curriculum", bind="query-params"
+        md("Preset"),
+        [*([AS_BEFORE] if as_before else []), *fitting, FROM_A_FILE],
+        key="curriculum",
+        bind="query-params",
     )
-    right.markdown(plain(descriptions.get(preset) or _OTHERS[preset]))
+    right.markdown(descriptions.get(preset) or _OTHERS[preset])
     absent = [name for name in descriptions if name not in fitting]
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         if absent:
             st.caption(plain(_absent_presets(absent, env)), width="stretch")
-        with st.popover("What each preset does", icon=":material/menu_book:", type="tertiary"):
+        with st.popover(md("What each preset does"), icon=":material/menu_book:", type="tertiary"):
             for name in fitting:
                 st.markdown(md("**{}**  \n{}", name, descriptions[name]))
     return preset
@@ -298,7 +302,7 @@ def chosen_curriculum(preset: str, env: str, as_before: Curriculum | None) -> tu
 
 def _uploaded() -> Curriculum | None:
     """The curriculum of an uploaded file, or None; errors are shown next to the field."""
-    upload = st.file_uploader("Curriculum file", type=["yaml", "yml"], key="file")
+    upload = st.file_uploader(md("Curriculum file"), type=["yaml", "yml"], key="file")
     if upload is None:
         return None
     try:
@@ -319,12 +323,14 @@ def compare_with(
     """
     scale = scale or not length.is_by_steps
     chosen = st.multiselect(
-        "Compare with",
+        md("Compare with"),
         [name for name in presets_for(env.env_id) if own is None or name != own.name],
         key=f"compare-with:{env.env_id}",
-        placeholder="No other curriculum",
-        help=f"Each {'is scaled to the length of the run and' if scale else 'keeps its own phase ends and is'} trained "
-        "with the same seeds. All runs form one experiment.",
+        placeholder=say("No other curriculum"),
+        help=md(
+            "Each {value} trained with the same seeds. All runs form one experiment.",
+            value="is scaled to the length of the run and" if scale else "keeps its own phase ends and is",
+        ),
     )
     fitting: list[Curriculum] = []
     problems: list[str] = []

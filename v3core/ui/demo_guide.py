@@ -16,7 +16,7 @@ from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
 from v3core.ui.run_data import load_series
 from v3core.ui.run_picker import compare_link, show_here
-from v3core.ui.text import Markdown, plain
+from v3core.ui.text import Markdown, md, plain
 
 _LOOK_FOR = {
     WITH: (
@@ -36,17 +36,22 @@ _LOOK_FOR = {
 def invitation() -> None:
     """Before the demo starts: what it trains, what to look for, how long it takes."""
     st.markdown(
-        f"The demo trains the same policy with 16 experts on **{ENV}** twice, with the same seed: once **with** a "
-        "routing curriculum and once **without**.",
+        md(
+            "The demo trains the same policy with 16 experts on **{env}** twice, with the same seed: once **with** "
+            "a routing curriculum and once **without**.",
+            env=ENV,
+        ),
         text_alignment="center",
     )
     st.markdown(
-        "Watch the chart **Expert loads**: without the curriculum a few experts take over all of the load and the "
-        "others die; with it all experts stay in use. At the end, compare the two runs.",
+        md(
+            "Watch the chart **Expert loads**: without the curriculum a few experts take over all of the load and "
+            "the others die; with it all experts stay in use. At the end, compare the two runs."
+        ),
         text_alignment="center",
     )
     st.caption(
-        "Takes about two minutes on two cores. The runs train in the background, so you can look around meanwhile.",
+        md("Takes about two minutes on two cores. The runs train in the background, so you can look around meanwhile."),
         text_alignment="center",
     )
 
@@ -57,7 +62,7 @@ def what_to_look_for(database: Database, run: RunRow) -> None:
         return
     runs = demo_of(list_runs(database), run)
     _next_step(database, runs)
-    with st.expander("Demo: what to look for", icon=":material/visibility:", expanded=True):
+    with st.expander(md("Demo: what to look for"), icon=":material/visibility:", expanded=True):
         st.markdown(_LOOK_FOR[run.curriculum])
         with st.container(horizontal=True):
             for other in runs:
@@ -78,15 +83,21 @@ def how_to_read(database: Database, runs: Sequence[RunRow]) -> None:
     """On Compare, if it compares runs of the demo: what the chart and the table show."""
     if not {WITH, WITHOUT} <= {run.curriculum for run in runs if is_demo(run)}:
         return
-    with st.expander("Demo: how to read this page", icon=":material/visibility:", expanded=True):
+    with st.expander(md("Demo: how to read this page"), icon=":material/visibility:", expanded=True):
         st.markdown(_dead_so_far(database, [run for run in runs if is_demo(run)]))
         st.markdown(
-            f"An expert is **dead** if it gets less than {DEAD_LOAD:.0%} of the load over all steps of the newest "
-            f"episodes: {MEAN_WINDOW}. The table counts the experts that are dead at the end of each phase. The "
-            "metrics **Effective experts** and **Routing entropy / ln N** show the same difference in other units. "
-            "The final **Return** may be the same, because two experts can balance a pole. Without the curriculum you "
-            "lose what the other experts could have learned. One seed proves nothing: repeat the demo on Launch with "
-            f"more seeds, using the presets `{WITH}` and `{WITHOUT}`."
+            md(
+                "An expert is **dead** if it gets less than {dead_load:.0%} of the load over all steps of the "
+                "newest episodes: {mean_window}. The table counts the experts that are dead at the end of each "
+                "phase. The metrics **Effective experts** and **Routing entropy / ln N** show the same difference "
+                "in other units. The final **Return** may be the same, because two experts can balance a pole. "
+                "Without the curriculum you lose what the other experts could have learned. One seed proves "
+                "nothing: repeat the demo on Launch with more seeds, using the presets `{with_}` and `{without}`.",
+                dead_load=DEAD_LOAD,
+                mean_window=MEAN_WINDOW,
+                with_=WITH,
+                without=WITHOUT,
+            )
         )
 
 
@@ -96,7 +107,9 @@ def _next_step(database: Database, demo: Sequence[RunRow]) -> None:
         return
     with st.container(border=True, key="demo-ended"):
         whole = all(map(_is_whole, demo))
-        st.markdown(":material/check_circle: **The demo is complete.**" if whole else "**The demo ended early.**")
+        st.markdown(
+            md(":material/check_circle: **The demo is complete.**") if whole else md("**The demo ended early.**")
+        )
         st.markdown(_dead_so_far(database, demo))
         _comparison("Compare the two runs", demo)
 

@@ -19,6 +19,7 @@ from v3core.environments import known_environments, matching_environments
 from v3core.environments.apart import check_launch
 from v3core.environments.examine import Report
 from v3core.errors import V3Error
+from v3core.messages import say
 from v3core.ui.text import md, plain
 
 DEFAULT_ENV = "CartPole-v1"
@@ -52,25 +53,25 @@ def pick_environment(before: EnvironmentSetup | None = None) -> tuple[Environmen
     known = [*known_environments(), *named_sets()]
     options = known if default in known else [*known, default]
     env = st.selectbox(
-        "Environment",
+        md("Environment"),
         options,
         index=options.index(default),
         key=_KEY,
         bind="query-params",
         accept_new_options=True,
-        placeholder="CartPole-v1",
+        placeholder=say("CartPole-v1"),
         help=_HELP,
     )
     chosen = (env or "").strip()
     if matches := matching_environments(chosen):
         return EnvironmentSetup(chosen), _ask(chosen, matches)
     others = st.multiselect(
-        "At once with",
+        md("At once with"),
         [one for one in known_environments() if one != chosen],
         key=_AT_ONCE,
         bind="query-params",
         accept_new_options=True,
-        placeholder="No other environment",
+        placeholder=say("No other environment"),
         help=_AT_ONCE_HELP,
     )
     try:
@@ -118,21 +119,21 @@ def _fields(usual: EnvironmentSetup) -> tuple[EnvironmentSetup, str | None]:
     key = f"{usual.env_id}:{format_args(usual.args)}:{usual.wrappers}"
     addressed = any(f"{field}:{key}" in st.query_params for field in ("env-args", "wrappers"))
     is_open = bool(usual.args or usual.wrappers or addressed)
-    with st.expander("Arguments and wrappers", icon=":material/tune:", expanded=is_open):
+    with st.expander(md("Arguments and wrappers"), icon=":material/tune:", expanded=is_open):
         args = st.text_input(
-            "Arguments",
+            md("Arguments"),
             format_args(usual.args),
             key=f"env-args:{key}",
             bind="query-params",
-            placeholder="As registered",
+            placeholder=say("As registered"),
             help=_ARGS_HELP,
         )
         wrappers = st.text_input(
-            "Wrappers",
+            md("Wrappers"),
             ", ".join(usual.wrappers),
             key=f"wrappers:{key}",
             bind="query-params",
-            placeholder="None",
+            placeholder=say("None"),
             help=_WRAPPERS_HELP,
         )
         try:

@@ -30,36 +30,36 @@ def experiment_actions(database: Database, progress: Progress) -> None:
     stoppable = [run for run in progress.runs if run.status not in ENDED and run.status != Status.STOPPING]
     stopped = progress.counts.get(Status.STOPPED, 0)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="experiment-actions"):
-        if st.button(f"Add {MORE_SEEDS} seeds", icon=":material/add:", key="add-seeds"):
+        if st.button(md("Add {more_seeds} seeds", more_seeds=MORE_SEEDS), icon=":material/add:", key="add-seeds"):
             _ask_for_seeds(database, name)
         if st.button(
-            f"Stop {counted(len(stoppable), 'run')}",
+            md("Stop {stoppable}", stoppable=counted(len(stoppable), "run")),
             icon=":material/stop_circle:",
             key="stop-all",
             disabled=not stoppable,
-            help=None if stoppable else "No run of this experiment trains or waits.",
+            help=None if stoppable else md("No run of this experiment trains or waits."),
         ):
             _confirm_stop(database, name, len(stoppable))
         st.button(
-            f"Resume {len(progress.failed):,} failed",
+            md("Resume {failed:,} failed", failed=len(progress.failed)),
             icon=":material/resume:",
             key="resume-failed",
             disabled=not progress.failed,
-            help="Continues those that failed or were lost, each from its newest intact checkpoint."
+            help=md("Continues those that failed or were lost, each from its newest intact checkpoint.")
             if progress.failed
-            else "No run has failed.",
+            else md("No run has failed."),
             on_click=_resume,
             args=(database, name, "failed"),
         )
         if stopped:
             st.button(
-                f"Resume {stopped:,} stopped",
+                md("Resume {stopped:,} stopped", stopped=stopped),
                 icon=":material/resume:",
                 key="resume-stopped",
                 on_click=_resume,
                 args=(database, name, "stopped"),
             )
-        if st.button("Archive all", icon=":material/folder_zip:", key="archive-all"):
+        if st.button(md("Archive all"), icon=":material/folder_zip:", key="archive-all"):
             command = f"{COMMAND} experiment {quote(name)} --archive FOLDER"
             offer_archives(database, list(progress.runs), command)
         if len(progress.runs) > 1:
@@ -67,12 +67,12 @@ def experiment_actions(database: Database, progress: Progress) -> None:
     if result := st.session_state.get(_RESULT):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.warning(plain(result), icon=":material/rule:")
-            st.button("Dismiss", key="dismiss-experiment-result", type="tertiary", on_click=_forget_result)
+            st.button(md("Dismiss"), key="dismiss-experiment-result", type="tertiary", on_click=_forget_result)
 
 
 @dialog("Add seeds", icon=":material/add:")
 def _ask_for_seeds(database: Database, name: str) -> None:
-    chosen = st.number_input("Seeds", 1, MAX_SEEDS, MORE_SEEDS, key="more-seeds")
+    chosen = st.number_input(md("Seeds"), 1, MAX_SEEDS, MORE_SEEDS, key="more-seeds")
     seeds = int(chosen or MORE_SEEDS)
     try:
         added = experiments.more_seeds(experiments.progress_of(database, name).runs, seeds)

@@ -27,11 +27,13 @@ def experiment_list(database: Database) -> None:
         with st.container(border=True, horizontal_alignment="center", key="empty"):
             st.space("small")
             st.markdown(
-                "No experiments yet. Launch several curricula, environments, seeds or values of a setting at once: "
-                "they become an experiment.",
+                md(
+                    "No experiments yet. Launch several curricula, environments, seeds or values of a setting at "
+                    "once: they become an experiment."
+                ),
                 text_alignment="center",
             )
-            st.page_link("pages/launch.py", label="Set up an experiment", icon=":material/rocket_launch:")
+            st.page_link("pages/launch.py", label=md("Set up an experiment"), icon=":material/rocket_launch:")
             st.space("small")
         return
     pages = (len(found) - 1) // PER_PAGE + 1
@@ -62,7 +64,7 @@ def experiment_head(database: Database, progress: Progress) -> None:
         st.caption(plain(asked))
     if progress.deleted:
         was = "was" if progress.deleted == 1 else "were"
-        st.caption(f"{counted(progress.deleted, 'run')} of this experiment {was} deleted.")
+        st.caption(md("{deleted} of this experiment {was} deleted.", deleted=counted(progress.deleted, "run"), was=was))
     experiment_actions(database, progress)
     _failures(progress)
 
@@ -103,11 +105,11 @@ def _failures(progress: Progress) -> None:
     if not failed:
         return
     with st.container(border=True, gap="xsmall", key="experiment-failures"):
-        st.markdown(f":red[:material/error:] **{counted(len(failed), 'run')} failed**")
+        st.markdown(md(":red[:material/error:] **{failed} failed**", failed=counted(len(failed), "run")))
         for run in failed[:_FAILURES]:
             _failure(run)
         if len(failed) > _FAILURES:
-            with st.expander(f"{len(failed) - _FAILURES:,} more", key="more-failures"):
+            with st.expander(md("{value:,} more", value=len(failed) - _FAILURES), key="more-failures"):
                 for run in failed[_FAILURES:]:
                     _failure(run)
 

@@ -13,14 +13,14 @@ from v3core.jobs.lifecycle import Status
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.status import counted, number
-from v3core.ui.text import md, plain
+from v3core.ui.text import md
 
 
 def experiment_statistics(database: Database, progress: Progress) -> None:
     """What the experiment says so far: a sentence, and a line per group."""
-    st.subheader("So far", anchor=False)
+    st.subheader(md("So far"), anchor=False)
     if not any(run.episode for run in progress.runs):
-        st.caption("No episode has finished yet.")
+        st.caption(md("No episode has finished yet."))
         return
     standings = _standings(database, _Runs(progress.runs))
     st.markdown(md(":material/balance: {}", standings.comparison.verdict[0]))
@@ -40,9 +40,10 @@ def experiment_statistics(database: Database, progress: Progress) -> None:
     )
     label = standings.comparison.label
     st.caption(
-        plain(
-            f"{label}: interquartile mean over the completed runs of each group. Compare has curves, tests and the "
-            "differences in detail."
+        md(
+            "{label}: interquartile mean over the completed runs of each group. Compare has curves, tests and the "
+            "differences in detail.",
+            label=label,
         )
     )
 

@@ -111,7 +111,7 @@ def expert_cockpit(database: Database, run: RunRow) -> None:
     @ticks.ticking(1, news.of_milestones(database, run.id))
     @shell.show_errors()
     def section(run_id: str) -> None:
-        expander = st.expander("Experts", icon=":material/groups:", key=KEY, on_change="rerun", bind="query-params")
+        expander = st.expander(md("Experts"), icon=":material/groups:", key=KEY, on_change="rerun", bind="query-params")
         if expander.open != was_open:
             st.rerun()  # the charts above leave out what the section shows
         if expander.open:
@@ -184,7 +184,7 @@ class _Section:
             by_episode = {report.episode: report for report in reports}
             self._follow_newest(list(by_episode))
             chosen = st.selectbox(
-                "Evaluation at episode",
+                md("Evaluation at episode"),
                 list(reversed(by_episode)),
                 format_func=lambda episode: f"{episode:,}",
                 key=_EVALUATION,
@@ -203,21 +203,25 @@ class _Section:
                 figure = expert_figures.actions_figure(name, experts, used=used)
                 live_chart(figure, key=f"actions-{self.run.id}", height=figure.layout.height)
                 if used and unused:
-                    st.caption(plain(f"Not used at all: {', '.join(unused)}."))
+                    st.caption(md("Not used at all: {unused}.", unused=", ".join(unused)))
             else:
                 st.caption(_NO_NUMBERS)
-            st.caption(f"Episode {shown.episode:,}, {counted(shown.states, 'state')}.")
+            st.caption(
+                md("Episode {episode:,}, {states}.", episode=shown.episode, states=counted(shown.states, "state"))
+            )
         with right.container(border=True, height="stretch"):
             _head("Distances of experts", _DISTANCE)
             if len(experts) < 2:
-                st.caption("There is only one expert.")
+                st.caption(md("There is only one expert."))
                 return
             if any(distance is not None for expert in experts for distance in expert.distances):
                 figure = expert_figures.distances_figure(name, experts)
                 live_chart(figure, key=f"distances-{self.run.id}", height=figure.layout.height)
             else:
                 st.caption(_NO_NUMBERS)
-            st.caption(f"Episode {shown.episode:,}, {counted(shown.compared, 'state')}.")
+            st.caption(
+                md("Episode {episode:,}, {compared}.", episode=shown.episode, compared=counted(shown.compared, "state"))
+            )
         if len(reports) > 1:
             with st.container(border=True):
                 _head("Distances over time", _DISTANCE)
@@ -241,7 +245,7 @@ class _Section:
         _head("Which states go where", _MAP)
         found: tuple[int, StateMap] | None = read_state_map(self.database, self.run.id)
         if found is None:
-            st.caption("The newest evaluation draws this map; there is none yet.")
+            st.caption(md("The newest evaluation draws this map; there is none yet."))
             return
         episode, points = found
         by_scenario = len(points.scenarios) > 1 and _choice("Colour of the states", COLOURS, "colour") == BY_SCENARIO
@@ -258,7 +262,7 @@ class _Section:
             not_again=self._not_again(episode, replays, tasks),
             tasks=tasks,
         )
-        st.caption(f"Episode {episode:,}, {counted(len(points.x), 'state')}.")
+        st.caption(md("Episode {episode:,}, {x}.", episode=episode, x=counted(len(points.x), "state")))
 
     def _not_again(self, episode: int, replays: Mapping[int, int], tasks: int) -> str:
         """Why the episodes of the newest evaluation that were not kept cannot be played again; empty if they can."""
@@ -274,7 +278,7 @@ class _Section:
         """Returns without each expert, and a button to measure them."""
         _head("Knock-out", _KNOCKOUT)
         if self.run.experts < 2:
-            st.caption("The policy has only one expert, so none can be removed.")
+            st.caption(md("The policy has only one expert, so none can be removed."))
             return
         rows = read_knockouts(self.database, self.run.id)
         if rows:
@@ -286,9 +290,11 @@ class _Section:
                 live_chart(figure, key=f"knockout-{self.run.id}", height=figure.layout.height)
                 st.caption(plain(f"{measured} {_words(found)}"))
             else:
-                st.caption(f"{measured} No return is a finite number, so nothing is known of any expert.")
+                st.caption(
+                    md("{measured} No return is a finite number, so nothing is known of any expert.", measured=measured)
+                )
         else:
-            st.caption("Not measured yet.")
+            st.caption(md("Not measured yet."))
         self.measure()
 
     def measure(self) -> None:
@@ -300,7 +306,9 @@ class _Section:
             st.caption(md("There is no checkpoint here to measure with. On the machine that has one: `{}`", command))
             return
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            episodes = st.number_input("Episodes", 1, 1000, EPISODES, key=f"knockout-episodes-{self.run.id}", width=140)
+            episodes = st.number_input(
+                md("Episodes"), 1, 1000, EPISODES, key=f"knockout-episodes-{self.run.id}", width=140
+            )
             label = f"Measure at episode {newest.episode:,}"
             if st.button(label, icon=":material/person_remove:", key=f"knockout-{self.run.id}-measure"):
                 _start(self.database, self.run, newest.episode, int(episodes or EPISODES))

@@ -16,7 +16,7 @@ from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.live_chart import live_chart
 from v3core.ui.task_tables import PARTS, window_of
-from v3core.ui.text import md, plain
+from v3core.ui.text import md
 
 MOST_WORDS = 12
 """Of a fact, that are listed."""
@@ -27,7 +27,7 @@ def fact_section(database: Database, run: RunRow) -> None:
     if not run.config.episode_facts:
         return
     section = st.expander(
-        "Episode facts", icon=":material/fact_check:", key="facts", on_change="rerun", bind="query-params"
+        md("Episode facts"), icon=":material/fact_check:", key="facts", on_change="rerun", bind="query-params"
     )
     if section.open:
         with section:
@@ -40,7 +40,7 @@ def _section(database: Database, run_id: str) -> None:
     facts = read_facts(database, run.id, after=0, last=run.episode)
     newest = fact_results([one for one in facts if one[0] > run.episode - window_of(run)], names)
     if not newest:
-        st.caption(plain("No complete episode has any of the facts yet."))
+        st.caption(md("No complete episode has any of the facts yet."))
         return
     numbers = [result for result in newest if not result.words]
     for first in range(0, len(numbers), 3):
@@ -54,7 +54,12 @@ def _section(database: Database, run_id: str) -> None:
         if result.words:
             st.markdown(md("**{}**", result.name))
             st.dataframe(_words(result), hide_index=True, width="stretch", key=f"words-{result.name}-{run.id}")
-    st.caption(plain(f"Tables are of the newest {window_of(run):,} episodes at most, charts of the whole run."))
+    st.caption(
+        md(
+            "Tables are of the newest {window_of:,} episodes at most, charts of the whole run.",
+            window_of=window_of(run),
+        )
+    )
 
 
 def _row(result: FactResult) -> dict[str, object]:
@@ -88,9 +93,9 @@ def compared_facts(database: Database, runs: Sequence[RunRow], names: Sequence[s
         if results:
             rows.append({"Run": name, **{result.name: _short(result) for result in results}})
     if rows:
-        st.subheader("Facts of episodes", anchor=False)
+        st.subheader(md("Facts of episodes"), anchor=False)
         st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="compared-facts")
-        st.caption(plain("Means of each run's newest tenth of its episodes, at least 100; of words the most frequent."))
+        st.caption(md("Means of each run's newest tenth of its episodes, at least 100; of words the most frequent."))
 
 
 def _short(result: FactResult) -> str:

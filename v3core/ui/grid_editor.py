@@ -11,6 +11,7 @@ from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import known_environments
 from v3core.errors import V3Error
 from v3core.jobs.grid import Candidate, Grid, cells_of, check_size, configs_of, different_environments, read_settings
+from v3core.messages import say
 from v3core.overrides import overridden, paths_of
 from v3core.ui.environment_choice import run_problem, setup_problem
 from v3core.ui.text import md, plain
@@ -43,16 +44,16 @@ def grid_editor(env: str, recipe: Recipe, curricula: Sequence[Curriculum], lengt
     """
     varied = Varied()
     st.caption(
-        "Each combination of curriculum, environment, seed and value is one run; together they are an experiment."
+        md("Each combination of curriculum, environment, seed and value is one run; together they are an experiment.")
     )
     chosen = st.multiselect(
-        "Further environments",
+        md("Further environments"),
         [known for known in known_environments() if known != env],
         key="further-environments",
         bind="query-params",
         accept_new_options=True,
-        placeholder="No other environment",
-        help="Each has the settings of its own recipe, with the changes above, and the length above.",
+        placeholder=say("No other environment"),
+        help=md("Each has the settings of its own recipe, with the changes above, and the length above."),
     )
     for name in dict.fromkeys(text.strip() for text in chosen):
         try:
@@ -71,7 +72,7 @@ def grid_editor(env: str, recipe: Recipe, curricula: Sequence[Curriculum], lengt
     typed: list[str] = []
     for row in _rows():
         _row(row, options, typed, recipe, curricula, length, varied)
-    st.button("Vary a setting", icon=":material/add:", key="add-sweep", on_click=_add)
+    st.button(md("Vary a setting"), icon=":material/add:", key="add-sweep", on_click=_add)
     return varied
 
 
@@ -137,17 +138,17 @@ def _row(
     """
     with st.container(horizontal=True, vertical_alignment="bottom", key=f"sweep-row-{row}"):
         path = st.selectbox(
-            "Setting",
+            md("Setting"),
             options,
             index=None,
             key=f"{_PATH}{row}",
             bind="query-params",
             accept_new_options=True,
-            placeholder="Choose a setting, or type its path",
+            placeholder=say("Choose a setting, or type its path"),
         )
         text = (
             st.text_input(
-                "Values",
+                md("Values"),
                 key=f"sweep-values-{row}",
                 bind="query-params",
                 placeholder="0.001, 0.01, 0.1",
@@ -156,7 +157,12 @@ def _row(
             or ""
         )
         st.button(
-            "Remove", icon=":material/close:", key=f"sweep-remove-{row}", type="tertiary", on_click=_remove, args=(row,)
+            md("Remove"),
+            icon=":material/close:",
+            key=f"sweep-remove-{row}",
+            type="tertiary",
+            on_click=_remove,
+            args=(row,),
         )
     if not path and not text.strip():
         return  # nothing is varied yet, or not any more
@@ -164,7 +170,7 @@ def _row(
         if not path:
             raise V3Error("Choose the setting to vary, or remove the row.")
         if not text.strip():
-            raise V3Error(f"Enter the values of {path}.")
+            raise V3Error("Enter the values of {path}.", path=path)
         if not curricula:
             return  # what is wrong with them is shown at their place
         typed.append(f"{path}={text}")

@@ -39,20 +39,24 @@ _KNOBS = {knob: KNOBS[knob].title for knob in ("temperature", "lr", "load_balanc
 
 def bicycle(run: RunRow | None) -> None:
     """One policy, learned as a whole."""
-    st.subheader("The bicycle: a policy that is learned as a whole", anchor="policy")
+    st.subheader(md("The bicycle: a policy that is learned as a whole"), anchor="policy")
     text, beside = _beside(run)
     with text:
         st.markdown(
-            "A policy turns a state into an action in one pass. Nobody writes a rule for which expert plays when: the "
-            "router is a part of the network, and gradient descent trains it together with everything before and "
-            "after it. That is what **end to end** means, and it is said of the policy, not of the script that "
-            "trains it."
+            md(
+                "A policy turns a state into an action in one pass. Nobody writes a rule for which expert plays "
+                "when: the router is a part of the network, and gradient descent trains it together with everything "
+                "before and after it. That is what **end to end** means, and it is said of the policy, not of the "
+                "script that trains it."
+            )
         )
         st.code(_POLICY, language="python", wrap_lines=True)
         st.markdown(
-            "One thing is left to gradient descent that it cannot do alone. An expert whose gate is exactly 0 gets no "
-            "gradient from that step: sparse routings such as sparsemax learn nothing about the experts that they "
-            "leave out."
+            md(
+                "One thing is left to gradient descent that it cannot do alone. An expert whose gate is exactly 0 "
+                "gets no gradient from that step: sparse routings such as sparsemax learn nothing about the experts "
+                "that they leave out."
+            )
         )
     if run is not None:
         with beside:
@@ -62,15 +66,16 @@ def bicycle(run: RunRow | None) -> None:
 
 def training_wheels(run: RunRow | None, curriculum: Curriculum | None) -> None:
     """The curriculum, and why there is one."""
-    st.subheader("The training wheels: a curriculum of the routing", anchor="curriculum")
+    st.subheader(md("The training wheels: a curriculum of the routing"), anchor="curriculum")
     text, beside = _beside(run)
     with text:
         st.markdown(
-            "Left alone, a router often settles on a few experts: one that is not chosen is not trained, stays weak, "
-            "and so is not chosen later either. So training begins with routing in which every expert takes part, and "
-            "becomes sparse step by step. "
-            "As with training wheels, the bicycle stays the same. A curriculum only sets numbers, as a schedule of the "
-            "learning rate does."
+            md(
+                "Left alone, a router often settles on a few experts: one that is not chosen is not trained, stays "
+                "weak, and so is not chosen later either. So training begins with routing in which every expert "
+                "takes part, and becomes sparse step by step. As with training wheels, the bicycle stays the same. "
+                "A curriculum only sets numbers, as a schedule of the learning rate does."
+            )
         )
     if run is not None:
         with beside:
@@ -93,7 +98,7 @@ def training_wheels(run: RunRow | None, curriculum: Curriculum | None) -> None:
 
 def misunderstandings(claims: dict[str, Claim]) -> None:
     """Three that the founding document names."""
-    st.subheader("Three misunderstandings", anchor="misunderstandings")
+    st.subheader(md("Three misunderstandings"), anchor="misunderstandings")
     first, second, third = st.columns(3)
     _card(
         first,
@@ -128,11 +133,12 @@ def _of_ours(text: str) -> Markdown:
 
 def verdicts(claims: dict[str, Claim], findings: Sequence[Finding]) -> None:
     """What experiments say of each claim."""
-    st.subheader("Does it help? What was measured", anchor="verdicts")
+    st.subheader(md("Does it help? What was measured"), anchor="verdicts")
     st.markdown(
-        "That a curriculum does no harm to the architecture does not say that it does any good. The founding "
-        "document says "
-        "that it does, and cites papers that do not say so. Here is what V3 Lab measured:"
+        md(
+            "That a curriculum does no harm to the architecture does not say that it does any good. The founding "
+            "document says that it does, and cites papers that do not say so. Here is what V3 Lab measured:"
+        )
     )
     rows = [
         {
@@ -143,8 +149,8 @@ def verdicts(claims: dict[str, Claim], findings: Sequence[Finding]) -> None:
     ]
     st.table(rows)
     with st.container(horizontal=True):
-        st.page_link("pages/claims.py", label="The studies behind this", icon=":material/balance:")
-        st.page_link("pages/launch.py", label="Try a curriculum of your own", icon=":material/rocket_launch:")
+        st.page_link("pages/claims.py", label=md("The studies behind this"), icon=":material/balance:")
+        st.page_link("pages/launch.py", label=md("Try a curriculum of your own"), icon=":material/rocket_launch:")
 
 
 def _verdict(claim: Claim, findings: Sequence[Finding]) -> str:

@@ -80,8 +80,8 @@ def launch_again_link(run: RunRow) -> None:
     """A link to Launch with everything of the run in its fields."""
     st.page_link(
         "pages/launch.py",
-        label="Launch again with changes",
+        label=md("Launch again with changes"),
         icon=":material/replay:",
         query_params={PARAMETER: run.id},
-        help="Opens Launch with the settings of this run.",
+        help=md("Opens Launch with the settings of this run."),
     )

@@ -24,14 +24,16 @@ def pick_length(env: str, recipe: Recipe, before: Length | None) -> tuple[Length
     """
     was_by_steps = before is not None and before.is_by_steps
     unit = st.radio(
-        "Length by",
+        md("Length by"),
         [EPISODES, STEPS],
         index=int(was_by_steps),
         key="length",
         bind="query-params",
         horizontal=True,
-        help="Curricula are comparable at equal steps: equal numbers of episodes can be very different amounts of "
-        "experience.",
+        help=md(
+            "Curricula are comparable at equal steps: equal numbers of episodes can be very different amounts of "
+            "experience."
+        ),
     )
     by_steps = unit == STEPS
     usual = recipe.steps if by_steps else recipe.episodes
@@ -70,7 +72,7 @@ def scale_toggle(source: Curriculum, preset: str, length: Length) -> bool:
     meant_for = f"Written for {source.episodes:,} episodes." if source.episodes else "The file does not set 'episodes'."
     if not length.is_by_steps:
         return st.toggle(
-            "Scale phase boundaries to the length of the run",
+            md("Scale phase boundaries to the length of the run"),
             value=source.episodes is not None,
             key=f"scale:{preset}",
             bind="query-params",
@@ -78,16 +80,21 @@ def scale_toggle(source: Curriculum, preset: str, length: Length) -> bool:
             help=meant_for,
         )
     scale = st.toggle(
-        "Turn phase boundaries into steps",
+        md("Turn phase boundaries into steps"),
         value=False,
         key=f"scale-steps:{preset}",
         bind="query-params",
         disabled=source.episodes is None,
-        help=f"{meant_for} Each phase then ends at the same part of the run, counted in environment steps.",
+        help=md(
+            "{meant_for} Each phase then ends at the same part of the run, counted in environment steps.",
+            meant_for=meant_for,
+        ),
     )
     if not scale and source.boundaries:
         st.caption(
-            "Phases end at their episodes, and the last one lasts until the steps are used. A run whose steps are used "
-            "before that ends in an earlier phase."
+            md(
+                "Phases end at their episodes, and the last one lasts until the steps are used. A run whose steps "
+                "are used before that ends in an earlier phase."
+            )
         )
     return scale

@@ -15,7 +15,7 @@ from v3core.ui.chart_sources import BRANCHES, MAX_RUNS, Source
 from v3core.ui.live_chart import live_chart
 from v3core.ui.run_picker import compare_link
 from v3core.ui.status import counted
-from v3core.ui.text import Markdown, md, plain
+from v3core.ui.text import Markdown, md
 
 SHOWN = 40
 """Runs of a tree that are listed."""
@@ -31,7 +31,7 @@ def lineage(database: Database, run: RunRow) -> None:
     if not tree.forks and run.parent is None:
         return
     with st.container(border=True, key="lineage"):
-        st.markdown("**Forks**")
+        st.markdown(md("**Forks**"))
         draw_tree(tree, here=run.id)
         members = [member for _, member in tree.walk()]
         if len(members) > 1:
@@ -49,7 +49,7 @@ def lineages(database: Database, runs: Sequence[RunRow]) -> None:
     everything = list_runs(database)
     trees = [tree for tree in trees_of(everything, [run.id for run in runs]) if tree.forks or tree.run.parent]
     if trees:
-        st.subheader("Forks", anchor=False)
+        st.subheader(md("Forks"), anchor=False)
     for tree in trees:
         draw_tree(tree)
 
@@ -87,7 +87,7 @@ def draw_tree(tree: Branch, *, here: str = "") -> None:
             st.space(_INDENT_PIXELS)
             compare_link(md("{} of {}", counted(len(forks), "fork"), experiment), experiment=experiment)
     if len(shown) > SHOWN:
-        st.caption(plain(f"{counted(len(shown) - SHOWN, 'further run')} of this tree are listed on Runs."))
+        st.caption(md("{counted} of this tree are listed on Runs.", counted=counted(len(shown) - SHOWN, "further run")))
 
 
 def _together(tree: Branch, here: str) -> dict[str, set[str]]:
@@ -119,4 +119,10 @@ def _what_it_did(database: Database, runs: Sequence[RunRow], experiment: str) ->
         height=260,
     )
     enough = "" if len(pairs.pairs) >= 5 else " An interval needs 5 pairs."
-    st.caption(plain(f"Interquartile mean of {counted(len(pairs.pairs), 'pair')} with its 95 % interval.{enough}"))
+    st.caption(
+        md(
+            "Interquartile mean of {pairs} with its 95 % interval.{enough}",
+            pairs=counted(len(pairs.pairs), "pair"),
+            enough=enough,
+        )
+    )

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from v3core.charts.look import MAX_WINDOW, Axis, Look
+from v3core.ui.text import md
 
 _AXES: Mapping[str, Axis] = {"Episode": "episode", "Step": "step", "Time": "time", "Since": "episode"}
 _SINCE = "Since"
@@ -27,39 +28,43 @@ def look_controls(starts: Mapping[str, int], *, compared: bool = False, steps_pl
     with st.container(horizontal=True, vertical_alignment="bottom"):
         axes = [name for name in _AXES if name != _SINCE or len(starts) > 1]
         axis = st.segmented_control(
-            "X axis",
+            md("X axis"),
             axes,
             default="Episode",
             required=True,
             key="axis",
             bind="query-params",
-            help="Steps are those of all environments. Time is that on the clock since the run was created, with "
-            "pauses. Since counts episodes from the start of a phase.",
+            help=md(
+                "Steps are those of all environments. Time is that on the clock since the run was created, with "
+                "pauses. Since counts episodes from the start of a phase."
+            ),
         )
         since, phase = 0, None
         if axis == _SINCE:
             phases = list(starts)[1:]
-            phase = st.selectbox("Since the start of", phases, key="since", bind="query-params", width=200)
+            phase = st.selectbox(md("Since the start of"), phases, key="since", bind="query-params", width=200)
             since = starts.get(phase or "", 0)
         smooth = st.segmented_control(
-            "Mean over episodes",
+            md("Mean over episodes"),
             [*_WINDOWS, _OTHER],
             default="Default",
             required=True,
             key="smooth",
             bind="query-params",
-            help="Lines are the mean of that many episodes, computed from every episode; behind them is what they are "
-            "made of. A line starts once there are as many. That of a shorter run is dotted, over the episodes so far; "
-            "so are points where some episodes have no number. By default, return and success have a mean; others "
-            "show every value.",
+            help=md(
+                "Lines are the mean of that many episodes, computed from every episode; behind them is what they "
+                "are made of. A line starts once there are as many. That of a shorter run is dotted, over the "
+                "episodes so far; so are points where some episodes have no number. By default, return and success "
+                "have a mean; others show every value."
+            ),
         )
         window = _WINDOWS.get(smooth or "", 0)
         if smooth == _OTHER:
-            window = st.slider("Episodes", 2, MAX_WINDOW, 50, key="window", bind="query-params", width=200)
+            window = st.slider(md("Episodes"), 2, MAX_WINDOW, 50, key="window", bind="query-params", width=200)
         extent = _SO_FAR
         if axis in ("Episode", _SINCE) or (axis == "Step" and steps_planned):
             extent = st.segmented_control(
-                "Extent", [_PLAN, _SO_FAR], default=_PLAN, required=True, key="extent", bind="query-params"
+                md("Extent"), [_PLAN, _SO_FAR], default=_PLAN, required=True, key="extent", bind="query-params"
             )
     of_each = (phase or "") if compared else ""
     return Look(_AXES.get(axis or "", "episode"), 0 if compared else since, of_each, window, extent == _SO_FAR)

@@ -10,6 +10,8 @@ import socket
 
 import psutil
 
+from v3core.ui.text import md
+
 _log = logging.getLogger(__name__)
 
 
@@ -22,7 +24,7 @@ def send_at_once() -> int:
     try:
         found = psutil.Process().net_connections("tcp")
     except (psutil.Error, OSError) as error:
-        _log.warning("Pages load more slowly: this process's sockets cannot be listed (%s).", error)
+        _log.warning(md("Pages load more slowly: this process's sockets cannot be listed (%s)."), error)
         return 0
     listening = [one for one in found if one.status == psutil.CONN_LISTEN and one.fd >= 0]
     for one in listening:

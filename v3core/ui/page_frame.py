@@ -41,8 +41,8 @@ def show_error(error: Exception) -> bool:
         reason = plain(error)
     else:
         reason = md("{}. See the server's log for details.", f"{type(error).__name__}: {error}".removesuffix(": "))
-    st.error(reason, title="This page could not be displayed", icon=":material/error:")
+    st.error(reason, title=md("This page could not be displayed"), icon=":material/error:")
     failures = st.session_state.get("failures", 0) + 1
     st.session_state["failures"] = failures  # part of the key, because several parts of one page may fail
-    st.button("Reload", icon=":material/refresh:", key=f"reload-{failures}")
+    st.button(md("Reload"), icon=":material/refresh:", key=f"reload-{failures}")
     return True

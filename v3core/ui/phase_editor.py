@@ -29,7 +29,7 @@ from v3core.ui.text import md, plain
 def phase_editor(database: Database, run: RunRow) -> None:
     """All settings of the phases that can still change; closed at first. Not in a part that ticks: people type."""
     expander = st.expander(
-        "Edit phases", icon=":material/edit_note:", key="phases", on_change="rerun", bind="query-params"
+        md("Edit phases"), icon=":material/edit_note:", key="phases", on_change="rerun", bind="query-params"
     )
     if not expander.open:
         return
@@ -95,7 +95,7 @@ def edited_phases(
     st.caption(plain(HOW_TO_WRITE))
     rows = to_rows(curriculum)
     further = further_in_use(rows)
-    if st.toggle("All settings", key=form.toggle, help="Show all settings of a phase."):
+    if st.toggle(md("All settings"), key=form.toggle, help=md("Show all settings of a phase.")):
         further = FURTHER
     edited = [
         row
@@ -140,7 +140,7 @@ def _phase_fields(
         typed: dict[str, Any] = {}
         with st.grid("auto", min_column_width=MIN_FIELD_WIDTH, vertical_alignment="bottom"):
             if not last:
-                until = st.text_input("Ends", row.until, key=f"{key}-{index}-until", help=HOW_TO_WRITE_AN_END)
+                until = st.text_input(md("Ends"), row.until, key=f"{key}-{index}-until", help=HOW_TO_WRITE_AN_END)
                 typed["until"] = until or ""
             for field in (*COMMON[2:], *further):
                 typed[field] = setting_field(row, field, key=f"{key}-{index}-{field}", unset="unchanged")
@@ -151,7 +151,7 @@ def _apply_button(database: Database, run: RunRow, edited: EditedPhases) -> None
     """Asks for the change."""
     resumes, elsewhere = run.status in RESUMABLE, trained_elsewhere(run) is not None
     clicked = st.button(
-        "Resume with these phases" if resumes else "Apply",
+        md("Resume with these phases") if resumes else md("Apply"),
         icon=":material/resume:" if resumes else ":material/check:",
         key="apply-phases",
         type="primary" if edited.can_be_applied else "secondary",

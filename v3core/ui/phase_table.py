@@ -52,7 +52,7 @@ _ALL = "phase-columns"
 
 def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> None:
     """One row per run and phase, described from every recorded episode."""
-    with st.spinner("Reading the phases …"):
+    with st.spinner(md("Reading the phases …")):
         rows = [
             {
                 "Run": name,
@@ -82,10 +82,10 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
         for name, (form, text) in _NUMBERS.items()
     }
     everything = st.toggle(
-        "All columns",
+        md("All columns"),
         key=_ALL,
         bind="query-params",
-        help="Also episodes, steps, deviation, length, routing and experts of each phase.",
+        help=md("Also episodes, steps, deviation, length, routing and experts of each phase."),
     )
     shown = table if everything else table[[name for name in _AT_FIRST if name in table]]
     texts = {
@@ -99,6 +99,10 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
         st.caption(md(":material/swap_horiz: The table scrolls sideways; its last columns are {}.", last))
     seeds = len({(run.seed, run.curriculum) for run in runs})
     st.caption(
-        f"{len(runs)} runs, {counted(seeds, 'pair')} of curriculum and seed. Deviations are over the episodes of one "
-        "run, not over seeds: a difference between two runs is no evidence about their curricula."
+        md(
+            "{runs} runs, {seeds} of curriculum and seed. Deviations are over the episodes of one run, not over "
+            "seeds: a difference between two runs is no evidence about their curricula.",
+            runs=len(runs),
+            seeds=counted(seeds, "pair"),
+        )
     )

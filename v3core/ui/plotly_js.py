@@ -47,7 +47,7 @@ def ensure_plotly_js(folder: Path = FOLDER) -> Path:
     try:
         content_size = SOURCE.stat().st_size
     except OSError:
-        raise V3Error(f"V3 Lab lacks its file {SOURCE.name}; install it again.") from None
+        raise V3Error("V3 Lab lacks its file {name}; install it again.", name=SOURCE.name) from None
     if INSTALLED:
         return SOURCE
     try:
@@ -58,6 +58,8 @@ def ensure_plotly_js(folder: Path = FOLDER) -> Path:
             unfinished.write_bytes(SOURCE.read_bytes())
     except OSError as error:
         raise V3Error(
-            f"The script for charts cannot be written to {folder}: {error.strerror or error}; make the folder writable."
+            "The script for charts cannot be written to {folder}: {value}; make the folder writable.",
+            folder=folder,
+            value=error.strerror or error,
         ) from None
     return target

@@ -18,7 +18,7 @@ NEWEST_SECONDS = 60.0
 
 def process_panel(database: Database, run: RunRow) -> None:
     """Nothing is read, and nothing ticks, until it is opened."""
-    panel = st.expander("Process", icon=":material/speed:", key="process", on_change="rerun", bind="query-params")
+    panel = st.expander(md("Process"), icon=":material/speed:", key="process", on_change="rerun", bind="query-params")
     if panel.open:
         with panel:
             ticks.ticking(5, news.of_process(database, run.id))(shell.show_errors()(_panel))(database, run.id)
@@ -27,7 +27,7 @@ def process_panel(database: Database, run: RunRow) -> None:
 def _panel(database: Database, run_id: str) -> None:
     samples = read_process_samples(database, run_id)
     if not samples:
-        st.caption(plain("No samples of the run's process yet: one is taken every 15 seconds while it trains."))
+        st.caption(md("No samples of the run's process yet: one is taken every 15 seconds while it trains."))
         return
     newest = whole(_newest(samples))
     st.markdown(md("{}", why_slow(newest)))

@@ -268,13 +268,21 @@ def _answering(asked: int, text: str) -> str:
 def _read(message: str | bytes) -> tuple[tuple[Shown, ...], dict[str, str], int]:
     """What a tab shows, the errors of charts that do not exist, and the number of what it says."""
     if len(message) > MAX_BYTES:
-        raise V3Error(f"The page asks for charts in {len(message):,} bytes, more than {MAX_BYTES:,}; reload it.")
+        raise V3Error(
+            "The page asks for charts in {message:,} bytes, more than {max_bytes:,}; reload it.",
+            message=len(message),
+            max_bytes=MAX_BYTES,
+        )
     try:
         screen = Screen.model_validate_json(message)
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"])) or "the message"
         what = error.errors()[0]["msg"]
-        raise V3Error(f"The page asks for charts in a way that cannot be read ({where}: {what}); reload it.") from None
+        raise V3Error(
+            "The page asks for charts in a way that cannot be read ({where}: {what}); reload it.",
+            where=where,
+            what=what,
+        ) from None
     showing, refused = dict[str, Shown](), dict[str, str]()
     for one in screen.charts:
         try:

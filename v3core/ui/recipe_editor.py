@@ -47,7 +47,7 @@ def recipe_editor(env: str, recipe: Recipe, chosen: Mapping[str, Scalar]) -> tup
         expanded=bool(chosen or changed),
     ):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.caption(plain(recipe.note) or "Settings for the whole run.", width="stretch")
+            st.caption(plain(recipe.note) or md("Settings for the whole run."), width="stretch")
             if changed:
                 fields = {keys[path]: SETTINGS[path].show(SETTINGS[path].of(recipe)) for path in changed}
                 st.button(
@@ -110,7 +110,7 @@ def _field(
             icon=":material/undo:",
             key=f"back:{key}",
             type="tertiary",
-            help="Reset to the recipe's value.",
+            help=md("Reset to the recipe's value."),
             on_click=_fill,
             args=({key: own},),
         )

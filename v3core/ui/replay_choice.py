@@ -43,8 +43,10 @@ def choose(database: Database, run: RunRow) -> list[Choice]:
     episodes = _episodes(database, run)
     if not episodes:
         st.info(
-            "This run has neither an evaluation with replays nor a checkpoint yet. Evaluations record their episodes; "
-            "Launch has a setting for how often a run is evaluated.",
+            md(
+                "This run has neither an evaluation with replays nor a checkpoint yet. Evaluations record their "
+                "episodes; Launch has a setting for how often a run is evaluated."
+            ),
             icon=":material/hourglass_empty:",
         )
         st.stop()
@@ -57,7 +59,7 @@ def choose(database: Database, run: RunRow) -> list[Choice]:
     if other is not None:
         known = _episodes(database, other)
         if not known:
-            fourth.caption(plain("That run has no replay and no checkpoint."))
+            fourth.caption(md("That run has no replay and no checkpoint."))
             return chosen
         beside = _pick_episode(fourth, "Its episode", _WITH_EPISODE, "with_episode", known)
         shown = _title(other, known[beside], find_replays(database, other.id, beside), seed)
@@ -130,14 +132,14 @@ def _pick_seed(place: DeltaGenerator, recorded: Mapping[str, Replay]) -> int:
     options = [*by_seed, *([] if chosen in by_seed else [chosen])]
     st.session_state[_SEED] = chosen
     place.selectbox(
-        "Episode, or a seed",
+        md("Episode, or a seed"),
         options,
         format_func=lambda seed: words.get(seed, f"Seed {seed}"),
         key=_SEED,
         on_change=_follow,
         args=(_SEED, "seed"),
         accept_new_options=True,
-        help="Recorded episodes of the evaluation. Type any number to play the episode with that seed.",
+        help=md("Recorded episodes of the evaluation. Type any number to play the episode with that seed."),
     )
     return chosen
 
@@ -145,7 +147,9 @@ def _pick_seed(place: DeltaGenerator, recorded: Mapping[str, Replay]) -> int:
 def _seed(text: str) -> int:
     digits = text.strip().lower().removeprefix("seed").strip()
     if not digits.isdecimal() or len(digits) > 20 or int(digits) > MAX_SEED:
-        raise V3Error(f"'{text[:20]}' is no seed: give a whole number from 0 to {MAX_SEED}.")
+        raise V3Error(
+            "'{text}' is no seed: give a whole number from 0 to {max_seed}.", text=text[:20], max_seed=MAX_SEED
+        )
     return int(digits)
 
 
@@ -159,7 +163,7 @@ def _pick_other(place: DeltaGenerator, database: Database) -> RunRow | None:
             st.warning(plain(error), icon=":material/search_off:")
     st.session_state[_WITH] = chosen
     place.selectbox(
-        "Beside it, the same seed",
+        md("Beside it, the same seed"),
         list(runs),
         index=None,
         format_func=lambda run_id: option_label(runs[run_id]) if run_id in runs else NOTHING,

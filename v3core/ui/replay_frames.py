@@ -50,7 +50,7 @@ def number_in(query: QueryParams, name: str, default: int | None = None) -> int:
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 12):
-        raise V3Error(f"'{text[:40]}' is not a whole number.")
+        raise V3Error("'{text}' is not a whole number.", text=text[:40])
     return int(text)
 
 

@@ -95,7 +95,7 @@ def _bar(database: Database, choice: Choice, progress: Progress) -> None:
         of = f", {progress.done:,} of {progress.total:,}" if progress.total else ""
         share = progress.done / progress.total if progress.total else 0.0
         bar.progress(min(share, 1.0), md("{}{}: {}", _STAGES[progress.stage], of, choice.title))
-        if button.button("Cancel", key=f"cancel-{key}"):
+        if button.button(md("Cancel"), key=f"cancel-{key}"):
             replay_making.cancel(database, choice.wanted)
             st.rerun()
     elif progress.stage != DONE:
@@ -103,7 +103,7 @@ def _bar(database: Database, choice: Choice, progress: Progress) -> None:
             st.error(md("{}: {}", choice.title, progress.error), icon=":material/error:")
         else:
             st.info(md("{}: cancelled.", choice.title), icon=":material/cancel:")
-        if st.button("Make it again", key=f"again-{key}", icon=":material/refresh:"):
+        if st.button(md("Make it again"), key=f"again-{key}", icon=":material/refresh:"):
             replay_making.begin(database, choice.wanted)
             st.rerun()
 
@@ -141,7 +141,7 @@ def _jumps(replay: Replay) -> dict[str, list[int] | None]:
 def _files(found: Sequence[tuple[Choice, Made, Progress]]) -> None:
     """Downloads of the first one; written when they are asked for, pictures by a process of its own."""
     choice, made, _ = found[0]
-    with st.popover("Download", icon=":material/download:"):
+    with st.popover(md("Download"), icon=":material/download:"):
         pictures = (("MP4", "mp4", "video/mp4"), ("GIF", "gif", "image/gif")) if made.frames else ()
         tables = (("CSV", "csv", "text/csv"), ("JSON", "json", "application/json"))
         with st.container(horizontal=True):
@@ -155,8 +155,10 @@ def _files(found: Sequence[tuple[Choice, Made, Progress]]) -> None:
                     on_click="ignore",
                 )
         st.caption(
-            "MP4 and GIF have the frames that were drawn, and take some seconds. The others are tables with a row for "
-            "each step: action, reward, value, gates and the outputs of each expert."
+            md(
+                "MP4 and GIF have the frames that were drawn, and take some seconds. The others are tables with a "
+                "row for each step: action, reward, value, gates and the outputs of each expert."
+            )
         )
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from v3core import __version__
 from v3core.store.database import Database
-from v3core.ui.text import plain
+from v3core.ui.text import md
 
 _LONGEST = 80
 
@@ -24,7 +24,7 @@ def report_download(
 ) -> None:
     """A button; the report is made when it is clicked, as `gather` takes what is asked."""
     st.download_button(
-        "Report",
+        md("Report"),
         partial(_made, database, experiment, by, metric, threshold),
         report_name(experiment),
         "text/html",
@@ -32,11 +32,9 @@ def report_download(
         icon=":material/summarize:",
         on_click="ignore",
         disabled=not has_episodes,
-        help=plain(
-            "One HTML file with verdict, charts, tables, curricula and settings, which needs no network."
-            if has_episodes
-            else "No run has finished an episode yet."
-        ),
+        help=md("One HTML file with verdict, charts, tables, curricula and settings, which needs no network.")
+        if has_episodes
+        else md("No run has finished an episode yet."),
     )
 
 

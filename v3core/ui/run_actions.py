@@ -128,7 +128,7 @@ def _confirm_delete(database: Database, run: RunRow) -> None:
     episodes = counted(run.episode, "episode")
     st.markdown(md("**{}** with its {}, checkpoints and log. This cannot be undone.", run.name, episodes))
     if run.episode > MANY_EPISODES:
-        st.caption("Deleting this many episodes takes a while; this page waits until it is done.")
+        st.caption(md("Deleting this many episodes takes a while; this page waits until it is done."))
     confirm("Delete", ":material/delete:", "delete", _delete, database, run.id)
 
 
@@ -150,21 +150,23 @@ def train_longer(database: Database, run: RunRow) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="train-longer"):
         planned, most = (run.steps or 0, MAX_STEPS) if by_steps else (run.episodes, MAX_EPISODES)
         st.number_input(
-            "Train up to step" if by_steps else "Train up to episode",
+            md("Train up to step") if by_steps else md("Train up to episode"),
             min_value=planned + 1,
             max_value=most,
             value=min(2 * planned, most),
             key=key,
-            help="Phase boundaries do not move, and the last phase lasts until the new end. A ramp up to the old end "
-            "keeps its slope, then stays constant.",
+            help=md(
+                "Phase boundaries do not move, and the last phase lasts until the new end. A ramp up to the old end "
+                "keeps its slope, then stays constant."
+            ),
             width=220,
         )
         st.button(
-            "Train longer",
+            md("Train longer"),
             icon=":material/more_time:",
             key="train-longer-button",
             disabled=problem is not None,
-            help=plain(problem or meaning),
+            help=problem or meaning,
             on_click=_ask,
             args=(database, run.id, key, "steps" if by_steps else "episodes"),
         )
@@ -180,17 +182,17 @@ def _ask(database: Database, run_id: str, key: str, unit: str) -> None:
 def notes_editor(database: Database, run: RunRow) -> None:
     """A popover with both. Not for a fragment that ticks, which would interrupt typing."""
     with (
-        st.popover("Notes and tags", icon=":material/edit_note:", key=f"notes-{run.id}"),
+        st.popover(md("Notes and tags"), icon=":material/edit_note:", key=f"notes-{run.id}"),
         st.form(f"notes-form-{run.id}", border=False),
     ):
         tags = st.text_input(
-            "Tags",
+            md("Tags"),
             run.tags or "",
             max_chars=control.MAX_TAGS,
-            help="Words, separated by spaces. The filter on Runs finds them.",
+            help=md("Words, separated by spaces. The filter on Runs finds them."),
         )
-        notes = st.text_area("Notes", run.notes or "", max_chars=control.MAX_NOTES, height=140)
-        if st.form_submit_button("Save", icon=":material/check:", type="primary"):
+        notes = st.text_area(md("Notes"), run.notes or "", max_chars=control.MAX_NOTES, height=140)
+        if st.form_submit_button(md("Save"), icon=":material/check:", type="primary"):
             try:
                 control.annotate(database, run.id, tags=tags, notes=notes, actor=ACTOR)
             except V3Error as error:

@@ -56,7 +56,7 @@ def run_charts(
     for pair in pairs:
         _pair(run, look, *pair)
     health = st.expander(
-        "Optimisation health", icon=":material/monitor_heart:", key="health", on_change="rerun", bind="query-params"
+        md("Optimisation health"), icon=":material/monitor_heart:", key="health", on_change="rerun", bind="query-params"
     )
     if health.open:
         with health:

@@ -18,7 +18,7 @@ from v3core.store.run_row import RunRow
 from v3core.ui import ticks
 from v3core.ui.navigation import open_page
 from v3core.ui.status import clock, counted, number
-from v3core.ui.text import plain
+from v3core.ui.text import md, plain
 
 MAX_DOWNLOAD_BYTES = 256 << 20
 """The server keeps a download in memory; for larger ones use the command line, which streams to disk."""
@@ -30,9 +30,15 @@ MAX_EPISODES = 1000
 
 def run_exports(database: Database, run: RunRow) -> None:
     """A popover with a button for each form; nothing is written before its click."""
-    with st.popover("Export", icon=":material/download:", key=f"exports-{run.id}"):
+    with st.popover(md("Export"), icon=":material/download:", key=f"exports-{run.id}"):
         size = run_sizes(database, [run.id])[run.id]
-        st.caption(f"The run uses about {in_words(size.database)} in the database and {in_words(size.files)} in files.")
+        st.caption(
+            md(
+                "The run uses about {database} in the database and {files} in files.",
+                database=in_words(size.database),
+                files=in_words(size.files),
+            )
+        )
         too_large = max(2 * size.database, size.total) > MAX_DOWNLOAD_BYTES  # JSON repeats columns' names in each row
         with st.container(horizontal=True):
             for label, suffix, mime in (
@@ -52,11 +58,13 @@ def run_exports(database: Database, run: RunRow) -> None:
                     disabled=too_large,
                 )
         st.caption(
-            "Tables have one row per episode, with nothing left out. JSON contains the whole record. The archive "
-            "also contains checkpoints and the log, and can be imported into another V3 Lab."
+            md(
+                "Tables have one row per episode, with nothing left out. JSON contains the whole record. The "
+                "archive also contains checkpoints and the log, and can be imported into another V3 Lab."
+            )
         )
         if too_large:
-            st.caption("It is too large to download. Run this on the dashboard's machine instead:")
+            st.caption(md("It is too large to download. Run this on the dashboard's machine instead:"))
             short = run.id[:8]
             commands = f"{COMMAND} export {short} --to run.parquet\n{COMMAND} archive {short} --to run.v3run"
             st.code(commands, language="sh")
@@ -78,19 +86,19 @@ def write_download(database: Database, run_id: str, suffix: str) -> bytes:
 def archive_import(database: Database) -> None:
     """A popover with an uploader. Not for a fragment that ticks: an upload takes time."""
     with (
-        st.popover("Import a run", icon=":material/upload:", key="import-popover"),
+        st.popover(md("Import a run"), icon=":material/upload:", key="import-popover"),
         st.form("import-form", border=False),
     ):
         upload = st.file_uploader(
-            "Archive", type="v3run", help="An archive written by V3 Lab: see Export on the Live page."
+            md("Archive"), type="v3run", help=md("An archive written by V3 Lab: see Export on the Live page.")
         )
-        as_new = st.checkbox("Under a new id", help="Keeps the original run as well.")
-        if st.form_submit_button("Import", icon=":material/check:", type="primary"):
+        as_new = st.checkbox(md("Under a new id"), help=md("Keeps the original run as well."))
+        if st.form_submit_button(md("Import"), icon=":material/check:", type="primary"):
             if upload is None:
-                st.error("No archive selected; choose a .v3run file.")
+                st.error(md("No archive selected; choose a .v3run file."))
                 return
             try:
-                with st.spinner("Checking and importing …"):
+                with st.spinner(md("Checking and importing …")):
                     run_id = import_archive(database, upload, as_new=as_new)
             except V3Error as error:
                 st.error(plain(error))
@@ -101,7 +109,7 @@ def archive_import(database: Database) -> None:
 def run_checkpoints(database: Database, run: RunRow) -> None:
     """All checkpoints and what can be done with one; closed at first, and read only while it is open."""
     expander = st.expander(
-        "Checkpoints", icon=":material/save:", key="checkpoints", on_change="rerun", bind="query-params"
+        md("Checkpoints"), icon=":material/save:", key="checkpoints", on_change="rerun", bind="query-params"
     )
     if not expander.open:
         return
@@ -109,7 +117,10 @@ def run_checkpoints(database: Database, run: RunRow) -> None:
     with expander:
         if not rows:
             st.caption(
-                "No checkpoints yet. They are written at the start of each phase, at regular intervals, and at the end."
+                md(
+                    "No checkpoints yet. They are written at the start of each phase, at regular intervals, and at "
+                    "the end."
+                )
             )
             return
         st.dataframe(
@@ -125,7 +136,7 @@ def run_checkpoints(database: Database, run: RunRow) -> None:
         )
         there = [row for row in rows if (database.data_dir / row.path).is_file()]
         if not there:
-            st.warning("None of these files exists any more.", icon=":material/folder_off:")
+            st.warning(md("None of these files exists any more."), icon=":material/folder_off:")
             return
         _one(database, run, there)
 
@@ -135,7 +146,7 @@ def _one(database: Database, run: RunRow, rows: list[CheckpointRow]) -> None:
     """What can be done with one of them."""
     by_episode = {row.episode: row for row in rows}
     episode = st.selectbox(
-        "Checkpoint",
+        md("Checkpoint"),
         list(by_episode),
         format_func=lambda at: f"Episode {at:,}",
         key=f"checkpoint-{run.id}",
@@ -145,7 +156,7 @@ def _one(database: Database, run: RunRow, rows: list[CheckpointRow]) -> None:
     file = (database.data_dir / row.path).resolve()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.download_button(
-            "Download",
+            md("Download"),
             file.read_bytes,
             file_name(run, f"episode-{row.episode}.pt"),
             "application/octet-stream",
@@ -155,9 +166,9 @@ def _one(database: Database, run: RunRow, rows: list[CheckpointRow]) -> None:
             disabled=(row.bytes or file.stat().st_size) > MAX_DOWNLOAD_BYTES,
         )
         episodes = st.number_input(
-            "Episodes to evaluate", 1, MAX_EPISODES, EPISODES, key=f"evaluate-episodes-{run.id}", width=180
+            md("Episodes to evaluate"), 1, MAX_EPISODES, EPISODES, key=f"evaluate-episodes-{run.id}", width=180
         )
-        if st.button("Evaluate", icon=":material/play_circle:", key=f"evaluate-{run.id}"):
+        if st.button(md("Evaluate"), icon=":material/play_circle:", key=f"evaluate-{run.id}"):
             _evaluate(database, run, row.episode, int(episodes or EPISODES))
     _evaluated(run.id, row.episode)
     use_policy(file)
@@ -165,7 +176,7 @@ def _one(database: Database, run: RunRow, rows: list[CheckpointRow]) -> None:
 
 def use_policy(file: Path) -> None:
     """The lines that act with a checkpoint, to copy."""
-    st.caption("Use the policy in your own program, run from V3 Lab's folder or with that folder on PYTHONPATH:")
+    st.caption(md("Use the policy in your own program, run from V3 Lab's folder or with that folder on PYTHONPATH:"))
     st.code(policy_snippet(file), language="python", wrap_lines=True)
 
 
@@ -222,7 +233,10 @@ def _evaluated(run_id: str, checkpoint: int) -> None:
         if evaluation.is_over():
             st.rerun()
         ticks.draw_again_in(1)
-        st.info(f"Playing {counted(evaluation.episodes, 'episode')} …", icon=":material/hourglass_top:")
+        st.info(
+            md("Playing {episodes} …", episodes=counted(evaluation.episodes, "episode")),
+            icon=":material/hourglass_top:",
+        )
 
     wait()
 

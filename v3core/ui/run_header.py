@@ -38,7 +38,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow], *, h
         st.subheader(plain(run.name), anchor=False, width="content")
         status_badge(run)
         if host := trains_elsewhere(run) or trained_elsewhere(run):
-            st.badge(f"on host {plain(host)}", icon=":material/dns:", color="gray")
+            st.badge(md("on host {host}", host=plain(host)), icon=":material/dns:", color="gray")
         if run.experiment:
             st.page_link(
                 "pages/experiments.py",
@@ -65,39 +65,47 @@ def _state(database: Database, run: RunRow, point: CheckpointRow | None, *, has_
     status = Status(run.status)
     after = f"after {counted(run.episode, 'episode')}"
     if status is Status.FAILED:
-        st.error(plain(run.reason or "See the log below."), title=f"Failed {after}")
+        st.error(run.reason or md("See the log below."), title=md("Failed {after}", after=after))
         if run.traceback:
-            with st.expander("Traceback", icon=":material/bug_report:"):
+            with st.expander(md("Traceback"), icon=":material/bug_report:"):
                 st.code(run.traceback, language="python", wrap_lines=True)
     elif status is Status.UNREADABLE:
-        st.error(plain(run.reason), title="Unreadable", icon=":material/database_off:")
+        st.error(plain(run.reason), title=md("Unreadable"), icon=":material/database_off:")
     elif status is Status.LOST:
         st.error(
             md("{} {}", run.reason or "The worker process exited unexpectedly.", resume_hint(run, point)),
-            title=f"Lost {after}",
+            title=md("Lost {after}", after=after),
         )
     elif status is Status.STOPPED:
-        st.info(plain(run.reason or resume_hint(run, point)), icon=":material/stop_circle:")
+        st.info(run.reason or resume_hint(run, point), icon=":material/stop_circle:")
     elif status is Status.COMPLETED:
         trained = _all_trained(run, control.current_curriculum(database, run.id))
         if has_alarms:
-            st.info(plain(f"{trained}, with active alarms."), icon=":material/notification_important:")
+            st.info(md("{trained}, with active alarms.", trained=trained), icon=":material/notification_important:")
         else:
             st.success(plain(f"{trained}."), icon=":material/check_circle:")
         _next_steps(database, run, point)
     elif status is Status.STALLED:
         st.warning(
-            f"{plain(stalled_sentence(run))} It may be suspended, or the machine may be low on memory.",
+            md(
+                "{stalled_sentence} It may be suspended, or the machine may be low on memory.",
+                stalled_sentence=plain(stalled_sentence(run)),
+            ),
             icon=":material/sensors_off:",
         )
     elif status is Status.PAUSED:
-        st.info("Paused between two rollouts; the run keeps its process and its slot.", icon=":material/pause_circle:")
+        st.info(
+            md("Paused between two rollouts; the run keeps its process and its slot."), icon=":material/pause_circle:"
+        )
     elif status is Status.RUNNING:
         since = run.rollout_at or run.started_at
         if since is not None and (datetime.now(UTC) - since).total_seconds() > SILENT_SECONDS:
             st.warning(
-                f"No update for {age(since)}: the worker is alive, but no rollout has finished. An environment "
-                "may hang, or an evaluation or a rollout may be long.",
+                md(
+                    "No update for {since}: the worker is alive, but no rollout has finished. An environment may "
+                    "hang, or an evaluation or a rollout may be long.",
+                    since=age(since),
+                ),
                 icon=":material/hourglass_disabled:",
             )
 
@@ -121,7 +129,12 @@ def rollback_warning(series: RunSeries) -> None:
         updates = "1 update was" if undone == 1 else f"{undone:,.0f} updates were"
         which = "at episode" if undone == 1 else "the newest at episode"
         st.warning(
-            f"{updates} undone because of a non-finite number, {which} {newest:,}; they did not affect the policy.",
+            md(
+                "{updates} undone because of a non-finite number, {which} {newest:,}; they did not affect the policy.",
+                updates=updates,
+                which=which,
+                newest=newest,
+            ),
             icon=":material/undo:",
         )
 
@@ -132,7 +145,7 @@ def _next_steps(database: Database, run: RunRow, checkpoint: CheckpointRow | Non
         if not is_demo(run):  # whose page offers the comparison with what to look for
             _compare(run, list_runs(database))
         if checkpoint is not None:
-            with st.popover("Use the policy", icon=":material/code:", key=f"use-{run.id}"):
+            with st.popover(md("Use the policy"), icon=":material/code:", key=f"use-{run.id}"):
                 use_policy((database.data_dir / checkpoint.path).resolve())
 
 

@@ -18,7 +18,9 @@ _EVENTS_SHOWN, _COMMANDS_SHOWN = 200, 20
 
 def run_history(database: Database, run_id: str) -> None:
     """The event log, newest first; closed at first, and read only while it is open."""
-    expander = st.expander("History", icon=":material/history:", key="history", on_change="rerun", bind="query-params")
+    expander = st.expander(
+        md("History"), icon=":material/history:", key="history", on_change="rerun", bind="query-params"
+    )
     if not expander.open:
         return
     events = read_events(database, run_id)
@@ -34,7 +36,7 @@ def run_history(database: Database, run_id: str) -> None:
             alt="History of the run, newest first",
         )
         if len(events) > _EVENTS_SHOWN:
-            st.caption(f"The latest {_EVENTS_SHOWN} of {len(events):,}.")
+            st.caption(md("The latest {events_shown} of {events:,}.", events_shown=_EVENTS_SHOWN, events=len(events)))
 
 
 def newest_command(database: Database, run_id: str, commands: list[CommandRow]) -> None:
@@ -50,9 +52,9 @@ def newest_command(database: Database, run_id: str, commands: list[CommandRow]) 
 
 def command_panel(database: Database, run_id: str, commands: list[CommandRow]) -> None:
     """All commands, newest first, each with its times."""
-    st.subheader("Commands", anchor=False)
+    st.subheader(md("Commands"), anchor=False)
     if not commands:
-        st.caption("No commands yet.")
+        st.caption(md("No commands yet."))
         return
     newest = commands[::-1][:_COMMANDS_SHOWN]
     revisions = known_revisions(database, run_id)
@@ -71,7 +73,9 @@ def command_panel(database: Database, run_id: str, commands: list[CommandRow]) -
         alt="Commands to the run and their outcomes",
     )
     if len(commands) > _COMMANDS_SHOWN:
-        st.caption(f"The latest {_COMMANDS_SHOWN} of {len(commands)}.")
+        st.caption(
+            md("The latest {commands_shown} of {commands}.", commands_shown=_COMMANDS_SHOWN, commands=len(commands))
+        )
 
 
 def edit_title(revision: RevisionRow, revisions: list[RevisionRow]) -> str:

@@ -12,6 +12,7 @@ from v3core.jobs.kinds import COMMANDS, trains_elsewhere
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.launchers.interface import Offer
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
+from v3core.messages import say
 from v3core.store.alarms import active_rules
 from v3core.store.database import Database
 from v3core.store.run_filter import FIELDS, FilterError, matches, parse_filter
@@ -43,7 +44,7 @@ def run_list(database: Database, runs: list[RunRow], columns: list[str], waiting
         return
     selection_bar(database, shown, lambda run: queue_place(database, run, places[run.id], key="list"))
     if not shown:
-        st.caption("No runs match; clear the filter to see all runs.")
+        st.caption(md("No runs match; clear the filter to see all runs."))
         return
     sorting = Sorting.of_address()
     wall = Wall(
@@ -84,10 +85,10 @@ def _filtered(runs: list[RunRow]) -> list[RunRow] | None:
     """The runs that match the filter; None if it cannot be read, which is said."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
-            "Filter",
+            md("Filter"),
             key="q",
             bind="query-params",
-            placeholder="status:failed env:CartPole tag:paper -seed:1 promising",
+            placeholder=say("status:failed env:CartPole tag:paper -seed:1 promising"),
             label_visibility="collapsed",
             icon=":material/search:",
             width=480,
@@ -100,7 +101,7 @@ def _filtered(runs: list[RunRow]) -> list[RunRow] | None:
             [(f"{name}:", field.meaning) for name, field in FIELDS.items()],
         )
         statuses = st.pills(
-            "Status",
+            md("Status"),
             [status for status in Status if any(run.status == status for run in runs)],
             selection_mode="multi",
             format_func=lambda status: plain(status.capitalize()),
@@ -118,9 +119,9 @@ def _filtered(runs: list[RunRow]) -> list[RunRow] | None:
 
 def columns_menu() -> list[str]:
     """Opened, it changes which columns the list has; returns them in their order."""
-    with st.popover("Columns", icon=":material/view_column:", type="tertiary", key="choose-columns"):
+    with st.popover(md("Columns"), icon=":material/view_column:", type="tertiary", key="choose-columns"):
         chosen = st.pills(
-            "Columns",
+            md("Columns"),
             CHOICES,
             selection_mode="multi",
             default=DEFAULT,
@@ -141,8 +142,8 @@ def _baseline(runs: list[RunRow]) -> RunRow | None:
         if len(found) == 1:
             st.caption(md(":material/keep: Baseline: **{}**", found[0].name), width="content")
         else:
-            st.caption("The pinned baseline does not exist any more.", width="content")
-        st.button("Unpin", key="unpin", type="tertiary", on_click=unpin)
+            st.caption(md("The pinned baseline does not exist any more."), width="content")
+        st.button(md("Unpin"), key="unpin", type="tertiary", on_click=unpin)
     return found[0] if len(found) == 1 else None
 
 
@@ -175,17 +176,19 @@ def cluster_text(runs: list[RunRow], offer: Offer) -> str:
 
 def slots_menu(database: Database, limit: int) -> None:
     """Opened, it changes how many runs train at once on this machine, which is `limit` now."""
-    with st.popover("Slots", icon=":material/tune:", type="tertiary", key="slots"):
+    with st.popover(md("Slots"), icon=":material/tune:", type="tertiary", key="slots"):
         # The limit is part of the key, so that the field follows a change made elsewhere.
         field = f"slots:{limit}"
         st.number_input(
-            "Runs at once on this machine",
+            md("Runs at once on this machine"),
             1,
             slots.MAX_SLOTS,
             limit,
             key=field,
-            help="Does not affect runs that are already training. Each run uses one core; more runs than cores slow "
-            "each other down.",
+            help=md(
+                "Does not affect runs that are already training. Each run uses one core; more runs than cores slow "
+                "each other down."
+            ),
             on_change=_set_slots,
             args=(database, field),
         )
@@ -200,7 +203,7 @@ def queue_place(database: Database, run: RunRow, place: int, *, key: str) -> Non
         # Its priority is part of the key, so that the field follows a change made elsewhere.
         field = f"priority:{key}:{run.id}:{run.priority}"
         st.number_input(
-            "Priority",
+            md("Priority"),
             -launcher.MAX_PRIORITY,
             launcher.MAX_PRIORITY,
             run.priority,
@@ -210,7 +213,7 @@ def queue_place(database: Database, run: RunRow, place: int, *, key: str) -> Non
             args=(database, run.id, field),
         )
     if problem := chosen().waits_for(run):
-        st.caption(f":material/folder_off: {plain(problem)}")
+        st.caption(md(":material/folder_off: {problem}", problem=plain(problem)))
 
 
 @or_notice
@@ -231,7 +234,7 @@ def active_experiments(database: Database, runs: list[RunRow]) -> None:
     for place, name in enumerate(active[:_EXPERIMENTS_SHOWN]):
         _experiment(database, name, [run for run in runs if run.experiment == name], place)
     if (more := len(active) - _EXPERIMENTS_SHOWN) > 0:
-        st.caption(f"{counted(more, 'more experiment')} active; find their runs with the filter.")
+        st.caption(md("{more} active; find their runs with the filter.", more=counted(more, "more experiment")))
 
 
 def _experiment(database: Database, name: str, group: list[RunRow], place: int) -> None:
@@ -244,16 +247,19 @@ def _experiment(database: Database, name: str, group: list[RunRow], place: int) 
         st.markdown(md("**{}** · {}", name, describe_experiment(group)), width="stretch")
         with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", width="content"):
             st.page_link(
-                "pages/experiments.py", label="Open", icon=":material/lab_research:", query_params={"experiment": name}
+                "pages/experiments.py",
+                label=md("Open"),
+                icon=":material/lab_research:",
+                query_params={"experiment": name},
             )
             if len(group) > 1:
                 compare_link("Compare", experiment=name)
             if st.button(
-                f"Stop {counted(len(stoppable), 'run')}",
+                md("Stop {stoppable}", stoppable=counted(len(stoppable), "run")),
                 icon=":material/stop_circle:",
                 key=f"stop-experiment:{name}",
                 disabled=not stoppable,
-                help=None if stoppable else "All runs are already stopping, or train on other hosts.",
+                help=None if stoppable else md("All runs are already stopping, or train on other hosts."),
             ):
                 _confirm_stop(database, name, len(stoppable))
 
@@ -270,8 +276,11 @@ def describe_experiment(group: list[RunRow]) -> str:
 @dialog("Stop the experiment?", icon=":material/stop_circle:")
 def _confirm_stop(database: Database, name: str, count: int) -> None:
     st.markdown(
-        f"Stop {counted(count, 'run')} of **{plain(name)}**? Training runs write a checkpoint first; all of them can "
-        "be resumed."
+        md(
+            "Stop {count} of **{name}**? Training runs write a checkpoint first; all of them can be resumed.",
+            count=counted(count, "run"),
+            name=plain(name),
+        )
     )
     confirm("Stop", ":material/stop_circle:", "stop-experiment", _stop, database, name)
 

@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import ACTIVE
+from v3core.messages import say
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs, resolve
@@ -80,14 +81,14 @@ def pick_run(database: Database, place: DeltaGenerator, page: str = "live") -> R
     _address(key="address-run", data={"page": page, "name": "run", "value": chosen or ""}, height=1)
     st.session_state[_KEY] = chosen
     place.selectbox(
-        "Run",
+        md("Run"),
         list(runs),
         index=None if chosen is None else 0,
         format_func=lambda run_id: option_label(runs[run_id]),
         key=_KEY,
         on_change=_follow,
         args=(tuple(runs),),
-        placeholder="Choose a run",
+        placeholder=say("Choose a run"),
         label_visibility="collapsed",
     )
     if chosen is None:
@@ -112,7 +113,7 @@ def _nothing_to_show(sentence: str, home: str) -> NoReturn:
 
 def _ways_on(home: str) -> None:
     st.page_link("app.py", label=plain(home), icon=":material/home:")
-    st.page_link("pages/launch.py", label="Launch a run", icon=":material/rocket_launch:")
+    st.page_link("pages/launch.py", label=md("Launch a run"), icon=":material/rocket_launch:")
 
 
 def _missing(database: Database, wanted: str | None, runs: Collection[str]) -> str | None:
@@ -160,16 +161,16 @@ def pick_runs(database: Database) -> list[RunRow]:
     st.session_state[_KEYS] = list(dict.fromkeys(chosen))
     st.session_state[_COMPARED] = gone | {run_id: runs[run_id].name for run_id in chosen}
     st.multiselect(
-        "Runs",
+        md("Runs"),
         list(runs),
         format_func=lambda run_id: option_label(runs[run_id]),
         key=_KEYS,
         on_change=_follow_all,
         args=(tuple(runs),),
-        placeholder="Choose two or more runs",
+        placeholder=say("Choose two or more runs"),
     )
     if len(chosen) < 2:
-        st.info("Choose two or more runs to compare.", icon=":material/compare_arrows:")
+        st.info(md("Choose two or more runs to compare."), icon=":material/compare_arrows:")
         _offer_experiments(list(runs.values()))
         st.stop()
     return [runs[run_id] for run_id in dict.fromkeys(chosen)]
@@ -180,7 +181,7 @@ def _say_deleted(runs: Collection[str]) -> dict[str, str]:
     compared: dict[str, str] = st.session_state.get(_COMPARED, {})
     gone = {run_id: name for run_id, name in compared.items() if run_id not in runs}
     for name in gone.values():
-        st.warning(plain(f"The run '{name}' was deleted."), icon=":material/delete:")
+        st.warning(md("The run '{name}' was deleted.", name=name), icon=":material/delete:")
     return gone
 
 
@@ -204,7 +205,10 @@ def _of_experiment(runs: Iterable[RunRow]) -> list[str]:
     name = st.query_params.get("experiment")
     found = [run.id for run in runs if name and run.experiment == name][::-1]
     if name and not found:
-        st.warning(f"There is no experiment '{plain(name)}'; it may have been deleted.", icon=":material/search_off:")
+        st.warning(
+            md("There is no experiment '{name}'; it may have been deleted.", name=plain(name)),
+            icon=":material/search_off:",
+        )
     return found
 
 
@@ -215,7 +219,7 @@ def _offer_experiments(runs: Sequence[RunRow]) -> None:
     for name, count in several[:_OFFERED]:
         show_here(md("Compare {} ({})", name, counted(count, "run")), _COMPARE, experiment=name)
     if len(several) > _OFFERED:
-        st.caption(f"{counted(len(several) - _OFFERED, 'older experiment')} are listed on Runs.")
+        st.caption(md("{counted} are listed on Runs.", counted=counted(len(several) - _OFFERED, "older experiment")))
     if not several:
         show_here(plain("Compare the two latest runs"), _COMPARE, runs=",".join(run.id for run in runs[:2]))
 

@@ -15,6 +15,7 @@ from v3core.jobs.housekeeping import in_words, run_sizes
 from v3core.jobs.kinds import COMMANDS, Command
 from v3core.jobs.lifecycle import RESUMABLE, Status
 from v3core.jobs.several import Outcome, for_each
+from v3core.messages import say
 from v3core.paths import COMMAND
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -53,19 +54,21 @@ def selection_bar(database: Database, matching: Sequence[RunRow], queue_place: C
         horizontal=True, vertical_alignment="center", gap="xsmall", key="selection", horizontal_alignment="left"
     ):
         if chosen:
-            st.markdown(f"**{len(chosen):,} selected**", width="content")
+            st.markdown(md("**{chosen:,} selected**", chosen=len(chosen)), width="content")
         else:
-            st.caption("Select runs to stop, resume, compare, tag, archive or delete them.", width="content")
+            st.caption(md("Select runs to stop, resume, compare, tag, archive or delete them."), width="content")
         if len(chosen) < len(matching):
             st.button(
-                f"Select all {len(matching):,}",
+                md("Select all {matching:,}", matching=len(matching)),
                 key="select-all",
                 type="tertiary",
                 on_click=select,
                 args=([run.id for run in matching],),
             )
         if chosen:
-            st.button("Clear", key="select-none", type="tertiary", icon=":material/close:", on_click=select, args=([],))
+            st.button(
+                md("Clear"), key="select-none", type="tertiary", icon=":material/close:", on_click=select, args=([],)
+            )
             if len(chosen) == 1:
                 _one(database, chosen[0], queue_place)
             else:
@@ -74,7 +77,7 @@ def selection_bar(database: Database, matching: Sequence[RunRow], queue_place: C
     if result := st.session_state.get(_RESULT):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.warning(plain(result), icon=":material/rule:")
-            st.button("Dismiss", key="dismiss-result", type="tertiary", on_click=_forget_result)
+            st.button(md("Dismiss"), key="dismiss-result", type="tertiary", on_click=_forget_result)
 
 
 def _forget_result() -> None:
@@ -135,27 +138,27 @@ def _report(outcome: Outcome, doing: str) -> None:
 def _with_any(database: Database, runs: list[RunRow]) -> None:
     """What can be done with runs in any status."""
     if len(runs) > MAX_COMPARED:
-        st.caption(f"Compare takes at most {MAX_COMPARED}.", width="content")
+        st.caption(md("Compare takes at most {max_compared}.", max_compared=MAX_COMPARED), width="content")
     elif len(runs) > 1:
         compare_link("Compare", runs=",".join(run.id[:_ID_CHARACTERS] for run in runs))
-    if st.button("Edit tags", icon=":material/label:", key="tag:selected"):
+    if st.button(md("Edit tags"), icon=":material/label:", key="tag:selected"):
         _ask_for_tags(database, runs)
-    if st.button("Archive", icon=":material/folder_zip:", key="archive:selected"):
+    if st.button(md("Archive"), icon=":material/folder_zip:", key="archive:selected"):
         lines = (f"{COMMAND} archive {run.id[:8]} --to {file_name(run, 'v3run')}" for run in runs)
         offer_archives(database, runs, "\n".join(lines))
     if len(runs) == 1:
         (run,) = runs
         pinned = st.query_params.get(BASELINE, "")
         if pinned and run.id.startswith(pinned):
-            st.button("Unpin baseline", icon=":material/keep_off:", key="unpin:selected", on_click=unpin)
+            st.button(md("Unpin baseline"), icon=":material/keep_off:", key="unpin:selected", on_click=unpin)
         else:
             st.button(
-                "Pin as baseline",
+                md("Pin as baseline"),
                 icon=":material/keep:",
                 key="pin:selected",
                 on_click=_pin,
                 args=(run.id,),
-                help="The other runs show their difference to it.",
+                help=md("The other runs show their difference to it."),
             )
 
 
@@ -179,14 +182,18 @@ def _ask_to_delete(database: Database, runs: list[RunRow]) -> None:
     for run in fit[:_NAMES]:
         st.markdown(md("- {}", run.name))
     if len(fit) > _NAMES:
-        st.markdown(f"- and {len(fit) - _NAMES:,} more")
+        st.markdown(md("- and {value:,} more", value=len(fit) - _NAMES))
     st.markdown(
-        f"Frees **{in_words(files)}** of files and about **{in_words(rows)}** in the database, which later runs reuse."
+        md(
+            "Frees **{files}** of files and about **{rows}** in the database, which later runs reuse.",
+            files=in_words(files),
+            rows=in_words(rows),
+        )
     )
     if rest := len(runs) - len(fit):
-        st.caption(f"{counted(rest, 'selected run')} cannot be deleted now: stop them first.")
+        st.caption(md("{rest} cannot be deleted now: stop them first.", rest=counted(rest, "selected run")))
     if sum(run.episode for run in fit) > MANY_EPISODES:
-        st.caption("Deleting this many episodes takes a while; this page waits until it is done.")
+        st.caption(md("Deleting this many episodes takes a while; this page waits until it is done."))
     confirm(f"Delete {counted(len(fit), 'run')}", ":material/delete:", "delete-selected", _delete, database, fit)
 
 
@@ -200,9 +207,9 @@ def _delete(database: Database, runs: list[RunRow]) -> None:
 @dialog("Tags of the selected runs", icon=":material/label:")
 def _ask_for_tags(database: Database, runs: list[RunRow]) -> None:
     counts = Counter(tag for run in runs for tag in (run.tags or "").split())
-    st.caption(plain(f"Of {counted(len(runs), 'run')}. Tags are words; the filter finds them with tag:WORD."))
-    st.text_input("Add", key="tags-add", max_chars=control.MAX_TAGS, placeholder="paper baseline")
-    st.multiselect("Remove", sorted(counts), key="tags-remove", disabled=not counts)
+    st.caption(md("Of {runs}. Tags are words; the filter finds them with tag:WORD.", runs=counted(len(runs), "run")))
+    st.text_input(md("Add"), key="tags-add", max_chars=control.MAX_TAGS, placeholder=say("paper baseline"))
+    st.multiselect(md("Remove"), sorted(counts), key="tags-remove", disabled=not counts)
     confirm("Save", ":material/check:", "tags", _retag, database, runs)
 
 
@@ -218,16 +225,19 @@ def offer_archives(database: Database, runs: list[RunRow], instead: str) -> None
     """A dialog to download archives of runs; `instead` is what to run in a shell if they are too large for that."""
     sizes = run_sizes(database, [run.id for run in runs]).values()
     st.markdown(
-        f"{counted(len(runs), 'archive')}: each has the whole record of a run with its checkpoints and log, and can be "
-        "imported into another V3 Lab. The runs stay here."
+        md(
+            "{runs}: each has the whole record of a run with its checkpoints and log, and can be imported into "
+            "another V3 Lab. The runs stay here.",
+            runs=counted(len(runs), "archive"),
+        )
     )
     if sum(max(2 * size.database, size.total) for size in sizes) > MAX_DOWNLOAD_BYTES:
-        st.caption("They are too large to download. Run this on the dashboard's machine instead:")
+        st.caption(md("They are too large to download. Run this on the dashboard's machine instead:"))
         st.code(instead, language="sh", height="content" if "\n" not in instead else 200)
         return
     several = len(runs) > 1
     st.download_button(
-        "Download",
+        md("Download"),
         partial(_archives, database, runs) if several else partial(write_download, database, runs[0].id, "v3run"),
         f"{len(runs)}-runs.zip" if several else file_name(runs[0], "v3run"),
         "application/zip" if several else "application/octet-stream",

@@ -90,7 +90,9 @@ NO_VERSION = "The version of V3 Lab was not recorded."
 
 def run_parameters(run: RunRow) -> None:
     """All settings of the run as a table; closed at first."""
-    expander = st.expander("Settings", icon=":material/tune:", key="settings", on_change="rerun", bind="query-params")
+    expander = st.expander(
+        md("Settings"), icon=":material/tune:", key="settings", on_change="rerun", bind="query-params"
+    )
     if not expander.open:
         return
     with expander:

@@ -21,7 +21,7 @@ from v3core.ui.notices import notify, notify_of_ends, prepare_notices, show_pend
 from v3core.ui.page_frame import page_frame
 from v3core.ui.plotly_js import ensure_plotly_js
 from v3core.ui.shared import shared_database
-from v3core.ui.text import plain
+from v3core.ui.text import md, plain
 
 tick_gate.install()
 
@@ -48,7 +48,7 @@ def page(title: str) -> Database:
     st.set_page_config(page_title=f"{title} · V3 Lab", page_icon=ICON, layout="wide")
     prepare_notices()
     with st.sidebar:
-        st.markdown("### :material/hub: V3 Lab")
+        st.markdown(md("### :material/hub: V3 Lab"))
         for path, label, page_icon in PAGES:
             st.page_link(path, label=label, icon=page_icon, width="stretch")
         page_frame()
@@ -58,7 +58,7 @@ def page(title: str) -> Database:
     except V3Error as error:
         shared_database.clear()
         st.title(plain(title), anchor=False)
-        st.error(plain(error), title="V3 Lab cannot open its data", icon=":material/database_off:")
+        st.error(plain(error), title=md("V3 Lab cannot open its data"), icon=":material/database_off:")
         st.stop()
     _warm_up()
     notify_of_ends(database)

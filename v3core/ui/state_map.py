@@ -8,9 +8,10 @@ import streamlit as st
 from v3core.charts.expert_figures import map_figure
 from v3core.environments.evaluation_seeds import evaluation_seed
 from v3core.insight.experts import StateMap
+from v3core.messages import say
 from v3core.store.run_row import RunRow
 from v3core.ui.live_chart import live_chart
-from v3core.ui.text import md, plain
+from v3core.ui.text import md
 
 PLAYED_AGAIN = ": the checkpoint of this evaluation plays it again from its seed, with the most likely actions."
 STATE = "state"
@@ -45,10 +46,10 @@ def state_map(
     left, right = st.columns([3, 2])
     with right:
         chosen = st.selectbox(
-            "State",
+            md("State"),
             list(places),
             index=None,
-            placeholder="Click a state, or choose one",
+            placeholder=say("Click a state, or choose one"),
             key=STATE,
             bind="query-params",
         )
@@ -62,12 +63,16 @@ def state_map(
                 query = {"run": run.id, "episode": episode, "seed": seed, "step": step + 1}
                 st.page_link(
                     "pages/replay.py",
-                    label="Open the replay at this step" if is_kept else "Play this episode again, at this step",
+                    label=md("Open the replay at this step")
+                    if is_kept
+                    else md("Play this episode again, at this step"),
                     icon=":material/play_circle:",
                     query_params={name: str(value) for name, value in query.items()},
                 )
             if not is_kept:
-                st.caption(plain(f"This episode was not kept{f'. {not_again}' if not_again else PLAYED_AGAIN}"))
+                st.caption(
+                    md("This episode was not kept{value}", value=f". {not_again}" if not_again else PLAYED_AGAIN)
+                )
     with left:
         figure = map_figure(run.name, points, experts, by_scenario=by_scenario, shown=shown)
         clicked = partial(_choose, frozenset(places))
@@ -107,11 +112,11 @@ def _details(points: StateMap, place: int, experts: int) -> None:
         )
         left_out = experts - len(points.gates[place])
         if left_out > 0:
-            st.caption(plain(f"Not listed: the smallest {left_out}, or those whose gates are 0."))
+            st.caption(md("Not listed: the smallest {left_out}, or those whose gates are 0.", left_out=left_out))
     if points.values and points.features:
         # A list and not a table: what is in view is longer than a narrow screen.
         pairs = zip(points.features, points.values[place], strict=True)
         shown = [part for name, value in pairs for part in (name, value if isinstance(value, str) else f"{value:g}")]
         st.markdown(md("\n".join(["- {}: **{}**"] * len(points.features)), *shown))
     elif points.values or not points.gates:
-        st.caption("The features of this state were not recorded.")
+        st.caption(md("The features of this state were not recorded."))

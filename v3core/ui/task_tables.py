@@ -19,7 +19,7 @@ from v3core.store.task_records import read_task_evaluation, read_task_points, re
 from v3core.ui import news, shell, ticks
 from v3core.ui.live_chart import live_chart
 from v3core.ui.status import counted
-from v3core.ui.text import about, md, plain
+from v3core.ui.text import about, md
 
 PARTS = 20
 """Of a run, over which the curves of its tasks have a point each."""
@@ -60,7 +60,7 @@ def task_section(database: Database, run: RunRow) -> None:
     """The section of Live; there is none for a run on one environment."""
     if not has_tasks(run):
         return
-    section = st.expander("Tasks", icon=":material/category:", key="tasks", on_change="rerun", bind="query-params")
+    section = st.expander(md("Tasks"), icon=":material/category:", key="tasks", on_change="rerun", bind="query-params")
     if section.open:
         with section:
             ticks.ticking(5, news.of_charts(database, run.id))(shell.show_errors()(_section))(database, run.id)
@@ -70,7 +70,7 @@ def _section(database: Database, run_id: str) -> None:
     run = shell.run_or_rerun(database, run_id)
     results = _newest(database, run)
     if not results:
-        st.caption(plain("No episode is complete yet."))
+        st.caption(md("No episode is complete yet."))
         return
     points = read_task_points(database, run.id, last=run.episode, parts=PARTS)
     of_success = {
@@ -136,17 +136,25 @@ def _specialisation(run: RunRow, results: Sequence[TaskResult]) -> None:
     window = f"the newest {counted(min(run.episode, window_of(run)), 'episode')}"
     known = _comparable(results)
     if not known:
-        st.caption(plain(f"Of {window}."))
+        st.caption(md("Of {window}.", window=window))
         return
     loads, steps = [result.loads for result in known], [result.steps for result in known]
     distances = task_distances(loads)
     pairs = [(distances[i, j], i, j) for i in range(len(known)) for j in range(i)]
     _, first, second = max(pairs)
     left, right = st.columns(2)
-    left.metric("Specialisation between tasks (nats)", f"{task_specialisation(loads, steps):.3f}", help=_SPECIALISATION)
-    right.metric("Mean distance of tasks", f"{sum(pair[0] for pair in pairs) / len(pairs):.3f}", help=_DISTANCE)
+    left.metric(
+        md("Specialisation between tasks (nats)"), f"{task_specialisation(loads, steps):.3f}", help=_SPECIALISATION
+    )
+    right.metric(md("Mean distance of tasks"), f"{sum(pair[0] for pair in pairs) / len(pairs):.3f}", help=_DISTANCE)
     farthest = f"{known[second].task} and {known[first].task}, {distances[first, second]:.3f}"
-    st.caption(plain(f"Of {window}. The tasks that use the experts most differently: {farthest}."))
+    st.caption(
+        md(
+            "Of {window}. The tasks that use the experts most differently: {farthest}.",
+            window=window,
+            farthest=farthest,
+        )
+    )
 
 
 def _comparable(results: Sequence[TaskResult]) -> list[TaskResult]:
@@ -170,10 +178,10 @@ def compared_tasks(database: Database, runs: Sequence[RunRow], names: Sequence[s
             rows.append({"Run": name} | row | {"Specialisation between tasks": between})
     if not rows:
         return
-    st.subheader("Task by task", anchor=False)
+    st.subheader(md("Task by task"), anchor=False)
     _table(rows, alt="Results and expert loads of each task of each run")
     st.caption(
-        plain(
+        md(
             "Of each run's newest tenth of its episodes, at least 100. Specialisation between tasks is the mutual "
             "information of expert and task in nats, the same for all rows of a run."
         )

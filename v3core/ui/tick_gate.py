@@ -31,6 +31,7 @@ from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, Scri
 
 from v3core.ui import ticks
 from v3core.ui.page_frame import handle_errors
+from v3core.ui.text import md
 
 KNOWN_VERSION = "1.67.0"
 """The version of Streamlit whose methods these are; read them again before you change this."""
@@ -52,8 +53,10 @@ def install() -> bool:
         return True
     if streamlit.__version__ != KNOWN_VERSION:
         _log.warning(
-            "Streamlit %s is installed, but V3 Lab is tested with %s: a page may stay empty if you leave another one "
-            "while it updates. Install the version in requirements.txt.",
+            md(
+                "Streamlit %s is installed, but V3 Lab is tested with %s: a page may stay empty if you leave "
+                "another one while it updates. Install the version in requirements.txt."
+            ),
             streamlit.__version__,
             KNOWN_VERSION,
         )

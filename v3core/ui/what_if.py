@@ -9,6 +9,7 @@ from v3core.curriculum import Curriculum, renamed_apart
 from v3core.errors import V3Error
 from v3core.jobs.forks import MAX_FORKS, Origin, fork, fork_all, origin_of, pairs
 from v3core.jobs.sweep import experiments_of, free_name, parse_seeds
+from v3core.messages import say
 from v3core.store.database import Database
 from v3core.store.history import read_checkpoints
 from v3core.store.run_row import RunRow
@@ -28,7 +29,11 @@ _STARTED = "what-if-started"
 def what_if(database: Database, run: RunRow) -> None:
     """The form; closed at first. Not in a part that ticks: people type."""
     expander = st.expander(
-        "What if: fork this run", icon=":material/fork_right:", key="what-if", on_change="rerun", bind="query-params"
+        md("What if: fork this run"),
+        icon=":material/fork_right:",
+        key="what-if",
+        on_change="rerun",
+        bind="query-params",
     )
     if not expander.open:
         return
@@ -39,14 +44,16 @@ def what_if(database: Database, run: RunRow) -> None:
             if not run.length.is_reached(row.episode, row.step) and (database.data_dir / row.path).is_file()
         ]
         if not points:
-            st.caption("There is no checkpoint yet that a fork could begin with; “Checkpoint now” above writes one.")
+            st.caption(
+                md("There is no checkpoint yet that a fork could begin with; “Checkpoint now” above writes one.")
+            )
             return
         episode = st.selectbox(
-            "Begin with the checkpoint at episode",
+            md("Begin with the checkpoint at episode"),
             points,
             key=f"what-if-at-{run.id}",
             width=280,
-            help="Forks have its weights, optimiser, normaliser, environments and random numbers.",
+            help=md("Forks have its weights, optimiser, normaliser, environments and random numbers."),
         )
         origin = origin_of(database, run.id, episode)
         wanted, refused = _changed(run, origin)
@@ -71,15 +78,20 @@ def _start(database: Database, run: RunRow, origin: Origin, wanted: Curriculum |
     """Which seeds, and the buttons that start forks."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         typed = st.text_input(
-            "Seeds of the pairs",
+            md("Seeds of the pairs"),
             f"{run.seed}-{run.seed + PAIRS - 1}",
             key=f"what-if-seeds-{run.id}",
             width=220,
-            help="For each seed two runs: one as it was, one with the change. The run's own seed continues its random "
-            "numbers; others draw new ones from the checkpoint on.",
+            help=md(
+                "For each seed two runs: one as it was, one with the change. The run's own seed continues its "
+                "random numbers; others draw new ones from the checkpoint on."
+            ),
         )
         name = st.text_input(
-            "Name of the experiment", key=f"what-if-name-{run.id}", max_chars=MAX_NAME, placeholder="made from the run"
+            md("Name of the experiment"),
+            key=f"what-if-name-{run.id}",
+            max_chars=MAX_NAME,
+            placeholder=say("made from the run"),
         )
     seeds, problem = _seeds(typed)
     if problem:
@@ -89,33 +101,33 @@ def _start(database: Database, run: RunRow, origin: Origin, wanted: Curriculum |
         left = counted(run.steps - origin.checkpoint.step, "further step")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(
-            f"Start {counted(len(seeds), 'pair')}" if seeds else "Start pairs",
+            md("Start {seeds}", seeds=counted(len(seeds), "pair")) if seeds else md("Start pairs"),
             icon=":material/fork_right:",
             type="primary" if wanted is not None and seeds else "secondary",
             key="what-if-start",
             disabled=wanted is None or not seeds,
-            help="Change something above first." if wanted is None else None,
+            help=md("Change something above first.") if wanted is None else None,
             on_click=_start_pairs,
             args=(database, run.id, origin.checkpoint.episode, wanted, tuple(seeds), name or ""),
         )
         st.button(
-            "Fork from here",
+            md("Fork from here"),
             icon=":material/subdirectory_arrow_right:",
             key="what-if-fork",
             disabled=refused,
-            help="One run from this checkpoint, with the change if there is one, and this run's random numbers.",
+            help=md("One run from this checkpoint, with the change if there is one, and this run's random numbers."),
             on_click=_fork,
             args=(database, run.id, origin.checkpoint.episode, wanted),
         )
         if seeds:
-            st.caption(plain(f"{counted(2 * len(seeds), 'run')} of {left} each."))
+            st.caption(md("{counted} of {left} each.", counted=counted(2 * len(seeds), "run"), left=left))
 
 
 def _seeds(typed: str | None) -> tuple[list[int], str]:
     try:
         seeds = parse_seeds(typed or "")
         if 2 * len(seeds) > MAX_FORKS:
-            raise V3Error(f"{len(seeds)} pairs are too many; choose at most {MAX_FORKS // 2}.")
+            raise V3Error("{seeds} pairs are too many; choose at most {value}.", seeds=len(seeds), value=MAX_FORKS // 2)
     except V3Error as error:
         return [], str(error)
     return seeds, ""
@@ -163,4 +175,6 @@ def _started(database: Database, run: RunRow) -> None:
         compare_link(md("Compare the {} of {}", counted(count, "run"), experiment), experiment=experiment)
     elif any(other.id == child for other in list_runs(database)):
         st.success(md("Forked as **{}**.", get_run(database, child).name), icon=":material/check:")
-        st.page_link("pages/live.py", label="Watch the fork", icon=":material/timeline:", query_params={"run": child})
+        st.page_link(
+            "pages/live.py", label=md("Watch the fork"), icon=":material/timeline:", query_params={"run": child}
+        )

@@ -143,7 +143,7 @@ def actions_of(names: Any) -> list[Any]:
     for name in names:
         if name.upper() not in known:
             hint = suggestion(name.upper(), known) or f"It has {', '.join(known)}."
-            raise V3Error(f"NetHack has no action '{name}'. {hint}")
+            raise V3Error("NetHack has no action '{name}'. {hint}", name=name, hint=hint)
     if len(set(map(str.upper, names))) < len(names):
         raise V3Error("actions names an action twice; name each once.")
     return [known[name.upper()] for name in names]

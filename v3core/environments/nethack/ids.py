@@ -48,13 +48,19 @@ def import_package(env_id: str) -> None:
                 import minihack  # noqa: F401
     except ModuleNotFoundError as problem:
         raise V3Error(
-            f"Environment {env_id} needs the Python package '{problem.name or package}', which is not installed; "
-            f"{how_to_install()}."
+            "Environment {env_id} needs the Python package '{value}', which is not installed; {how_to_install}.",
+            env_id=env_id,
+            value=problem.name or package,
+            how_to_install=how_to_install(),
         ) from None
     except (ImportError, OSError) as problem:
         raise V3Error(
-            f"Environment {env_id} cannot be loaded, because its package '{package}' does not run here: "
-            f"{' '.join(str(problem).split())[:200].rstrip('.')}; {how_to_install()}."
+            "Environment {env_id} cannot be loaded, because its package '{package}' does not run here: {rstrip}; "
+            "{how_to_install}.",
+            env_id=env_id,
+            package=package,
+            rstrip=" ".join(str(problem).split())[:200].rstrip("."),
+            how_to_install=how_to_install(),
         ) from None
 
 

@@ -32,7 +32,9 @@ def make_game(setup: EnvironmentSetup, *, drawn: bool) -> gymnasium.Env[Any, Any
         keys = list(dict.fromkeys([*keys, *DRAWN]))
     max_steps = args.pop("max_episode_steps", None)
     if max_steps is not None and (not isinstance(max_steps, int) or max_steps < 1):
-        raise V3Error(f"max_episode_steps is {max_steps!r}; it must be a whole number of at least 1.")
+        raise V3Error(
+            "max_episode_steps is {max_steps!r}; it must be a whole number of at least 1.", max_steps=max_steps
+        )
     # The phase of the moon and the hour are those of the seed: a game repeats on another day.
     args = {"fix_moon_phase": True, **args, "observation_keys": tuple(keys) if isinstance(keys, list) else keys}
     return Game(gymnasium.make(setup.env_id, disable_env_checker=True, **args), drawn=drawn, max_steps=max_steps)

@@ -87,7 +87,7 @@ def longer_phase(curriculum: Curriculum, progress: Progress, base: BaseValues) -
     phase, start = curriculum.phases[here], starts[-1]
     who = f"Phase {here + 1} '{phase.name}'"
     if phase.until is None:
-        raise V3Error(f"{who} lasts until the end of the run; train the run longer instead.")
+        raise V3Error("{who} lasts until the end of the run; train the run longer instead.", who=who)
     until = phase.until
     if until.step is not None:
         length = until.step - start.step
@@ -96,7 +96,7 @@ def longer_phase(curriculum: Curriculum, progress: Progress, base: BaseValues) -
         )
     if until.is_trigger:
         if until.max_episodes is None:
-            raise V3Error(f"{who} ends on a trigger without a limit; change its threshold instead.")
+            raise V3Error("{who} ends on a trigger without a limit; change its threshold instead.", who=who)
         changed = {"max_episodes": round(until.max_episodes * LONGER)}
         return _with_end(
             curriculum, here, until.model_copy(update=changed), _held(phase, Over(episodes=until.max_episodes))
@@ -106,7 +106,11 @@ def longer_phase(curriculum: Curriculum, progress: Progress, base: BaseValues) -
     last = progress.episodes - 1 - after
     end = min(start.episode + round((until.episode - start.episode) * LONGER), last)
     if end <= until.episode:
-        raise V3Error(f"{who} cannot be longer in a run of {progress.episodes:,} episodes; train the run longer first.")
+        raise V3Error(
+            "{who} cannot be longer in a run of {episodes:,} episodes; train the run longer first.",
+            who=who,
+            episodes=progress.episodes,
+        )
     held = _held(phase, Over(episodes=max(1, until.episode - start.episode)))
     moved = _with_end(curriculum, here, Until(episode=end), held)
     return _moved_after(moved, here, until.episode, end, progress.episodes)

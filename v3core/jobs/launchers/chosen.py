@@ -33,5 +33,7 @@ def _of(text: str) -> Launcher:
     if re.fullmatch(r"ray://[^\s:/]+:[0-9]{1,5}", text):
         return RayLauncher(text)
     raise V3Error(
-        f"{VARIABLE} is '{text}'; set it to `local`, `ray:auto` or `ray://HOST:PORT`, or leave it unset for `local`."
+        "{variable} is '{text}'; set it to `local`, `ray:auto` or `ray://HOST:PORT`, or leave it unset for `local`.",
+        variable=VARIABLE,
+        text=text,
     )

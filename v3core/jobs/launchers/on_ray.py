@@ -59,8 +59,8 @@ class RayLauncher:
         """For the cluster at `ray://HOST:PORT`, or `auto`; connects when it is first needed."""
         if importlib.util.find_spec("ray") is None:
             raise V3Error(
-                "V3_LAUNCHER names a Ray cluster, but Ray is not installed; install it with `pip install 'v3lab[ray]'` "
-                "(in a checkout: `pip install -r requirements-ray.txt`), or unset V3_LAUNCHER."
+                "V3_LAUNCHER names a Ray cluster, but Ray is not installed; install it with `pip install "
+                "'v3lab[ray]'` (in a checkout: `pip install -r requirements-ray.txt`), or unset V3_LAUNCHER."
             )
         self._address = address
         self._connection: _Connection | None = None
@@ -70,8 +70,8 @@ class RayLauncher:
         """SQLite is a file, which several machines cannot write."""
         if database.url.startswith("sqlite"):
             raise V3Error(
-                "A Ray cluster needs a PostgreSQL database that all nodes reach; set V3_DATABASE_URL to one, or unset "
-                "V3_LAUNCHER to train on this machine."
+                "A Ray cluster needs a PostgreSQL database that all nodes reach; set V3_DATABASE_URL to one, or "
+                "unset V3_LAUNCHER to train on this machine."
             )
 
     def offer(self) -> Offer:

@@ -176,7 +176,7 @@ def _remedies(
             icon=f":material/{remedy.icon}:",
             key=f"remedy-{name}-{key}",
             disabled=problem is not None,
-            help=problem or f"{remedy.meaning} {what}.",
+            help=plain(problem or f"{remedy.meaning} {what}."),
             on_click=None if elsewhere else _carry_out,
             args=(database, run.id, run.status, name),
         )
@@ -202,7 +202,7 @@ def _fork_button(database: Database, run: RunRow, rule: Rule, first_episode: int
         icon=":material/fork_right:",
         key=f"fork-{key}",
         disabled=problem is not None,
-        help=problem or meaning,
+        help=plain(problem or meaning),
         on_click=_fork,
         args=(database, run.id, first_episode, rule.remedies, f"fork-clicked-{key}"),
     )

@@ -265,7 +265,7 @@ def pick_preset(env: str, *, as_before: bool = False) -> str:
         key="curriculum",
         bind="query-params",
     )
-    right.markdown(descriptions.get(preset) or _OTHERS[preset])
+    right.markdown(plain(descriptions.get(preset) or _OTHERS[preset]))
     absent = [name for name in descriptions if name not in fitting]
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         if absent:

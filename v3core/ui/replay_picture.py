@@ -18,7 +18,7 @@ from v3core.jobs.replay_making import progress as made_so_far
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui import news, replay_frames, shell, ticks
-from v3core.ui.text import md
+from v3core.ui.text import md, plain
 
 _HTML = '<a class="v3-page-link v3-replay-picture"><canvas role="img" width="1" height="1"></canvas></a>'
 _CSS = """
@@ -104,7 +104,7 @@ def _picture(database: Database, wanted: Wanted) -> None:
         with st.container(width="stretch", gap="xsmall"):
             st.markdown(md("**Newest evaluation.** {}, {:,} steps.", label, len(made.replay)))
             if made.no_frames or progress.error:
-                st.caption(made.no_frames or progress.error)
+                st.caption(plain(made.no_frames or progress.error))
             st.page_link(
                 "pages/replay.py",
                 label=md("Open the replay"),

@@ -166,7 +166,7 @@ def train_longer(database: Database, run: RunRow) -> None:
             icon=":material/more_time:",
             key="train-longer-button",
             disabled=problem is not None,
-            help=problem or meaning,
+            help=plain(problem or meaning),
             on_click=_ask,
             args=(database, run.id, key, "steps" if by_steps else "episodes"),
         )

@@ -12,6 +12,7 @@ from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.demo import is_demo
 from v3core.jobs.kinds import trained_elsewhere, trains_elsewhere
 from v3core.jobs.lifecycle import RESUMABLE, Status
+from v3core.messages import say
 from v3core.store.changes import SILENT_SECONDS
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
@@ -65,7 +66,7 @@ def _state(database: Database, run: RunRow, point: CheckpointRow | None, *, has_
     status = Status(run.status)
     after = f"after {counted(run.episode, 'episode')}"
     if status is Status.FAILED:
-        st.error(run.reason or md("See the log below."), title=md("Failed {after}", after=after))
+        st.error(plain(run.reason or say("See the log below.")), title=md("Failed {after}", after=after))
         if run.traceback:
             with st.expander(md("Traceback"), icon=":material/bug_report:"):
                 st.code(run.traceback, language="python", wrap_lines=True)
@@ -77,7 +78,7 @@ def _state(database: Database, run: RunRow, point: CheckpointRow | None, *, has_
             title=md("Lost {after}", after=after),
         )
     elif status is Status.STOPPED:
-        st.info(run.reason or resume_hint(run, point), icon=":material/stop_circle:")
+        st.info(plain(run.reason or resume_hint(run, point)), icon=":material/stop_circle:")
     elif status is Status.COMPLETED:
         trained = _all_trained(run, control.current_curriculum(database, run.id))
         if has_alarms:

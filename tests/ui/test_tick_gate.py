@@ -16,7 +16,9 @@ from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 from streamlit.runtime.fragment import MemoryFragmentStorage
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner, ScriptRunnerEvent
+from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests
+from streamlit.runtime.state import SafeSessionState
 
 from v3core.ui import tick_gate, ticks
 
@@ -129,7 +131,9 @@ def runner(pages):
     def begins():
         raise Runs
 
-    return SimpleNamespace(_pages_manager=pages, _session_id="a session", _is_in_script_thread=begins)
+    return SimpleNamespace(
+        _pages_manager=pages, _session_id="a session", _is_in_script_thread=begins, _requests=ScriptRequests()
+    )
 
 
 def test_a_tick_that_was_taken_before_a_dialog_opened_does_not_run_under_it(runner, monkeypatch):
@@ -173,7 +177,9 @@ def test_parts_that_a_page_no_longer_draws_are_forgotten_though_it_ended_early(e
         storage.register(name, lambda: None)
     reported = []
     events = SimpleNamespace(send=lambda *_, **to: reported.append(to))
-    runner = SimpleNamespace(_fragment_storage=storage, _join_wake_lock=nullcontext(), on_event=events)
+    runner = SimpleNamespace(
+        _fragment_storage=storage, _join_wake_lock=nullcontext(), on_event=events, _requests=ScriptRequests()
+    )
     drawn = SimpleNamespace(snapshot=lambda: {"drawn"})
     context = SimpleNamespace(
         fragment_ids_this_run=fragments, shared=SimpleNamespace(new_fragment_ids=drawn), has_script_started=False
@@ -181,6 +187,45 @@ def test_parts_that_a_page_no_longer_draws_are_forgotten_though_it_ended_early(e
     ScriptRunner._on_script_finished(runner, context, event, ended_early, None)
     assert {name for name in ("drawn", "gone") if storage.contains(name)} == left
     assert [to["event"] for to in reported] == [event]
+
+
+def test_a_script_that_was_stopped_begins_no_other_run(runner):
+    """It would set the page and its address back, as when another run is picked on Live while a tick is under way."""
+    wanted = RerunData(page_script_hash=NEW, query_string="run=before")
+    with pytest.raises(Runs):
+        ScriptRunner._run_script(runner, wanted)
+    runner._requests.request_stop()
+    assert ScriptRunner._run_script(runner, wanted) is None
+
+
+def test_a_script_that_was_stopped_does_not_follow_its_own_wish_for_a_rerun():
+    requests = ScriptRequests()
+    runner = SimpleNamespace(_requests=requests)
+    context = SimpleNamespace(fragment_ids_this_run=None)
+    arguments = (lambda *_: None, runner, context, ScriptRunnerEvent.SCRIPT_STOPPED_FOR_RERUN, False, None)
+    tick_gate._when_a_script_has_ended(*arguments)
+    requests.request_stop()
+    with pytest.raises(StopException):
+        tick_gate._when_a_script_has_ended(*arguments)
+
+
+def test_a_script_that_was_stopped_takes_no_part_and_no_click_from_the_run_that_follows(monkeypatch):
+    storage = MemoryFragmentStorage()
+    storage.register("of the next run", lambda: None)
+    finished = []
+    state = SafeSessionState(SimpleNamespace(on_script_finished=lambda *_, **to: finished.append(to)), lambda: None)
+    context = SimpleNamespace(script_requests=ScriptRequests())
+    monkeypatch.setattr(tick_gate, "get_script_run_ctx", lambda **_: context)
+    context.script_requests.request_stop()
+    storage.clear(new_fragment_ids=frozenset())
+    state.on_script_finished(frozenset(), remove_stale_widgets=True)
+    assert storage.contains("of the next run")
+    assert finished == []
+    context.script_requests = ScriptRequests()
+    storage.clear(new_fragment_ids=frozenset())
+    state.on_script_finished(frozenset(), remove_stale_widgets=True)
+    assert not storage.contains("of the next run")
+    assert finished == [{"remove_stale_widgets": True}]
 
 
 def delta(place, fragment="", text=""):

@@ -7,6 +7,10 @@ ticks are dropped, at the three places where one may be: when it arrives, when i
 and when it is about to run. Parts that a page which ended early no longer draws are forgotten: a late tick finds
 none. docs/decisions/0015 has the wire's account.
 
+A script that was stopped, because a link or a click asked for another run of the page, changes nothing any more. It
+goes on until it next draws, beside the run that follows, and when it ends Streamlit lets it clean up after itself:
+what it would take away is that run's.
+
 And ticks are made here: a part that is due is drawn without its browser being asked.
 
 This changes private methods of one version of Streamlit, which requirements.txt pins; on another it changes nothing,
@@ -25,9 +29,13 @@ from streamlit.proto.ClientState_pb2 import ClientState
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.runtime import Runtime
 from streamlit.runtime.app_session import AppSession
+from streamlit.runtime.fragment import MemoryFragmentStorage
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 from streamlit.runtime.scriptrunner.script_runner import ScriptRunner, ScriptRunnerEvent
 from streamlit.runtime.scriptrunner_utils import script_requests
+from streamlit.runtime.scriptrunner_utils.exceptions import StopException
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData, ScriptRequests, ScriptRequestType
+from streamlit.runtime.state import SafeSessionState
 
 from v3core.ui import ticks
 from v3core.ui.page_frame import handle_errors
@@ -67,6 +75,8 @@ def install() -> bool:
     _wrap(ScriptRequests, "_request_rerun_locked", _when_it_is_merged)
     _wrap(ScriptRunner, "_run_script", _when_it_would_run)
     _wrap(ScriptRunner, "_on_script_finished", _when_a_script_has_ended)
+    _wrap(SafeSessionState, "on_script_finished", _unless_stopped)
+    _wrap(MemoryFragmentStorage, "clear", _unless_stopped)
     _wrap(Runtime, "disconnect_session", _when_a_tab_leaves)
     ticks.let_server_draw()
     return True
@@ -128,8 +138,10 @@ def _when_it_would_run(go_on: Any, runner: Any, data: RerunData) -> None:
         # A tick carries the fields of the page as they were when it was sent. Whatever people change has a message of
         # its own, so here is only what a callback has set meanwhile and would be set back, as by a dragged boundary.
         data = replace(data, fragment_id_queue=parts, widget_states=WidgetStates())
-    handle_errors()
-    go_on(data)
+    if not _is_stopped(runner._requests):
+        handle_errors()
+        with suppress(StopException):  # of `_when_a_script_has_ended`
+            go_on(data)
 
 
 def _when_it_begins(go_on: Any, session: Any, fragment_ids_this_run: list[str] | None = None) -> None:
@@ -153,6 +165,26 @@ def _when_a_script_has_ended(go_on: Any, runner: Any, context: Any, event: Any, 
     if ended_early and event is ScriptRunnerEvent.SCRIPT_STOPPED_WITH_SUCCESS and not context.fragment_ids_this_run:
         runner._fragment_storage.clear(new_fragment_ids=context.shared.new_fragment_ids.snapshot())
     go_on(context, event, ended_early, run)
+    if _is_stopped(runner._requests):
+        raise StopException  # after `st.rerun` it would run once more, and set the page and its address back
+
+
+def _unless_stopped(go_on: Any, _state: Any, *arguments: Any) -> None:
+    """What a script cleans up at its end: parts, clicks and fields. Once it is stopped, they are those of the next run.
+
+    They would be lost: a part that is not known any more takes no click and no tick.
+    """
+    context = get_script_run_ctx(suppress_warning=True)
+    if context is None or context.script_requests is None:
+        go_on(*arguments)
+        return
+    with context.script_requests._lock:  # it is not stopped meanwhile: the next run begins after this
+        if context.script_requests._state is not ScriptRequestType.STOP:
+            go_on(*arguments)
+
+
+def _is_stopped(requests: ScriptRequests) -> bool:
+    return requests._state is ScriptRequestType.STOP
 
 
 def _when_a_tab_leaves(go_on: Any, runtime: Any, session_id: str) -> None:

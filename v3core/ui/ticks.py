@@ -221,7 +221,8 @@ def _draw(topics: Sequence[news.Topic], body: Callable[[], None], seconds: float
         raise
     except BaseException:  # including Streamlit's own, which end a script run early: the part is incomplete
         with _lock:
-            _parts.pop(key, None)
+            if _parts.get(key) is part:  # a run that was stopped may end after the one that follows has drawn it
+                del _parts[key]
         raise
     finally:
         _drawn_now.reset(token)

@@ -25,6 +25,7 @@ from v3core.ui.launch_again import MAX_TYPED_NAME, draft_from_address
 from v3core.ui.length_choice import fitting_length, pick_length, scale_toggle
 from v3core.ui.live_chart import live_chart
 from v3core.ui.navigation import open_page
+from v3core.ui.needs_editor import pick_needs
 from v3core.ui.recipe_editor import recipe_editor
 from v3core.ui.start_bar import start_bar
 from v3core.ui.text import md, plain
@@ -135,6 +136,8 @@ with st.container(border=True):
     except V3Error as error:
         problems.append(str(error))
         middle.error(plain(error))
+    needs, wrong = pick_needs(database, draft.run if draft else None)
+    problems += wrong
 
 grid: Grid | None = None
 configs: list[RunConfig] = []
@@ -160,7 +163,7 @@ def launch() -> None:
     """Queue the runs of the grid, and show the one or their experiment; with the same token again, show the same."""
     token = st.session_state.setdefault(TOKEN, str(uuid4()))
     group = experiment.strip() or None
-    how: dict[str, Any] = {"priority": int(priority or 0), "token": token}
+    how: dict[str, Any] = {"priority": int(priority or 0), "token": token, "needs": needs}
     try:
         if grid is None or (len(configs) == 1 and group is None):
             run_ids = launcher.enqueue(database, configs, **how)

@@ -145,6 +145,10 @@ def launch(
     steps: int | None = None,
     experiment: str | None = None,
     settings: Sequence[str] = (),
+    restarts: int | None = None,
+    node_label: str | None = None,
+    gpus: float | None = None,
+    launcher: str | None = None,
 ) -> list[str]:
     """Start runs in the background, one per environment, curriculum, seed and value of a setting; returns their ids.
 
@@ -157,6 +161,10 @@ def launch(
         steps: length in environment steps; with `episodes`, whichever is reached first.
         experiment: name of the group; by default made of what is compared.
         settings: as `--set` has them: `ppo.epochs=4`, or `phases.warmup.lr=1e-3,1e-4` for a run with each.
+        restarts: how often a run is queued again when it is lost.
+        node_label: a label `KEY=VALUE` of the nodes of a cluster that may train the runs.
+        gpus: GPUs for each run on a cluster, or a fraction of one.
+        launcher: what starts the runs, `local` or `ray`; by default that of V3_LAUNCHER.
 
     Raises:
         V3Error: nothing is started.
@@ -172,4 +180,8 @@ def launch(
         steps=steps,
         experiment=experiment,
         settings=settings,
+        restarts=restarts,
+        node_label=node_label,
+        gpus=gpus,
+        launcher=launcher,
     )

@@ -16,6 +16,7 @@ from v3core.insight.estimates import Estimate
 from v3core.insight.profiles import Bounds
 from v3core.jobs import control, experiments, supervisor
 from v3core.jobs.grid import cells_of, configs_of, different_environments, grid_of
+from v3core.jobs.needs import Needs
 from v3core.store.database import Database
 from v3core.store.export import arrow_schema, arrow_tables, table_of
 from v3core.store.opening import open_database
@@ -113,8 +114,13 @@ def launch(
     steps: int | None,
     experiment: str | None,
     settings: Sequence[str],
+    restarts: int | None,
+    node_label: str | None,
+    gpus: float | None,
+    launcher: str | None,
 ) -> list[str]:
     """Queue a grid of runs as one experiment; returns their ids."""
+    needs = Needs(node_label, gpus, restarts, launcher)
     ids = [env] if isinstance(env, str) else list(env)
     if envs:
         if ids:
@@ -129,7 +135,7 @@ def launch(
     for setup, chosen in different_environments(cells):
         check_launch(setup, chosen, allow_import=True)
     with _opened() as database:
-        return experiments.start(database, grid, experiment, configs=configs_of(grid, cells))[1]
+        return experiments.start(database, grid, experiment, configs=configs_of(grid, cells), needs=needs)[1]
 
 
 def _opened() -> closing[Database]:

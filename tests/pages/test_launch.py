@@ -1,11 +1,14 @@
 """The launch page: what it refuses, where it says so, and what it queues."""
 
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import gymnasium
 import pytest
+import streamlit as st
 from sqlalchemy import update
 
+from tests.databases import MISSING, empty_database
 from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
 from v3core.curriculum import dump, load_preset
@@ -14,6 +17,7 @@ from v3core.environments import apart, known_environments
 from v3core.environments.examine import Report
 from v3core.jobs.lifecycle import Status
 from v3core.store import schema as tables
+from v3core.store.opening import open_database
 from v3core.store.runs import list_runs
 
 
@@ -423,3 +427,35 @@ def test_what_is_typed_above_the_phases_is_read_from_the_address(open_page):
     assert not odd.exception
     assert (odd.number_input(key="episodes:CartPole-v1").value, odd.number_input(key="priority").value) == (260, 0)
     assert any("xxxxxxxxx" in error for error in errors(odd))
+
+
+def test_restarts_are_asked_for_in_a_closed_section_and_what_a_cluster_has_is_not_where_none_can_be_used(
+    launch, database
+):
+    (section,) = [one for one in launch.expander if "Restarts" in one.label]
+    assert not section.proto.expanded
+    assert not {"launcher", "node-label", "gpus"} & {one.key for one in [*launch.selectbox, *launch.text_input]}
+    launch.number_input(key="restarts").set_value(2).run()
+    start_button(launch).click().run()
+    (run,) = list_runs(database)
+    assert (run.launcher, run.max_restarts, run.needs_label) == ("local", 2, None)
+
+
+@pytest.mark.skipif(MISSING, reason="PostgreSQL is not installed: install Debian's package postgresql")
+def test_on_a_database_of_several_machines_a_cluster_s_node_can_be_demanded(database, open_page, tmp_path, monkeypatch):
+    with empty_database("postgresql", tmp_path) as url:
+        monkeypatch.setenv("V3_DATABASE_URL", url)
+        app = open_page("pages/launch.py")
+        app.selectbox(key="launcher").set_value("ray").run()
+        app.text_input(key="node-label").set_value("zone").run()
+        assert errors(app) == ["'zone' is not a label of a node; write it as KEY=VALUE, such as zone=a."]
+        assert start_button(app).disabled
+        app.text_input(key="node-label").set_value("zone=b").run()
+        app.number_input(key="gpus").set_value(0.5).run()
+        start_button(app).click().run()
+        with closing(open_database()) as there:
+            (run,) = list_runs(there)
+            assert (run.status, run.launcher, run.needs_label, run.needs_gpus) == ("queued", "ray", "zone=b", 0.5)
+            again = open_page("pages/launch.py", **{"from": run.id})
+        assert again.selectbox(key="launcher").value == "local"  # that of this V3 Lab, which starts it
+        st.cache_resource.clear()

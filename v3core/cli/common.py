@@ -12,6 +12,8 @@ from v3core.config import chosen_environment, recipe_for
 from v3core.environment_setup import EnvironmentSetup, parse_args, parse_wrapper
 from v3core.errors import V3Error
 from v3core.jobs import supervisor
+from v3core.jobs.launchers.chosen import NAMES
+from v3core.jobs.needs import Needs
 from v3core.output import own_output
 from v3core.serve import DEFAULT_PORT
 from v3core.store.database import Database
@@ -82,6 +84,28 @@ set_option = click.option(
     metavar="PATH=VALUE",
     help="Change a setting; may be repeated: ppo.epochs=4, policy.experts=16, base.lr=1e-3, phases.warmup.lr=×0.5.",
 )
+
+
+restarts_option = click.option(
+    "--restarts", type=int, metavar="N", help="Queue a run again when it is lost, at most N times; default: never."
+)
+
+
+def needs_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what a run can demand of where it trains; the command gets it as `needs`."""
+
+    @functools.wraps(command)
+    def with_needs(
+        restarts: int | None, node_label: str | None, gpus: float | None, launcher: str | None, **others: Any
+    ) -> Any:
+        return command(needs=Needs(node_label, gpus, restarts, launcher), **others)
+
+    label = click.option("--node-label", metavar="KEY=VALUE", help="Train only on nodes of a cluster with this label.")
+    gpus = click.option("--gpus", type=float, metavar="N", help="GPUs for each run on a cluster, or a fraction of one.")
+    launcher = click.option(
+        "--launcher", type=click.Choice(NAMES), help="What starts the runs; default: that of V3_LAUNCHER."
+    )
+    return restarts_option(label(gpus(launcher(with_needs))))
 
 
 scale_option = click.option(

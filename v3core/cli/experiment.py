@@ -11,6 +11,7 @@ from v3core.cli.common import (
     environment_options,
     json_option,
     length_options,
+    needs_options,
     opened,
     reconciled,
     scale_option,
@@ -59,11 +60,7 @@ if TYPE_CHECKING:
 @length_options
 @click.option("--experiment", metavar="NAME", help="Name of the group; default: made from the other options.")
 @click.option("--priority", type=click.IntRange(-MAX_PRIORITY, MAX_PRIORITY), default=0, show_default=True)
-@click.option(
-    "--restarts", type=int, metavar="N", help="Queue a run again when it is lost, at most N times; default: never."
-)
-@click.option("--node-label", metavar="KEY=VALUE", help="Train only on nodes of a cluster with this label.")
-@click.option("--gpus", type=float, metavar="N", help="GPUs for each run on a cluster, or a fraction of one.")
+@needs_options
 @scale_option
 @set_option
 @click.option("--dry-run", is_flag=True, help="Only print what it would cost.")
@@ -76,9 +73,7 @@ def sweep(
     steps: int | None,
     experiment: str | None,
     priority: int,
-    restarts: int | None,
-    node_label: str | None,
-    gpus: float | None,
+    needs: Needs,
     scale: bool | None,
     assignments: tuple[str, ...],
     dry_run: bool,
@@ -91,7 +86,6 @@ def sweep(
     """
     if experiment is not None:
         check_name("experiment", experiment)
-    needs = Needs(node_label, gpus, restarts)
     names, numbers = curricula.split(","), parse_seeds(seeds)
     grid = grid_of(setups, names, numbers, episodes, assignments, steps=steps, scale=scale)
     cells = list(cells_of(grid))

@@ -14,6 +14,7 @@ from v3core.cli.common import (
     opened,
     port_option,
     reconciled,
+    restarts_option,
     scale_option,
     set_option,
 )
@@ -60,6 +61,7 @@ from v3core.store.runs import get_run
     show_default=True,
     help="auto: the CPU, or CUDA if available and faster.",
 )
+@restarts_option
 def train(
     setup: EnvironmentSetup,
     curriculum: str,
@@ -72,6 +74,7 @@ def train(
     evaluate_every: int | None,
     assignments: tuple[str, ...],
     device: Literal["auto", "cpu", "cuda"],
+    restarts: int | None,
 ) -> int:
     """Train in the foreground with a progress bar; prints the run id last."""
     evaluation = {"evaluation.episodes": evaluate, "evaluation.every": evaluate_every}
@@ -89,7 +92,7 @@ def train(
     )
     print_notices(notices, [config])
     with opened() as database:
-        run_id, status = _train_with_progress_bar(database, config)
+        run_id, status = _train_with_progress_bar(database, config, restarts)
         run = get_run(database, run_id)
     echo(run_id)
     return fail(run.reason or "The run failed.", 1) if status == "failed" else 0
@@ -174,7 +177,7 @@ def _fitted(name_or_path: str, length: Length, scale: bool | None) -> tuple[Curr
     return fitted(curriculum, length, bool(scale))
 
 
-def _train_with_progress_bar(database: Database, config: RunConfig) -> tuple[str, str]:
+def _train_with_progress_bar(database: Database, config: RunConfig, restarts: int | None) -> tuple[str, str]:
     from tqdm import tqdm
 
     by_steps = config.length.is_by_steps
@@ -187,4 +190,4 @@ def _train_with_progress_bar(database: Database, config: RunConfig) -> tuple[str
             bar.total = max(total or 0, progress.step) if by_steps else progress.episodes
             bar.update((progress.step if by_steps else progress.episode) - bar.n)
 
-        return worker.train_here(database, config, show)
+        return worker.train_here(database, config, show, restarts=restarts)

@@ -19,6 +19,7 @@ from v3core.jobs.launch import renewed
 from v3core.jobs.launcher import TOGETHER, StartCommand, check_priority, drain, worker_command
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status, change_status
+from v3core.jobs.needs import Needs
 from v3core.jobs.slots import save_requested_slots
 from v3core.jobs.supervisor import reconcile
 from v3core.paths import COMMAND
@@ -403,12 +404,14 @@ def resume(
             **NOWHERE,
             "rollout_at": None,
             "launch": renewed(run, here=here),
-            "launcher": chosen().name,
+            **(needs := Needs.of(run)).columns(),
             "restarts": 0,
         }
-        chosen()
         save_requested_slots(tx)
-        change_status(tx, run, Status.QUEUED, f"Resuming {where}.", actor=actor, now=now, values=values)
+        message = f"Resuming {where}."
+        if (run.needs_label, run.needs_gpus or None) != (needs.label, needs.gpus or None):
+            message += " It no longer needs a certain node or GPU, because this machine is no cluster."
+        change_status(tx, run, Status.QUEUED, message, actor=actor, now=now, values=values)
     drain(database, command)
 
 

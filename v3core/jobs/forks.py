@@ -33,6 +33,7 @@ from v3core.jobs.launch import renewed
 from v3core.jobs.launcher import StartCommand, check_priority, drain, worker_command
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import Status
+from v3core.jobs.needs import Needs
 from v3core.jobs.slots import save_requested_slots
 from v3core.overrides import set_values
 from v3core.store import commands
@@ -379,7 +380,7 @@ def fork_all(
                     experiment=experiment,
                     priority=priority,
                     launch=renewed(origin.run, here=here, command="fork"),
-                    launcher=chosen().name,
+                    **Needs.of(origin.run).columns(),
                 )
                 file = _begin(database, tx, origin, trunk, new_id, actor=actor, now=at)
                 # All from the first: the parent may replace its file meanwhile.

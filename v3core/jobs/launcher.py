@@ -63,7 +63,7 @@ def enqueue(
         launch: the grid, for the experiment's record.
         needs: what the runs demand of where they train.
     """
-    chosen().check(database)
+    needs.check(database)
     kept_checkpoints()
     check_priority(priority)
     if experiment is not None:
@@ -107,15 +107,10 @@ def create(
     experiment: str | None = None,
     priority: int = 0,
     needs: Needs = NO_NEEDS,
-    launcher: str | None = None,
 ) -> str:
-    """Insert a queued run with its first curriculum revision and what this process has for it; returns its id.
-
-    It is started by the `launcher` of that name, the chosen one by default.
-    """
+    """Insert a queued run with its first curriculum revision and what this process has for it; returns its id."""
     run_id = run_id or str(uuid.uuid4())
     launch = capture(config).to_json()
-    placement = needs.columns() | {"launcher": launcher or chosen().name}
     add_run(
         tx,
         run_id,
@@ -125,7 +120,7 @@ def create(
         experiment=experiment,
         priority=priority,
         launch=launch,
-        **placement,
+        **needs.columns(),
     )
     add_revision(tx, run_id, config.curriculum, actor="user", now=now, applied_episode=0)
     message = f"Queued: {config.length} of {config.env} with curriculum {config.curriculum.name}."

@@ -2,9 +2,14 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from v3core.errors import V3Error
+from v3core.jobs.launchers.chosen import NAMES, chosen
+from v3core.jobs.launchers.local import LocalLauncher
+from v3core.jobs.launchers.on_ray import need_server
+from v3core.store.database import Database
+from v3core.store.run_row import RunRow
 
 MAX_RESTARTS = 100
 MAX_GPUS = 64.0
@@ -25,6 +30,8 @@ class Needs:
     """GPUs of a node, or a fraction of one; None: as the run's device says."""
     restarts: int | None = None
     """How often it is queued again, from its newest checkpoint, when it is lost."""
+    launcher: str | None = None
+    """Which launcher starts it, `local` or `ray`; None: the chosen one of whoever queues it."""
 
     def __post_init__(self) -> None:
         if self.label is not None and not _LABEL.fullmatch(self.label):
@@ -48,9 +55,53 @@ class Needs:
                 max_restarts=MAX_RESTARTS,
             )
 
+        if self.launcher is not None and self.launcher not in NAMES:
+            raise V3Error(
+                "There is no launcher '{launcher}'; choose {names}.",
+                launcher=self.launcher,
+                names=" or ".join(NAMES),
+            )
+
+    @classmethod
+    def of(cls, run: RunRow) -> Self:
+        """Those of a run, without its launcher, as far as a new run that is queued here can have them.
+
+        A machine of no cluster has no labels, and gives no GPUs to single runs: these are left out there.
+        """
+        alone = chosen().name == LocalLauncher.name
+        return cls(
+            label=None if alone else run.needs_label,
+            gpus=None if alone else run.needs_gpus,
+            restarts=run.max_restarts,
+        )
+
+    @property
+    def started_by(self) -> str:
+        """The name of the launcher that starts it."""
+        return self.launcher or chosen().name
+
+    def check(self, database: Database) -> None:
+        """Raise V3Error if its launcher cannot meet them, or cannot start runs of this database."""
+        if self.started_by == chosen().name:
+            chosen().check(database)
+        elif self.started_by != LocalLauncher.name:
+            need_server(database)
+        if self.started_by == LocalLauncher.name and (self.label or self.gpus):
+            what = f"the label {self.label}" if self.label else f"{self.gpus:g} GPUs"
+            raise V3Error(
+                "Only a cluster has nodes with {what}, and the run would be started as a process of one machine; "
+                "leave that out, or choose the launcher ray.",
+                what=what,
+            )
+
     def columns(self) -> dict[str, Any]:
         """The columns of `runs` that keep them."""
-        return {"needs_label": self.label, "needs_gpus": self.gpus, "max_restarts": self.restarts or None}
+        return {
+            "launcher": self.started_by,
+            "needs_label": self.label,
+            "needs_gpus": self.gpus,
+            "max_restarts": self.restarts or None,
+        }
 
 
 NO_NEEDS = Needs()

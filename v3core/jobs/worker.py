@@ -17,8 +17,10 @@ from v3core.jobs.failures import describe_failure, failure_text
 from v3core.jobs.files import hold_reserve, log_file, release_reserve, run_folder
 from v3core.jobs.kept_replays import forget_replays
 from v3core.jobs.launcher import claim, create
+from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger, logging_to
+from v3core.jobs.needs import Needs
 from v3core.jobs.notice import VARIABLE as WEBHOOK_VARIABLE
 from v3core.jobs.notice import call_webhooks
 from v3core.jobs.recorder import ForegroundProgress as ForegroundProgress
@@ -89,17 +91,23 @@ def run_worker(
 
 
 def train_here(
-    database: Database, config: RunConfig, on_progress: Callable[[ForegroundProgress], None]
+    database: Database,
+    config: RunConfig,
+    on_progress: Callable[[ForegroundProgress], None],
+    *,
+    restarts: int | None = None,
 ) -> tuple[str, Status]:
     """Create a run and train it in this process, without waiting for a slot; returns its id and final status.
 
     Ctrl-C stops it gracefully, with a checkpoint; a second one does no harm. The log goes to the run's folder.
-    `on_progress` is called after each update that completed an episode.
+    `on_progress` is called after each update that completed an episode. If this process dies, the run is queued
+    again, at most as often as `restarts` says.
     """
+    needs = Needs(restarts=restarts, launcher=LocalLauncher.name)
     now = datetime.now(UTC)
     with stop_on_signals() as stop:
         with database.write() as tx:
-            run_id = create(tx, config, now=now, launcher="local")
+            run_id = create(tx, config, now=now, needs=needs)
             claim(tx, get_run(tx, run_id), now=now, actor="worker")  # before any queue can take it
         with logging_to(log_file(run_id, database.data_dir)):
             status = train_run(database, adopt(database, run_id), stop, on_progress)

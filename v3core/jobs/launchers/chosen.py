@@ -11,6 +11,8 @@ from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.launchers.on_ray import NodeLauncher, RayLauncher
 
 VARIABLE = "V3_LAUNCHER"
+NAMES = (LocalLauncher.name, RayLauncher.name)
+"""What a run can demand to be started by."""
 
 
 def chosen() -> Launcher:

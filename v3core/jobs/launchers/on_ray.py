@@ -68,11 +68,7 @@ class RayLauncher:
 
     def check(self, database: Database) -> None:
         """SQLite is a file, which several machines cannot write."""
-        if database.url.startswith("sqlite"):
-            raise V3Error(
-                "A Ray cluster needs a PostgreSQL database that all nodes reach; set V3_DATABASE_URL to one, or "
-                "unset V3_LAUNCHER to train on this machine."
-            )
+        need_server(database)
 
     def offer(self) -> Offer:
         """The nodes of the cluster, as of the last second; waits for a connection that is being made."""
@@ -220,6 +216,15 @@ class RayLauncher:
                 self._connection = _Connection(self._address, before)
             assert self._connection is not None
             return self._connection
+
+
+def need_server(database: Database) -> None:
+    """Raise V3Error for a database that the nodes of a cluster cannot reach."""
+    if database.url.startswith("sqlite"):
+        raise V3Error(
+            "A Ray cluster needs a PostgreSQL database that all nodes reach; set V3_DATABASE_URL to one, or train on "
+            "this machine, with the launcher local."
+        )
 
 
 def gpus_of(run: RunRow) -> float:

@@ -169,6 +169,26 @@ def test_the_queue_says_why_a_run_waits(db, cluster, on, until):
     assert {get_run(db, run_id).status for run_id in (no_gpu, no_label)} == {Status.QUEUED}
 
 
+@pytest.mark.long
+def test_no_more_runs_with_a_label_are_claimed_than_its_node_has_slots(db, cluster, on, until):
+    on(cluster)
+    ids = enqueue(db, configs(5, ENDLESS), needs=Needs("zone=b"))
+
+    def trains(number):
+        reconcile(db)
+        statuses = [get_run(db, run_id).status for run_id in ids]
+        assert statuses.count(Status.QUEUED) >= 2, statuses
+        return statuses.count(Status.RUNNING) == number
+
+    wait_for(lambda: trains(3), "three of them train", seconds=PATIENCE_SECONDS)
+    for _ in range(20):
+        assert trains(3)
+    assert not any("queued again" in message for run_id in ids for message in messages(db, run_id))
+    for run_id in ids:
+        control.stop(db, run_id)
+    until(ids, Status.STOPPED)
+
+
 def test_a_run_of_one_launcher_is_not_started_by_another(db, cluster, on, monkeypatch):
     launcher = on(cluster)
     waiting = enqueue(db, configs(1), needs=Needs("zone=x"))[0]

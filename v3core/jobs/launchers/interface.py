@@ -25,6 +25,8 @@ class Node:
     """How many runs it trains at once."""
     gpus: float = 0.0
     labels: Mapping[str, str] = field(default_factory=dict)
+    free: int | None = None
+    """Slots that nothing takes, neither runs nor the work of others; None if that is not known of single nodes."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -25,6 +24,7 @@ from v3core.jobs import identity
 from v3core.jobs.files import log_file
 from v3core.jobs.launchers.interface import Node, Offer, StartCommand
 from v3core.jobs.launchers.local import LocalLauncher, waits_for_launcher
+from v3core.jobs.launchers.room import gpus_of, has_label, startable
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.paths import import_folders
 from v3core.store.database import Database
@@ -45,8 +45,6 @@ START_SECONDS = 45.0
 ASK_SECONDS = 4.0
 CLUSTER_SECONDS = 6.0
 """A run whose node is silent, in a cluster that answers, is lost if its heartbeat is overdue by this long."""
-GPU_SHARE = 0.25
-"""The part of a GPU of a run with the device `cuda` that names none: its network is small."""
 
 
 class RayLauncher:
@@ -86,24 +84,7 @@ class RayLauncher:
         if offer.problem:
             return []
         active = [run for run in runs_in(tx, ACTIVE) if run.launcher == self.name]
-        used = Counter(run.node or "" for run in active)
-        room = {node.id: node.slots - used[node.id] for node in offer.nodes}
-        free = sum(room.values()) - used[""] - offer.busy
-        gpus = sum(node.gpus for node in offer.nodes) - sum(map(gpus_of, active))
-        chosen: list[RunRow] = []
-        for run in queued:
-            if free <= 0:
-                break
-            fitting = [node.id for node in offer.nodes if _has_label(node, run) and room[node.id] > 0]
-            if not fitting or gpus_of(run) > max(gpus, 0) or self._unmet(run, offer):
-                continue
-            # Ray chooses the node; of those with a label no more are claimed than they have slots.
-            if run.needs_label:
-                room[max(fitting, key=room.__getitem__)] -= 1
-            free -= 1
-            gpus -= gpus_of(run)
-            chosen.append(run)
-        return chosen
+        return startable(offer, active, (run for run in queued if self._unmet(run, offer) is None))
 
     def waits_for(self, run: RunRow) -> str | None:
         """What the cluster lacks, or why it cannot be asked."""
@@ -113,7 +94,7 @@ class RayLauncher:
     def _unmet(self, run: RunRow, offer: Offer) -> str | None:
         if found := waits_for_launcher(run, self.name):
             return found
-        having = [node for node in offer.nodes if _has_label(node, run)]
+        having = [node for node in offer.nodes if has_label(node, run)]
         if not having and run.needs_label:
             return f"Needs a node with the label {run.needs_label}: no node of the cluster has it."
         if (gpus := gpus_of(run)) and not any(node.gpus >= gpus for node in having):
@@ -227,23 +208,9 @@ def need_server(database: Database) -> None:
         )
 
 
-def gpus_of(run: RunRow) -> float:
-    """The GPUs that a run needs on a cluster."""
-    if run.needs_gpus is not None:
-        return run.needs_gpus
-    return GPU_SHARE if '"device":"cuda"' in run.config_json else 0.0
-
-
 def _name(run: RunRow) -> str:
     # By the time at which it was queued: its worker counts the generation up when it takes episodes back.
     return f"{run.id}:{run.queued_at:%Y%m%d%H%M%S%f}"
-
-
-def _has_label(node: Node, run: RunRow) -> bool:
-    if not run.needs_label:
-        return True
-    key, _, value = run.needs_label.partition("=")
-    return node.labels.get(key) == value
 
 
 class _Connection:

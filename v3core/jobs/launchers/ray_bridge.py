@@ -108,11 +108,13 @@ class Bridge:
     def look(self) -> None:
         """Say what the nodes are, once a second, for ever."""
         while True:
+            free = _free_slots()
             nodes = [
                 {
                     "id": node["NodeID"],
                     "address": node["NodeManagerAddress"],
                     "slots": int(node["Resources"].get("CPU", 0)),
+                    "free": None if free is None else int(free.get(node["NodeID"], 0)),
                     "gpus": float(node["Resources"].get("GPU", 0)),
                     "labels": {
                         key: text for key, text in node.get("Labels", {}).items() if not key.startswith("ray.io/")
@@ -121,9 +123,9 @@ class Bridge:
                 for node in ray.nodes()
                 if node["Alive"]
             ]
-            free = ray.available_resources().get("CPU", 0.0)
+            whole = ray.available_resources().get("CPU", 0.0)
             held = sum(one["namespace"] == NAMESPACE for one in ray.util.list_named_actors(all_namespaces=True))
-            self.say(nodes=nodes, busy=max(0, round(sum(node["slots"] for node in nodes) - free - held)))
+            self.say(nodes=nodes, busy=max(0, round(sum(node["slots"] for node in nodes) - whole - held)))
             time.sleep(LOOK_SECONDS)
 
     def answer(self, request: dict[str, Any]) -> None:
@@ -177,6 +179,16 @@ class Bridge:
             return bool(ray.get(holder.send_signal.remote(process, number, whole_group), timeout=ANSWER_SECONDS))
         except (ValueError, exceptions.RayActorError, exceptions.GetTimeoutError):
             return False
+
+
+def _free_slots() -> dict[str, float] | None:
+    """Node id to its free CPUs; None where Ray does not say, as through its client server."""
+    from ray._private.state import available_resources_per_node
+
+    try:
+        return {node: free.get("CPU", 0.0) for node, free in available_resources_per_node().items()}
+    except Exception:
+        return None
 
 
 def connect(address: str) -> str | None:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from importlib.metadata import version
 
@@ -167,6 +169,24 @@ def test_the_queue_says_why_a_run_waits(db, cluster, on, until):
     (run,) = until([labelled], Status.COMPLETED)
     assert run.node == cluster.worker.node_id
     assert {get_run(db, run_id).status for run_id in (no_gpu, no_label)} == {Status.QUEUED}
+
+
+@pytest.mark.long
+def test_an_actor_that_is_asked_for_nothing_ends_and_frees_its_slot(cluster):
+    """The bridge that made it has died before it said what to begin."""
+    code = f"""
+import time, ray
+from v3core.jobs.launchers.ray_bridge import NAMESPACE, Holder
+ray.init({cluster.address!r}, namespace=NAMESPACE, log_to_driver=False)
+named = {{"name": "left", "namespace": NAMESPACE, "lifetime": "detached"}}
+ray.remote(num_cpus=1, max_restarts=0)(Holder).options(**named).remote(1.0)
+deadline = time.monotonic() + 60
+while ray.util.list_named_actors() and time.monotonic() < deadline:
+    time.sleep(0.2)
+print(ray.util.list_named_actors())
+"""
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert found.stdout.strip().endswith("[]"), found.stdout + found.stderr
 
 
 @pytest.mark.long

@@ -20,11 +20,13 @@ from v3core.jobs.signals import StopRequest, stop_on_signals
 from v3core.jobs.supervisor import DIED, NEVER_BEGAN, end_without_process, reconcile
 from v3core.jobs.worker import End, run_worker, write_end
 from v3core.store.database import Database
-from v3core.store.opening import open_database
+from v3core.store.opening import open_patiently
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError, get_run
 
 WAIT_SECONDS = 0.05
+OPEN_SECONDS = 60.0
+"""How long to try to reach a database server that does not answer at the start."""
 LOOK_SECONDS = 1.0
 """How often the other runs and the queue are checked."""
 RETRY_SECONDS = 600.0
@@ -61,7 +63,7 @@ def _work(run_id: str, stop: StopRequest, channel: int) -> int:
     def report(end: End) -> None:
         os.write(channel, _END.dump_json(end))
 
-    database = open_database()
+    database = open_patiently(OPEN_SECONDS)
     try:
         return run_worker(database, run_id, stop, report, leave=os._exit)
     finally:
@@ -90,7 +92,7 @@ class _Monitor:
 
     def wait(self) -> int:
         """Wait for the worker, see to what it leaves, and look for the next run; returns its exit code."""
-        database = open_database()
+        database = open_patiently(OPEN_SECONDS)
         try:
             death = self._wait(database)
             with suppress(ProcessLookupError, PermissionError):
@@ -137,6 +139,7 @@ class _Monitor:
         except V3Error as error:
             # A full disk, or a database that is locked: the next look tries again.
             _say(f"The other runs could not be checked: {error}")
+        database.disconnect_writer()  # used seldom, and a server has a connection for each of hundreds of runs
 
     def _record(self, database: Database, death: _Death, report: bytes) -> None:
         """Write the end of the run unless the worker has; try on while the database cannot be written."""

@@ -1,7 +1,8 @@
 """The process on a node of a cluster that starts the worker of a run and ends it if the node goes away.
 
 `python -m v3core.jobs.on_node RUN_ID GENERATION RAYLET`, started by the actor in `launchers/ray_bridge.py`, whose end
-closes the standard input. It prints `started`, or why it could not, and ends with the worker.
+closes the standard input. It prints `started`, or why it could not, and ends with the worker. A reason that may pass
+begins with `later: `.
 """
 
 import os
@@ -24,12 +25,15 @@ from v3core.jobs.launchers.processes import start_process
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.supervisor import end_without_process
 from v3core.messages import _
-from v3core.store.database import Database
-from v3core.store.opening import open_database
+from v3core.store.database import Database, DatabaseBusyError
+from v3core.store.opening import open_patiently
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, update_run
 
 LOOK_SECONDS = 0.5
+OPEN_SECONDS = 20.0
+"""How long to try to reach the database: less than the cluster waits for the start."""
+LATER = "later: "
 
 
 def hold(run_id: str, generation: int, raylet: int) -> None:
@@ -38,10 +42,11 @@ def hold(run_id: str, generation: int, raylet: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: asked.set())
     node = psutil.Process(raylet)
-    database = open_database()
+    database = open_patiently(OPEN_SECONDS)
     try:
         run = get_run(database, run_id)
         worker = _start(database, run, generation)
+        database.disconnect()  # until its end this process needs none
         print("started", flush=True)
         while worker.poll() is None:
             gone = bool(select.select([sys.stdin], [], [], LOOK_SECONDS)[0]) or asked.is_set()
@@ -77,10 +82,15 @@ def _start(database: Database, run: RunRow, generation: int) -> "subprocess.Pope
         raise V3Error(_("The run is {status} by now."), status=run.status)
     with log.open("ab") as output:
         process = start_process(database, run, worker_command(run.id), output, subprocess.STDOUT)
-    with database.write() as tx:
-        values = vars(identity.of_pid(process.pid))
-        only_in = {Status.STARTING, Status.STOPPING}
-        update_run(tx, run.id, values, only_in=only_in, generation=generation, pids=[process.pid])
+    try:
+        with database.write() as tx:
+            values = vars(identity.of_pid(process.pid))
+            only_in = {Status.STARTING, Status.STOPPING}
+            update_run(tx, run.id, values, only_in=only_in, generation=generation, pids=[process.pid])
+    except BaseException:
+        _end(process.pid)  # the run is queued again, or failed
+        process.wait()
+        raise
     return process
 
 
@@ -96,7 +106,8 @@ def _end(monitor: int) -> None:
 
 def _record(database: Database, run: RunRow) -> None:
     reason = f"Ray on node {identity.this_node_address()} ended, and the worker with it."
-    with database.write() as tx:
+    # Where the database does not answer either, whoever looks after the run finds it by its heartbeat.
+    with suppress(DatabaseBusyError), database.write() as tx:
         now = get_run(tx, run.id, for_update=True)
         if now.status in ACTIVE and (now.queued_at, now.node) == (run.queued_at, identity.this_node()):
             end_without_process(tx, now, Status.LOST, reason, actor="node", now=datetime.now(UTC))
@@ -105,6 +116,9 @@ def _record(database: Database, run: RunRow) -> None:
 if __name__ == "__main__":
     try:
         hold(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    except DatabaseBusyError as error:
+        print(f"{LATER}Node {os.environ.get('V3_NODE_ADDRESS')}: {error}", flush=True)
+        sys.exit(1)
     except (V3Error, OSError) as error:
         print(f"Node {os.environ.get('V3_NODE_ADDRESS')}: {error}" if isinstance(error, OSError) else error, flush=True)
         sys.exit(1)

@@ -21,7 +21,7 @@ from v3core.jobs.signals import StopRequest
 from v3core.metrics import EpisodeRecord
 from v3core.store import commands, history
 from v3core.store.commands import CommandRow
-from v3core.store.database import Database
+from v3core.store.database import Database, DatabaseBusyError
 from v3core.store.expert_records import add_expert_report, add_knockouts
 from v3core.store.history import CheckpointRow, PhaseChangeRow
 from v3core.store.pace import recent_returns
@@ -242,7 +242,10 @@ class Recorder:
 
     def _poll(self) -> None:
         self._next_poll = time.monotonic() + POLL_SECONDS
-        waiting = commands.read_commands(self._database, self._run.id, only_open=True)
+        try:
+            waiting = commands.read_commands(self._database, self._run.id, only_open=True)
+        except DatabaseBusyError:
+            return  # a server that does not answer may at the next look
         new = [row for row in waiting if row.id not in self._seen]
         if not new:
             return

@@ -44,12 +44,13 @@ RESTARTED = "The machine was restarted during training."
 def reconcile(database: Database, now: datetime | None = None, command: StartCommand = worker_command) -> list[str]:
     """Find runs whose process is gone or silent, hurry stops that take too long, and start what is queued.
 
-    Also removes what imports and deletions that died halfway have left. Cheap: one query when no run is queued or
-    active. Safe in many processes at once. Returns the ids of the runs whose status this call changed.
+    Also removes what imports and deletions that died halfway have left. A process on a node of a cluster looks after
+    the runs of that node. Cheap: one query when no run is queued or active. Safe in many processes at once. Returns the
+    ids of the runs whose status this call changed.
     """
     now = now or datetime.now(UTC)
     with database.read() as tx:
-        unfinished = runs_to_look_after(tx, ACTIVE | {Status.QUEUED, HIDDEN})
+        unfinished = runs_to_look_after(tx, ACTIVE | {Status.QUEUED, HIDDEN}, identity.this_node())
     if any(run.status == HIDDEN for run in unfinished):
         remove_abandoned(database)
     changed = [run.id for run in unfinished if run.status in ACTIVE and _settle(database, run, now)]

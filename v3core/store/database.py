@@ -17,6 +17,10 @@ class DatabaseBusyError(V3Error):
     """Another process has kept the database locked for too long; trying again may help."""
 
 
+class DatabaseUnreachableError(DatabaseBusyError):
+    """The server does not answer, or has closed the connection: it may be back in a moment."""
+
+
 class Database:
     """An open database, made by `open_database`. Safe to share between threads; each process opens its own."""
 
@@ -92,9 +96,18 @@ class Database:
         """A connection for reading that the caller keeps, outside of any transaction, and closes."""
         return self._reader.connect()
 
-    def close(self) -> None:
+    def disconnect(self) -> None:
+        """Close all connections that nobody uses; the next transaction makes a new one."""
         self._reader.dispose()
         self.writing_engine.dispose()
+
+    def disconnect_writer(self) -> None:
+        """Close the connection for writing, in a process that seldom writes."""
+        self.writing_engine.dispose()
+
+    def close(self) -> None:
+        """The end of its use."""
+        self.disconnect()
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -106,8 +119,13 @@ class Database:
         except DBAPIError as error:
             if dialect.is_defect(error):
                 raise
-            kind = DatabaseBusyError if dialect.is_busy(error) else V3Error
-            raise kind(dialect.explain_failure(self._url, error)) from error
+            raise _kind(error)(dialect.explain_failure(self._url, error)) from error
+
+
+def _kind(error: DBAPIError) -> type[V3Error]:
+    if dialect.is_unreachable(error):
+        return DatabaseUnreachableError
+    return DatabaseBusyError if dialect.is_busy(error) else V3Error
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from sqlalchemy.exc import (
     DatabaseError,
     DBAPIError,
     IntegrityError,
+    InterfaceError,
+    OperationalError,
     ProgrammingError,
 )
 
@@ -36,6 +38,8 @@ _DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 _SLOW_STATE = "25P03"
 _LOCKED_STATES = {"55P03", "40P01", "40001", _SLOW_STATE}
 """Lock timeout, deadlock, a row that another process changed meanwhile, own write too slow: trying again may help."""
+_UNREACHABLE_STATES = {"57P01", "57P02", "57P03", "53300"}
+"""The server ends, has crashed, is starting, or has too many connections: it may be back in a moment."""
 _DENIED_STATES = {"42501", "3F000", "25006"}
 """No privilege, no schema to create tables in, a server that only reads."""
 INDEX_BYTES = 32 * 1024
@@ -286,6 +290,16 @@ def is_busy(error: DBAPIError) -> bool:
     return "locked" in str(error.orig) if state is None else state in _LOCKED_STATES
 
 
+def is_unreachable(error: DBAPIError) -> bool:
+    """Whether a server did not answer, or closed the connection."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    state = _sqlstate(error)
+    if state is None:
+        return not isinstance(error.orig, sqlite3.Error)
+    return state in _UNREACHABLE_STATES or state.startswith("08")
+
+
 def is_defect(error: DBAPIError) -> bool:
     """Whether the error is a bug, and not caused by the database or, if there is no statement yet, its URL."""
     if error.statement is None:
@@ -323,7 +337,7 @@ def explain_damage(url: URL, problem: str) -> str:
 
 
 def _explain_postgresql(name: str, problem: str, state: str | None) -> str:
-    if state is None:  # no answer from a server that knows us
+    if state is None or state in _UNREACHABLE_STATES:  # no answer from a server that knows us
         return f"The database {name} cannot be reached: {problem}; check the server and V3_DATABASE_URL."
     if state in _DENIED_STATES:
         return f"The database {name} refuses this user: {problem}; ask the owner for the CREATE and USAGE privileges."

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import time
 from contextlib import closing, suppress
 from datetime import datetime
 from itertools import count
@@ -15,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from v3core.errors import V3Error
 from v3core.paths import data_dir
 from v3core.store import dialect
-from v3core.store.database import Database
+from v3core.store.database import Database, DatabaseUnreachableError
 from v3core.store.schema import (
     REVISION_TABLE,
     SCHEMA_VERSION,
@@ -28,6 +29,8 @@ from v3core.store.schema import (
 
 FILES = ("", "-wal", "-shm", "-journal")
 """A SQLite database is up to four files: its name, with these behind it."""
+RETRY_SECONDS = 0.5
+"""The pause before another attempt to reach a server."""
 MARGIN_BYTES = 16 << 20
 """Free space required in addition to the copy and the changes."""
 
@@ -54,6 +57,18 @@ def open_database(url: str | None = None, folder: Path | None = None) -> Databas
         database.close()
         raise
     return database
+
+
+def open_patiently(seconds: float) -> Database:
+    """`open_database`, and again while a server does not answer, for at most so long."""
+    give_up_at = time.monotonic() + seconds
+    while True:
+        try:
+            return open_database()
+        except DatabaseUnreachableError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(RETRY_SECONDS)
 
 
 def database_url(folder: Path | None = None) -> URL:

@@ -174,8 +174,14 @@ def runs_in(tx: Transaction, statuses: Collection[str]) -> list[RunRow]:
     return [_run(row) for row in tx.execute(query)]
 
 
-def runs_to_look_after(tx: Transaction, statuses: Collection[str]) -> list[RunRow]:
-    """The runs in one of these statuses, and the lost ones that are to be queued again, in the same order."""
+def runs_to_look_after(tx: Transaction, statuses: Collection[str], node: str = "") -> list[RunRow]:
+    """The runs in one of these statuses, and the lost ones that are to be queued again, in the same order.
+
+    With a node of a cluster, those that are on it.
+    """
+    if node:
+        query = select(*_COLUMNS).where(runs.c.status.in_(statuses), runs.c.node == node)
+        return [_run(row) for row in tx.execute(query.order_by(runs.c.queued_at, runs.c.id))]
     lost = and_(runs.c.status == Status.LOST, runs.c.restarts < runs.c.max_restarts)
     query = select(*_COLUMNS).where(or_(runs.c.status.in_(statuses), lost)).order_by(runs.c.queued_at, runs.c.id)
     return [_run(row) for row in tx.execute(query)]

@@ -20,7 +20,7 @@ from v3core.metrics import METRICS, PER_EXPERT, EpisodeRecord
 from v3core.store.alarms import AlarmRow, cut_alarms, keep_alarms, put_alarm
 from v3core.store.bulk import COLUMNS, driver_time, insert_rows
 from v3core.store.commands import APPLIED
-from v3core.store.database import Database, DatabaseBusyError
+from v3core.store.database import Database, DatabaseBusyError, DatabaseUnreachableError
 from v3core.store.kept_trunks import keep_trunk
 from v3core.store.pace import Pace, Speed, recent_returns
 from v3core.store.rollups import Pyramid, cut_rollups, insert_rollups
@@ -53,7 +53,7 @@ PROMISE_SECONDS = 5.0
 QUICKLY_READ = 20_000
 """Episodes that the rules of alarms see within a second."""
 LOCKED_SECONDS = 600.0
-"""How long a batch waits for a database that another process keeps locked."""
+"""How long a batch waits for a database that another process keeps locked, or that does not answer."""
 
 
 _TEXTS = ("phase", *(metric.name for metric in METRICS.values() if metric.kind is str and metric.name != "phase"))
@@ -274,17 +274,27 @@ class EpisodeWriter:
         if not rows:
             self._look_for_alarms(None)
         give_up_at = time.monotonic() + LOCKED_SECONDS
+        tried: datetime | None = None
         while True:
             try:
-                self._write(batch, rows, insert, step)
+                # A connection that was lost in a commit does not say whether that succeeded.
+                if tried is None or not self._is_written(tried):
+                    tried = datetime.now(UTC)
+                    self._write(batch, rows, insert, step, tried)
                 break
-            except DatabaseBusyError:
+            except DatabaseBusyError as error:
                 if time.monotonic() > give_up_at:
                     raise
+                if isinstance(error, DatabaseUnreachableError):
+                    time.sleep(HEARTBEAT_SECONDS)
         self._alarms_due, self._compares_alarms = [], False
         for entry in batch:
             if isinstance(entry, tuple) and (then := entry[1]):
                 then()
+
+    def _is_written(self, heartbeat_at: datetime) -> bool:
+        """Whether the batch that was written with this heartbeat is in the database."""
+        return get_run(self._database, self._run_id).heartbeat_at == heartbeat_at
 
     def _prepared(self, records: list[EpisodeRecord]) -> Operation:
         """The inserts of episodes, with their rows as the driver takes them: made once, however often it is tried."""
@@ -342,9 +352,13 @@ class EpisodeWriter:
             put_alarm(tx, self._run_id, row, actor="worker", now=now, notify=notify)
 
     def _write(
-        self, batch: list[EpisodeRecord | _Also], rows: list[EpisodeRecord], insert: Operation, step: int
+        self,
+        batch: list[EpisodeRecord | _Also],
+        rows: list[EpisodeRecord],
+        insert: Operation,
+        step: int,
+        now: datetime,
     ) -> None:
-        now = datetime.now(UTC)
         if rows:
             self._episode = rows[-1].episode
         seconds = time.monotonic()

@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,7 +26,8 @@ from v3core.jobs.launchers.local import LocalLauncher, waits_for_launcher
 from v3core.jobs.launchers.room import gpus_of, has_label, startable
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.paths import import_folders
-from v3core.store.database import Database
+from v3core.store.database import Database, DatabaseBusyError
+from v3core.store.opening import RETRY_SECONDS
 from v3core.store.run_row import RunRow
 from v3core.store.runs import runs_in
 from v3core.store.schema import Transaction
@@ -133,19 +133,27 @@ class RayLauncher:
             self._undo(database, run, Status.QUEUED, f"{late} The run is queued again.", values=identity.NOWHERE)
 
     def _undo(self, database: Database, run: RunRow, to: Status, message: str, **changes: Any) -> None:
-        """Move a run that has been claimed and not started; if it has been, or the database is busy, leave it."""
-        with suppress(V3Error), database.write() as tx:
-            change_status(
-                tx,
-                run,
-                to,
-                message,
-                actor="launcher",
-                now=datetime.now(UTC),
-                only_from={Status.STARTING},
-                pids=[],
-                **changes,
-            )
+        """Move a run that has been claimed and not started; if it has been, or the database stays away, leave it."""
+        give_up_at = time.monotonic() + START_SECONDS
+        while time.monotonic() < give_up_at:
+            try:
+                with database.write() as tx:
+                    change_status(
+                        tx,
+                        run,
+                        to,
+                        message,
+                        actor="launcher",
+                        now=datetime.now(UTC),
+                        only_from={Status.STARTING},
+                        pids=[],
+                        **changes,
+                    )
+                return
+            except DatabaseBusyError:
+                time.sleep(RETRY_SECONDS)
+            except V3Error:
+                return
 
     def is_alive(self, run: RunRow) -> bool | None:
         """As long as its heartbeats come; then what its node says, and None if that does not answer."""

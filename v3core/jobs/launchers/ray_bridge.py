@@ -23,6 +23,10 @@ from ray import exceptions
 
 NAMESPACE = "v3lab"
 LOOK_SECONDS = 1.0
+LATER = "later: "
+"""What a node says begins with it if it may pass: `v3core.jobs.on_node`, whose package is not on every node."""
+BEGIN_SECONDS = 60.0
+"""An actor that was asked for nothing by then ends, and frees its slot: the process that made it has died."""
 ANSWER_SECONDS = 2.0
 """How long an actor may take to say whether a process lives; one of a dead node says nothing."""
 
@@ -33,8 +37,19 @@ class Holder:
     It only starts `v3core.jobs.on_node`, which starts the worker, and ends with it.
     """
 
+    def __init__(self, patience: float) -> None:
+        """End after so many seconds if `begin` is never called."""
+        self._begun = threading.Event()
+
+        def leave() -> None:
+            if not self._begun.wait(patience):
+                os._exit(0)
+
+        threading.Thread(target=leave, daemon=True).start()
+
     def begin(self, order: dict[str, Any]) -> str:
         """Start the worker; returns an empty text once it is started, or what is wrong, in one sentence."""
+        self._begun.set()
         context = ray.get_runtime_context()
         address = ray.util.get_node_ip_address()
         sys.path[:0] = [folder for folder in order["folders"] if folder not in sys.path]
@@ -146,7 +161,7 @@ class Bridge:
         remote = ray.remote(num_cpus=1, num_gpus=gpus, max_restarts=0, max_concurrency=4)(Holder)
         holder = remote.options(
             name=name, namespace=NAMESPACE, lifetime="detached", scheduling_strategy="SPREAD", **selector
-        ).remote()
+        ).remote(BEGIN_SECONDS)
         try:
             wrong = ray.get(holder.begin.remote(order), timeout=seconds)
         except exceptions.GetTimeoutError:
@@ -160,6 +175,8 @@ class Bridge:
             raise
         if wrong:
             ray.kill(holder)
+        if wrong.startswith(LATER):
+            return {"late": wrong.removeprefix(LATER)}
         return {"wrong": wrong or None}
 
     def is_alive(self, name: str, process: dict[str, Any]) -> bool | None:

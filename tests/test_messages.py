@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from v3core import messages
+from v3core.errors import V3Error
 from v3core.messages import Message, _, known_language, recalled, recognised, say, several, speaking, translated
 
 CATALOGUE = """
@@ -44,6 +45,11 @@ def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     yield
     for cache in caches:
         cache.cache_clear()
+
+
+def test_an_error_fills_in_its_values_also_where_its_template_is_a_message():
+    assert str(V3Error(_("No {thing} here."), thing="cat")) == "No cat here."
+    assert str(V3Error(_("No {thing} here.", thing="dog"))) == "No dog here."
 
 
 def test_a_message_is_english_and_is_said_in_another_language_with_its_values() -> None:

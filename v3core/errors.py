@@ -17,6 +17,8 @@ class V3Error(Exception):
     """
 
     def __init__(self, sentence: str, /, **values: object):
+        if isinstance(sentence, Message) and values:  # a template in `_`, and its values beside it
+            sentence = Message(sentence.template, {**sentence.values, **values}, sentence.templates)
         self.message = sentence if isinstance(sentence, Message) else Message(sentence, values)
         super().__init__(self.message)
 

@@ -80,5 +80,6 @@ def _episode(columns: Mapping[str, np.ndarray], place: int) -> EpisodeRecord:
         "task": None,
         "top_k_weights": None,
         "facts": None,
+        "situations": None,
     }
     return EpisodeRecord(episode=place + 1, **values | words)

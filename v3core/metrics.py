@@ -165,6 +165,13 @@ class Acted:
         since=8,
         compared=False,
     )
+    situations: str | None = _metric(
+        "Situations",
+        "JSON: each situation that the environment declares, and `none of these`, to its steps in the episode and the "
+        "mean gate of each expert in them; a step can be in several.",
+        since=8,
+        compared=False,
+    )
     load_entropy: float = _metric(
         "Load entropy",
         "H(E[α]), entropy of the mean gates: low if a few experts do all the work.",

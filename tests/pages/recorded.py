@@ -205,6 +205,8 @@ def _episode(number: int, curriculum: Curriculum, episodes: int, experts: int = 
             "success": None,
             "step": 20 * number,
             "task": None,
+            "facts": None,
+            "situations": None,
         },
         **{"policy_loss": -0.01, "value_loss": 1.0 / number, "load_balance_loss": settings.load_balance},
         **{"action_entropy": 0.6, "total_loss": 0.5, "approx_kl": 0.01, "clip_fraction": 0.1, "router_shift": 0.02},

@@ -380,6 +380,7 @@ def test_fault_10_a_metric_is_watched_that_is_never_logged(stored):
         *PER_EXPERT,
         "task",
         "facts",
+        "situations",
     }:  # tests/store has tests of theirs
         expected = [getattr(record, "return_" if name == "return" else name) for record in records]
         assert any(value is not None and value == value for value in expected), f"{name} is never recorded"

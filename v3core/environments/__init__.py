@@ -9,6 +9,8 @@ from v3core.environments.make import make_environment as make_environment
 from v3core.environments.registry import check_environment as check_environment
 from v3core.environments.registry import known_environments as known_environments
 from v3core.environments.registry import matching_environments as matching_environments
+from v3core.environments.situations import Risen as Risen
+from v3core.environments.situations import register_situations as register_situations
 from v3core.environments.types import ActionSpec as ActionSpec
 from v3core.environments.types import EnvironmentSpec as EnvironmentSpec
 from v3core.environments.types import NodePart as NodePart

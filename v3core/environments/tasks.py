@@ -14,13 +14,11 @@ from gymnasium import spaces
 from gymnasium.utils import seeding
 
 from v3core.environments.action_space import mask_method
-from v3core.environments.types import NodePart, StateGraphSpec
+from v3core.environments.types import OBSERVATION, NodePart, StateGraphSpec
 from v3core.errors import V3Error
 
 TASK = "task"
 """Key of an observation that names the task."""
-OBSERVATION = "observation"
-"""Key of all else of one that is no Dict."""
 
 
 class TaskEnvironment(gymnasium.Env[Any, Any]):
@@ -133,7 +131,7 @@ def with_task(graph: StateGraphSpec, names: Sequence[str], *, is_dict: bool) -> 
     near[:-1, -1] = has_room if has_room.any() else True
     single = np.repeat([part.nodes == 1 for part in parts], [part.nodes for part in parts])
     near[-1, :-1] = single if has_room.any() else True
-    return StateGraphSpec((*parts, task), near, graph.dtype)
+    return StateGraphSpec((*parts, task), near, graph.dtype, graph.situations)
 
 
 def _inside(part: NodePart) -> NodePart:

@@ -1,5 +1,6 @@
 """What the policy needs to know of an environment: the state graph of its observations, and its actions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -8,9 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v3core.environment_setup import EnvironmentSetup
+from v3core.environments.situations import Situation
 
 NodeKind = Literal["features", "grid", "image", "categories", "words", "hub"]
 ActionKind = Literal["discrete", "multi_discrete", "multi_binary", "continuous"]
+
+OBSERVATION = "observation"
+"""Key of all but the task in an observation that is no Dict, of one of several environments."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,8 @@ class StateGraphSpec:
     """Adjacency [N, N], self-loops included: node i attends to node j where [i, j] is true."""
     dtype: Literal["uint8", "float32"] = "float32"
     """Of a flat observation; bytes where all its entries fit into one."""
+    situations: Mapping[str, Situation] = field(default_factory=dict, compare=False, repr=False)
+    """Name of a situation to the function that says where it holds: the experts' loads in it are recorded."""
 
     def __post_init__(self) -> None:
         assert self.neighbours.shape == (self.nodes, self.nodes)
@@ -84,6 +91,17 @@ class StateGraphSpec:
     def edges(self) -> int:
         """Directed edges, without self-loops."""
         return int(self.neighbours.sum()) - self.nodes
+
+    def seen(self, flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Flat observations [M, size] by the keys of the environment, [M, *shape of the part]; views."""
+        found: dict[str, NDArray[Any]] = {}
+        for part in self.parts:
+            if part.size:
+                values = flat[:, part.start : part.start + part.size].reshape(len(flat), *part.shape)
+                found[part.name] = values
+                if part.path[:1] == (OBSERVATION,):  # of one of several environments
+                    found.setdefault(".".join(map(str, part.path[1:])), values)
+        return found
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from v3core.training.losses import at
 class Played:
     """T steps of N environments, as far as episodes are recorded from them. Views into memory that is used again."""
 
+    observations: Tensor  # what was acted on, [T, N, size]
     gates: Tensor  # [T, N, experts]
     rewards: NDArray[np.float64]  # as the environment gave them, [T, N]
     ended: NDArray[np.bool_]  # whether an episode was over after the step, by itself or by a time limit, [T, N]
@@ -58,7 +59,6 @@ class _Ends:
 class Rollout(Played):
     """T steps of N environments, as acted. Views into memory that the next rollout writes over."""
 
-    observations: Tensor  # what was acted on, [T, N, size]
     actions: Tensor  # as the policy drew them, [T, N, components]
     log_probs: Tensor  # of the actions, [T, N]
     noise: Tensor | None  # of the router, [T, N, columns]
@@ -195,7 +195,6 @@ class Collector:
         drawn = torch.stack(actions)
         return Rollout(
             **vars(self._played(steps, ends)),
-            observations=self._observations[:steps],
             actions=drawn,
             log_probs=policy.actions.log_prob_and_entropy(self._outputs[:steps], drawn)[0],
             noise=at(routing_noise, slice(steps)),
@@ -222,7 +221,8 @@ class Collector:
 
     def _played(self, steps: int, ends: "_Ends") -> Played:
         rewards, ended = self._rewards[:steps], self._ended[:steps]
-        return Played(gates=self._gates[:steps], rewards=rewards, ended=ended, **vars(ends))
+        observations, gates = self._observations[:steps], self._gates[:steps]
+        return Played(observations=observations, gates=gates, rewards=rewards, ended=ended, **vars(ends))
 
     def _memory_at(self, step: int) -> Tensor | None:
         """Keep what the policy remembers at this step of the rollout, [N, size]."""

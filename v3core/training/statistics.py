@@ -14,6 +14,7 @@ from v3core.insight.loads import dead_experts, load_entropy, pooled_loads
 from v3core.metrics import CLOSE_MARGIN, Acted
 from v3core.rollup import LONGEST_WINDOW
 from v3core.training.rollout import Played
+from v3core.training.situation_tags import SituationTags, situations_as_text
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -56,9 +57,13 @@ def _per_step(gates: Floats, rewards: Floats, before: Integers) -> dict[str, Flo
 class EpisodeStatistics:
     """Sums of the episodes in progress, carried from rollout to rollout."""
 
-    def __init__(self, environments: int, experts: int) -> None:
+    def __init__(self, environments: int, experts: int, tags: SituationTags | None = None) -> None:
+        """Of episodes that begin now; with `tags` the loads of the experts in each situation are kept apart."""
+        self._tags = tags if tags is not None and tags.names else None
         shape = (0, environments)
         parts = _per_step(np.empty((*shape, experts)), np.empty(shape), np.empty(shape, dtype=np.int64))
+        if self._tags is not None:
+            parts |= _by_situation(np.empty((*shape, experts)), np.empty((*shape, len(self._tags.names)), np.bool_))
         ends = np.cumsum([part.shape[2] for part in parts.values()])
         self._columns = {
             name: slice(end - part.shape[2], end) for (name, part), end in zip(parts.items(), ends, strict=True)
@@ -80,12 +85,15 @@ class EpisodeStatistics:
             "under_way": {name: self._sums(name).copy() for name in self._columns},
             "before_phase": self._before_phase.copy(),
             "newest_expert": self._newest_expert.copy(),
+            **({} if self._tags is None else {"situations": self._tags.state_dict()}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """From a checkpoint of as many environments and experts, perhaps of an older version."""
         self._before_phase[:] = state["before_phase"]
         self._newest_expert[:] = state.get("newest_expert", -1)
+        if self._tags is not None and "situations" in state:
+            self._tags.load_state_dict(state["situations"])
         kept = state["under_way"]
         if not isinstance(kept, dict):
             ends = np.cumsum([self._sums(name).shape[1] for name in _UNNAMED])
@@ -93,7 +101,10 @@ class EpisodeStatistics:
         # What that version did not sum up is unknown for the episodes in progress.
         unknown = np.where(kept["steps"] > 0, np.nan, 0.0)
         for name in self._columns:
-            self._sums(name)[:] = kept.get(name, unknown)
+            known = kept.get(name, unknown)
+            # Another number of situations is declared now.
+            fits = known.shape[1] in (1, self._sums(name).shape[1])
+            self._sums(name)[:] = known if fits else unknown
 
     def finished(self, rollout: Played) -> list[tuple[int, Acted]]:
         """The episodes that ended in this rollout, in order of completion; ties by environment.
@@ -103,6 +114,9 @@ class EpisodeStatistics:
         gates = rollout.gates.double().cpu().numpy()
         gates = gates / gates.sum(2, keepdims=True)
         per_step = _per_step(gates, rollout.rewards, self._experts_before(gates, rollout.ended))
+        if self._tags is not None:
+            seen = rollout.observations.cpu().numpy()
+            per_step |= _by_situation(gates, self._tags.of_steps(seen, rollout.ended))
         columns = np.concatenate(list(per_step.values()), axis=2)
         episodes: list[tuple[int, Acted]] = []
         starts = np.zeros(len(self._under_way), dtype=np.int64)
@@ -143,6 +157,7 @@ class EpisodeStatistics:
             success=None if success is None else float(success),
             task=task,
             facts=facts,
+            situations=self._situations(total),
             routing_entropy=float(entropy),
             load_entropy=of_loads,
             # At least 0 by the concavity of entropy; rounding may put it a hair below.
@@ -156,6 +171,25 @@ class EpisodeStatistics:
             loads=tuple(loads.tolist()),
             hard_loads=tuple(means["hard_loads"].tolist()),
         )
+
+    def _situations(self, total: dict[str, Floats]) -> str | None:
+        if self._tags is None:
+            return None
+        names = self._tags.names
+        steps, sums = total["situation_steps"], total["situation_loads"]
+        return situations_as_text(names, steps, sums.reshape(len(names), -1))
+
+
+def _by_situation(gates: Floats, tags: NDArray[np.bool_]) -> dict[str, Floats]:
+    """What is summed up of each situation: its steps, and in them the gates of each expert, [T, N, names · experts].
+
+    Tags [T, N, names] say which situations hold at each step.
+    """
+    apart = np.where(tags[..., None], gates[..., None, :], 0.0)
+    return {
+        "situation_steps": tags.astype(np.float64),
+        "situation_loads": apart.reshape(*tags.shape[:2], tags.shape[2] * gates.shape[2]),
+    }
 
 
 def _persistence(kept: float, uses: Floats, length: float) -> float:

@@ -13,6 +13,7 @@ from v3core.errors import V3Error
 from v3core.interruption import never
 from v3core.training.checkpoint import to_arrays, to_tensors
 from v3core.training.rollout import Collector
+from v3core.training.situation_tags import SituationTags
 from v3core.training.state import TrainingState
 from v3core.training.statistics import EpisodeStatistics
 
@@ -45,7 +46,8 @@ class World:
         spec, facts = state.spec.of(environment), config.episode_facts
         envs = EnvironmentBatch(spec, count, *seeds, interrupted=interrupted, facts=facts)
         collector = Collector(envs, config.ppo.rollout_steps, state.backend, state.generator)
-        return cls(environment, envs, collector, EpisodeStatistics(count, config.policy.experts))
+        statistics = EpisodeStatistics(count, config.policy.experts, SituationTags(spec.graph, count))
+        return cls(environment, envs, collector, statistics)
 
     @classmethod
     def restored(cls, kept: dict[str, Any], state: TrainingState, interrupted: Callable[[], bool] = never) -> "World":

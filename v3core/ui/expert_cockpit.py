@@ -43,6 +43,7 @@ from v3core.ui.chart_sources import Source, loads_chart
 from v3core.ui.live_chart import live_chart
 from v3core.ui.look_controls import zoom_group
 from v3core.ui.run_data import load_series
+from v3core.ui.situation_tables import situation_tables
 from v3core.ui.state_map import state_map
 from v3core.ui.status import counted
 from v3core.ui.text import about, md, plain
@@ -135,6 +136,7 @@ class _Section:
             explained = [(metric.label, metric.sentence) for metric in of_chart(metrics.DECISIONS)]
             _head(metrics.DECISIONS.title, metrics.DECISIONS.about, explained)
             self.chart_of_run(metrics.DECISIONS.name, height=420)
+        situation_tables(self.database, self.run)
         reports = _reports(
             self.database,
             self.database.url,

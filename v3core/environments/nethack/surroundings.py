@@ -15,8 +15,19 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from v3core.environments.nethack.glyphs import CLASSES, END, OBJECT_KINDS, THINGS, classes, things
+from v3core.environments.nethack.glyphs import (
+    CLASSES,
+    END,
+    INVISIBLE,
+    MONSTERS,
+    OBJECT_KINDS,
+    THINGS,
+    classes,
+    things,
+)
+from v3core.environments.situations import Risen, Seen, Situation
 from v3core.environments.types import NodePart, StateGraphSpec
+from v3core.messages import _
 
 KEYS = ("glyphs", "blstats", "message", "inv_letters", "inv_oclasses")
 """What is asked of the environment, because it is used: each of its other keys costs time."""
@@ -198,7 +209,31 @@ def graph() -> StateGraphSpec:
         add("features", 1, len(numbers), (len(numbers),), name, group=len(numbers), labels=numbers)
     add("words", 1, MESSAGE_PLACES, (MESSAGE_PLACES,), "message")
     add("features", 1, len(INVENTORY), (len(INVENTORY),), "inventory", group=len(INVENTORY), labels=INVENTORY)
-    return StateGraphSpec(tuple(parts), _neighbours(sum(part.nodes for part in parts)))
+    return StateGraphSpec(tuple(parts), _neighbours(sum(part.nodes for part in parts)), situations=SITUATIONS)
+
+
+LOW_HEALTH = 1 / 3
+"""Share of the most hit points below which health is low."""
+_HUNGRY = 2
+"""Level of hunger from which on the status line says `Hungry`, `Weak` or worse."""
+STEPS_ON_NEW_LEVEL = 20
+
+
+def _monster_adjacent(seen: Seen) -> NDArray[np.bool_]:
+    """Whether a monster that is not a pet is on one of the eight cells around the player; peaceful ones count."""
+    beside = slice(REACH - 1, REACH + 2)
+    glyphs = seen["near"][:, beside, beside, 0].reshape(-1, 9)
+    around = np.delete(glyphs, 4, axis=1)
+    return np.asarray(((around < MONSTERS) | (around == INVISIBLE)).any(1))
+
+
+SITUATIONS: dict[str, Situation] = {
+    _("health low"): lambda seen: seen["health"][:, 2] < LOW_HEALTH,
+    _("monster adjacent"): _monster_adjacent,
+    _("hungry"): lambda seen: seen["hunger"][:, 0] >= _HUNGRY,
+    _("new level"): Risen(lambda seen: seen["place"][:, 2], STEPS_ON_NEW_LEVEL),
+}
+"""What a game of NetHack is about at a step. A level is new that is deeper than any before in the game."""
 
 
 def _after(

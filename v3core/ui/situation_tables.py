@@ -1,0 +1,78 @@
+"""Routing by situation, in the section of Live about the experts: which expert plays which, and since when."""
+
+import pandas as pd
+import streamlit as st
+
+from v3core.charts.situation_figures import HEIGHT, situation_figure
+from v3core.insight.situation_loads import SituationResult, situation_points, situation_results
+from v3core.messages import recalled
+from v3core.store.database import Database
+from v3core.store.run_row import RunRow
+from v3core.store.situation_records import has_situations, read_situations
+from v3core.ui import news, shell, ticks
+from v3core.ui.live_chart import live_chart
+from v3core.ui.task_tables import MAX_EXPERTS, PARTS, window_of
+from v3core.ui.text import about, md
+
+_MEANING = (
+    "Mean gate of each expert over the steps that a situation holds at, Σ gates / steps, of training episodes as "
+    "acted. The environment declares its situations; a step can be in several of them, or in none."
+)
+_DISTANCE = (
+    "Jensen-Shannon distance of the loads in a situation and those in none of the situations, √divergence with "
+    "logarithms of base 2: 0 if the experts are used alike, 1 if they share none."
+)
+
+
+def situation_tables(database: Database, run: RunRow) -> None:
+    """The table and the charts; nothing for a run whose environment declares no situations."""
+    if has_situations(database, run.id):
+        with st.container(border=True):
+            ticks.ticking(5, news.of_charts(database, run.id))(shell.show_errors()(_section))(database, run.id)
+
+
+def _section(database: Database, run_id: str) -> None:
+    run = shell.run_or_rerun(database, run_id)
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        st.markdown(md("**Routing by situation**"), width="content")
+        about("Routing by situation", _MEANING, [("Distance", _DISTANCE)])
+    newest = read_situations(database, run.id, after=max(0, run.episode - window_of(run)), last=run.episode)
+    results = situation_results(newest)
+    if not results:
+        st.caption(md("None of the newest episodes has recorded its situations."))
+        return
+    _table(results)
+    st.caption(md("Of the newest {window:,} episodes at most, charts of the whole run.", window=window_of(run)))
+    episodes = read_situations(database, run.id, after=0, last=run.episode)
+    curves = situation_points(episodes, last=run.episode, parts=PARTS)
+    shown = [name for result in results if (name := result.name) in curves]
+    shown += [name for name in curves if name not in shown]
+    for first in range(0, len(shown), 2):
+        for column, name in zip(st.columns(2), shown[first : first + 2], strict=False):
+            with column:
+                st.markdown(md("{}", recalled(name)))
+                figure = situation_figure(run.name, name, curves[name], last=run.episode)
+                live_chart(figure, key=f"situation-{name}-{run.id}", height=HEIGHT)
+
+
+def _table(results: list[SituationResult]) -> None:
+    experts = max(len(result.loads) for result in results)
+    rows = [
+        {
+            "Situation": recalled(result.name),
+            "Share of steps": result.share,
+            "Steps": result.steps,
+            **{f"Expert {number}": load for number, load in enumerate(result.loads, 1) if experts <= MAX_EXPERTS},
+            "Distance": result.distance,
+        }
+        for result in results
+    ]
+    forms = {name: "percent" for name in rows[0] if name == "Share of steps" or name.startswith("Expert ")}
+    forms |= {"Steps": "localized", "Distance": "%.3f"}
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        width="stretch",
+        column_config={name: st.column_config.NumberColumn(format=form) for name, form in forms.items()},
+        alt="Load of each expert in each situation",
+    )

@@ -5,7 +5,7 @@ import streamlit as st
 
 from v3core.charts.situation_figures import HEIGHT, situation_figure
 from v3core.insight.situation_loads import SituationResult, situation_points, situation_results
-from v3core.messages import recalled
+from v3core.messages import _, recalled
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.situation_records import has_situations, read_situations
@@ -14,11 +14,11 @@ from v3core.ui.live_chart import live_chart
 from v3core.ui.task_tables import MAX_EXPERTS, PARTS, window_of
 from v3core.ui.text import about, md
 
-_MEANING = (
+_MEANING = _(
     "Mean gate of each expert over the steps that a situation holds at, Σ gates / steps, of training episodes as "
     "acted. The environment declares its situations; a step can be in several of them, or in none."
 )
-_DISTANCE = (
+_DISTANCE = _(
     "Jensen-Shannon distance of the loads in a situation and those in none of the situations, √divergence with "
     "logarithms of base 2: 0 if the experts are used alike, 1 if they share none."
 )

@@ -23,7 +23,7 @@ from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run
 from v3core.store.watching import BEHIND, COMPUTED, alarms_of
-from v3core.ui.clicks import ACTOR, ask_to_take_over, confirm, dialog, or_notice
+from v3core.ui.clicks import ACTOR, ask, ask_to_take_over, asking, confirm, dialog, is_asked, or_notice
 from v3core.ui.live_chart import live_chart
 from v3core.ui.notices import notify
 from v3core.ui.run_actions import is_second_click
@@ -171,16 +171,17 @@ def _remedies(
         what = "; ".join(changes(curriculum, wanted)) if wanted is not None else ""
         title = f"Resume with this: {remedy.title[0].lower()}{remedy.title[1:]}" if resumes else remedy.title
         elsewhere = trained_elsewhere(run) is not None
-        clicked = st.button(
+        button = f"remedy-{name}-{key}"
+        st.button(
             plain(title),
             icon=f":material/{remedy.icon}:",
-            key=f"remedy-{name}-{key}",
+            key=button,
             disabled=problem is not None,
             help=plain(problem or f"{remedy.meaning} {what}."),
-            on_click=None if elsewhere else _carry_out,
-            args=(database, run.id, run.status, name),
+            on_click=ask if elsewhere else _carry_out,
+            args=(button,) if elsewhere else (database, run.id, run.status, name),
         )
-        if clicked and elsewhere and wanted is not None:
+        if elsewhere and wanted is not None and is_asked(button):
             ask_to_take_over(database, run, wanted)
     if rule.remedies:
         _fork_button(database, run, rule, first_episode, key)
@@ -243,7 +244,7 @@ def _mute_buttons(database: Database, run: RunRow, alarm: AlarmRow, key: str) ->
             on_click=or_notice(control.unmute_alarm),
             args=(database, run.id, alarm.number, ACTOR),
         )
-    elif alarm.state == ACTIVE and st.button(
+    elif alarm.state == ACTIVE and asking(
         md("Mute"), icon=":material/notifications_off:", key=f"mute-{key}", type="tertiary"
     ):
         _ask_for_reason(database, run, alarm)

@@ -15,7 +15,7 @@ from v3core.store.commands import RevisionRow, known_revisions
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
-from v3core.ui.clicks import ACTOR, ask_to_take_over
+from v3core.ui.clicks import ACTOR, ask, ask_to_take_over, is_asked
 from v3core.ui.live_chart import BoundaryMove, Editing
 from v3core.ui.run_history import edit_title
 from v3core.ui.status import age
@@ -143,18 +143,21 @@ def _editor(database: Database, run_id: str) -> None:
     _newest_edit(revisions)
 
 
+_APPLY = "apply-boundaries"
+
+
 def _buttons(database: Database, run: RunRow, curriculum: Curriculum, wanted: list[int], changed: bool) -> None:
     """Bring the wanted boundaries into force, at once or with a resume; or forget them."""
     resumes, elsewhere = run.status in RESUMABLE, trained_elsewhere(run) is not None
     with st.container(horizontal=True):
-        clicked = st.button(
+        st.button(
             plain(_apply_label(run)),
             icon=":material/resume:" if resumes else ":material/check:",
             type="primary" if changed else "secondary",
-            key="apply-boundaries",
+            key=_APPLY,
             disabled=not changed,
-            on_click=None if elsewhere else _apply,
-            args=(database, run, curriculum, wanted),
+            on_click=ask if elsewhere else _apply,
+            args=(_APPLY,) if elsewhere else (database, run, curriculum, wanted),
         )
         st.button(
             md("Undo"),
@@ -164,7 +167,7 @@ def _buttons(database: Database, run: RunRow, curriculum: Curriculum, wanted: li
             on_click=_forget,
             args=(run.id, curriculum),
         )
-    if clicked and elsewhere:
+    if elsewhere and changed and is_asked(_APPLY):
         _apply(database, run, curriculum, wanted)
 
 

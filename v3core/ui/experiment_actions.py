@@ -13,7 +13,7 @@ from v3core.jobs.several import Outcome
 from v3core.jobs.sweep import MAX_SEEDS
 from v3core.paths import COMMAND
 from v3core.store.database import Database
-from v3core.ui.clicks import ACTOR, confirm, dialog, or_notice
+from v3core.ui.clicks import ACTOR, asking, confirm, dialog, or_notice
 from v3core.ui.notices import notify
 from v3core.ui.run_picker import compare_link
 from v3core.ui.run_selection import offer_archives
@@ -30,9 +30,9 @@ def experiment_actions(database: Database, progress: Progress) -> None:
     stoppable = [run for run in progress.runs if run.status not in ENDED and run.status != Status.STOPPING]
     stopped = progress.counts.get(Status.STOPPED, 0)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="experiment-actions"):
-        if st.button(md("Add {more_seeds} seeds", more_seeds=MORE_SEEDS), icon=":material/add:", key="add-seeds"):
+        if asking(md("Add {more_seeds} seeds", more_seeds=MORE_SEEDS), icon=":material/add:", key="add-seeds"):
             _ask_for_seeds(database, name)
-        if st.button(
+        if asking(
             md("Stop {stoppable}", stoppable=counted(len(stoppable), "run")),
             icon=":material/stop_circle:",
             key="stop-all",
@@ -59,7 +59,7 @@ def experiment_actions(database: Database, progress: Progress) -> None:
                 on_click=_resume,
                 args=(database, name, "stopped"),
             )
-        if st.button(md("Archive all"), icon=":material/folder_zip:", key="archive-all"):
+        if asking(md("Archive all"), icon=":material/folder_zip:", key="archive-all"):
             command = f"{COMMAND} experiment {quote(name)} --archive FOLDER"
             offer_archives(database, list(progress.runs), command)
         if len(progress.runs) > 1:

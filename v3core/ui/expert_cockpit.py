@@ -40,6 +40,7 @@ from v3core.store.run_row import RunRow
 from v3core.store.task_records import read_task_evaluation
 from v3core.ui import news, shell, ticks
 from v3core.ui.chart_sources import Source, loads_chart
+from v3core.ui.clicks import or_notice
 from v3core.ui.live_chart import live_chart
 from v3core.ui.look_controls import zoom_group
 from v3core.ui.run_data import load_series
@@ -308,12 +309,16 @@ class _Section:
             st.caption(md("There is no checkpoint here to measure with. On the machine that has one: `{}`", command))
             return
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            episodes = st.number_input(
-                md("Episodes"), 1, 1000, EPISODES, key=f"knockout-episodes-{self.run.id}", width=140
-            )
+            field = f"knockout-episodes-{self.run.id}"
+            st.number_input(md("Episodes"), 1, 1000, EPISODES, key=field, width=140)
             label = f"Measure at episode {newest.episode:,}"
-            if st.button(label, icon=":material/person_remove:", key=f"knockout-{self.run.id}-measure"):
-                _start(self.database, self.run, newest.episode, int(episodes or EPISODES))
+            st.button(
+                label,
+                icon=":material/person_remove:",
+                key=f"knockout-{self.run.id}-measure",
+                on_click=_start,
+                args=(self.database, self.run, newest.episode, field),
+            )
         _under_way(self.run)
 
 
@@ -332,14 +337,13 @@ def _measured() -> dict[str, BackgroundKnockout]:
     return {}
 
 
-def _start(database: Database, run: RunRow, checkpoint: int, episodes: int) -> None:
+@or_notice
+def _start(database: Database, run: RunRow, checkpoint: int, field: str) -> None:
     known = _measured().get(run.id)
     if known is not None and not known.is_over():
         return  # a double click, or one in another tab
-    try:
-        _measured()[run.id] = BackgroundKnockout(database, run, checkpoint, episodes)
-    except V3Error as error:
-        st.error(plain(error), icon=":material/error:")
+    episodes = int(st.session_state[field] or EPISODES)
+    _measured()[run.id] = BackgroundKnockout(database, run, checkpoint, episodes)
 
 
 def _under_way(run: RunRow) -> None:

@@ -20,7 +20,7 @@ from v3core.jobs.lifecycle import RESUMABLE
 from v3core.store.commands import EDIT_CURRICULUM, known_revisions
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
-from v3core.ui.clicks import ACTOR, ask_to_take_over, or_notice
+from v3core.ui.clicks import ACTOR, ask, ask_to_take_over, is_asked, or_notice
 from v3core.ui.curriculum_editor import HOW_TO_WRITE, MIN_FIELD_WIDTH, setting_field
 from v3core.ui.live_chart import live_chart
 from v3core.ui.text import md, plain
@@ -147,19 +147,22 @@ def _phase_fields(
     return replace(row, **typed)
 
 
+_APPLY = "apply-phases"
+
+
 def _apply_button(database: Database, run: RunRow, edited: EditedPhases) -> None:
     """Asks for the change."""
     resumes, elsewhere = run.status in RESUMABLE, trained_elsewhere(run) is not None
-    clicked = st.button(
+    st.button(
         md("Resume with these phases") if resumes else md("Apply"),
         icon=":material/resume:" if resumes else ":material/check:",
-        key="apply-phases",
+        key=_APPLY,
         type="primary" if edited.can_be_applied else "secondary",
         disabled=not edited.can_be_applied,
-        on_click=None if elsewhere else _apply,
-        args=(database, run.id, run.status, edited.curriculum),
+        on_click=ask if elsewhere else _apply,
+        args=(_APPLY,) if elsewhere else (database, run.id, run.status, edited.curriculum),
     )
-    if clicked and elsewhere:
+    if elsewhere and edited.can_be_applied and is_asked(_APPLY):
         ask_to_take_over(database, run, edited.curriculum)
 
 

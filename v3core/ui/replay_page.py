@@ -22,6 +22,7 @@ from v3core.jobs.replay_making import Made, Progress, Wanted
 from v3core.jobs.replay_making import progress as made_so_far
 from v3core.store.database import Database
 from v3core.ui import replay_frames, replay_steps, shell
+from v3core.ui.clicks import or_notice
 from v3core.ui.replay_choice import Choice
 from v3core.ui.replay_player import Jump, View, replay_player
 from v3core.ui.text import md, plain
@@ -95,16 +96,22 @@ def _bar(database: Database, choice: Choice, progress: Progress) -> None:
         of = f", {progress.done:,} of {progress.total:,}" if progress.total else ""
         share = progress.done / progress.total if progress.total else 0.0
         bar.progress(min(share, 1.0), md("{}{}: {}", _STAGES[progress.stage], of, choice.title))
-        if button.button(md("Cancel"), key=f"cancel-{key}"):
-            replay_making.cancel(database, choice.wanted)
+        if button.button(
+            md("Cancel"), key=f"cancel-{key}", on_click=replay_making.cancel, args=(database, choice.wanted)
+        ):
             st.rerun()
     elif progress.stage != DONE:
         if progress.error:
             st.error(md("{}: {}", choice.title, progress.error), icon=":material/error:")
         else:
             st.info(md("{}: cancelled.", choice.title), icon=":material/cancel:")
-        if st.button(md("Make it again"), key=f"again-{key}", icon=":material/refresh:"):
-            replay_making.begin(database, choice.wanted)
+        if st.button(
+            md("Make it again"),
+            key=f"again-{key}",
+            icon=":material/refresh:",
+            on_click=or_notice(replay_making.begin),
+            args=(database, choice.wanted),
+        ):
             st.rerun()
 
 

@@ -15,7 +15,7 @@ from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError
-from v3core.ui.clicks import ACTOR, ask_to_take_over, confirm, dialog, or_notice
+from v3core.ui.clicks import ACTOR, ask, ask_to_take_over, confirm, dialog, is_asked, or_notice
 from v3core.ui.status import counted
 from v3core.ui.text import lines, md, plain, unseen
 
@@ -50,20 +50,19 @@ def run_actions(
             problem = _problem(command, run, asked, checkpoint)
             meaning = problem or (resume_sentence(run, checkpoint) if kind == "resume" else command.meaning)
             asks_first = kind == "delete" or (kind == "resume" and trained_elsewhere(run) is not None)
-            clicked = st.button(
+            button = f"{kind}:{key}:{run.id}"
+            st.button(
                 unseen("{} {}", label, run.name) if compact else plain(label),
                 icon=f":material/{command.icon}:",
                 type="tertiary" if compact else "secondary",
-                key=f"{kind}:{key}:{run.id}",
+                key=button,
                 help=md("{}: {}", label, meaning) if compact else plain(meaning),
                 disabled=problem is not None,
-                on_click=None if asks_first else _do,
-                args=(database, run.id, kind, f"clicked:{key}:{run.id}:{number}"),
+                on_click=ask if asks_first else _do,
+                args=(button,) if asks_first else (database, run.id, kind, f"clicked:{key}:{run.id}:{number}"),
             )
-            if clicked and kind == "delete":
-                _confirm_delete(database, run)
-            elif clicked and asks_first:
-                ask_to_take_over(database, run)
+            if asks_first and problem is None and is_asked(button):
+                (_confirm_delete if kind == "delete" else ask_to_take_over)(database, run)
 
 
 def _buttons(run: RunRow, compact: bool) -> list[Command]:

@@ -16,6 +16,7 @@ from v3core.store.database import Database
 from v3core.store.history import CheckpointRow, read_checkpoints
 from v3core.store.run_row import RunRow
 from v3core.ui import ticks
+from v3core.ui.clicks import or_notice
 from v3core.ui.navigation import open_page
 from v3core.ui.status import clock, counted, number
 from v3core.ui.text import md, plain
@@ -165,11 +166,15 @@ def _one(database: Database, run: RunRow, rows: list[CheckpointRow]) -> None:
             icon=":material/download:",
             disabled=(row.bytes or file.stat().st_size) > MAX_DOWNLOAD_BYTES,
         )
-        episodes = st.number_input(
-            md("Episodes to evaluate"), 1, MAX_EPISODES, EPISODES, key=f"evaluate-episodes-{run.id}", width=180
+        field = f"evaluate-episodes-{run.id}"
+        st.number_input(md("Episodes to evaluate"), 1, MAX_EPISODES, EPISODES, key=field, width=180)
+        st.button(
+            md("Evaluate"),
+            icon=":material/play_circle:",
+            key=f"evaluate-{run.id}",
+            on_click=_evaluate,
+            args=(database, run, row.episode, field),
         )
-        if st.button(md("Evaluate"), icon=":material/play_circle:", key=f"evaluate-{run.id}"):
-            _evaluate(database, run, row.episode, int(episodes or EPISODES))
     _evaluated(run.id, row.episode)
     use_policy(file)
 
@@ -205,14 +210,13 @@ def _under_way() -> dict[tuple[str, int], BackgroundEvaluation]:
     return {}
 
 
-def _evaluate(database: Database, run: RunRow, checkpoint: int, episodes: int) -> None:
+@or_notice
+def _evaluate(database: Database, run: RunRow, checkpoint: int, field: str) -> None:
     known = _under_way().get((run.id, checkpoint))
     if known is not None and not known.is_over():
         return  # a double click, or one in another tab
-    try:
-        _under_way()[run.id, checkpoint] = BackgroundEvaluation(database, run, checkpoint, episodes)
-    except V3Error as error:
-        st.error(plain(error), icon=":material/error:")
+    episodes = int(st.session_state[field] or EPISODES)
+    _under_way()[run.id, checkpoint] = BackgroundEvaluation(database, run, checkpoint, episodes)
 
 
 def _evaluated(run_id: str, checkpoint: int) -> None:

@@ -17,7 +17,7 @@ from v3core.store.alarms import active_rules
 from v3core.store.database import Database
 from v3core.store.run_filter import FIELDS, FilterError, matches, parse_filter
 from v3core.store.run_row import RunRow
-from v3core.ui.clicks import ACTOR, confirm, dialog, or_notice
+from v3core.ui.clicks import ACTOR, asking, confirm, dialog, or_notice
 from v3core.ui.notices import notify
 from v3core.ui.run_columns import CHOICES, COLUMNS, DEFAULT, Wall, row, sorted_runs
 from v3core.ui.run_curves import load_differences, load_sparklines, load_stretches
@@ -254,7 +254,7 @@ def _experiment(database: Database, name: str, group: list[RunRow], place: int) 
             )
             if len(group) > 1:
                 compare_link("Compare", experiment=name)
-            if st.button(
+            if asking(
                 md("Stop {stoppable}", stoppable=counted(len(stoppable), "run")),
                 icon=":material/stop_circle:",
                 key=f"stop-experiment:{name}",

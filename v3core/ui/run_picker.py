@@ -235,6 +235,11 @@ def show_here(label: Markdown, icon: str, **query: str) -> None:
     Streamlit follows a real link to the same page without changing the address, so that a reload or "back" would lead
     to something else than what is shown.
     """
-    if st.button(label, icon=icon, type="tertiary", key=f"show-{query}"):
-        st.query_params.from_dict(query)
+    if st.button(
+        label,
+        icon=icon,
+        type="tertiary",
+        key=f"show-{query}",
+        on_click=lambda: st.query_params.from_dict(query),
+    ):
         st.rerun()

@@ -19,7 +19,7 @@ from v3core.messages import say
 from v3core.paths import COMMAND
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
-from v3core.ui.clicks import ACTOR, confirm, dialog, or_notice
+from v3core.ui.clicks import ACTOR, ask, asking, confirm, dialog, is_asked, or_notice
 from v3core.ui.notices import notify
 from v3core.ui.run_actions import MANY_EPISODES, is_second_click, run_actions
 from v3core.ui.run_files import MAX_DOWNLOAD_BYTES, write_download
@@ -98,15 +98,16 @@ def _several(database: Database, runs: list[RunRow]) -> None:
         if not fit:
             continue
         asks = command.kind == "delete"
-        clicked = st.button(
+        button = f"{command.kind}:selected"
+        st.button(
             md("{} {}", command.title, len(fit)),
             icon=f":material/{command.icon}:",
-            key=f"{command.kind}:selected",
+            key=button,
             help=plain(_explained(command, len(fit), len(runs))),
-            on_click=None if asks else _do,
-            args=(database, runs, command.kind, f"clicked:selected:{place}"),
+            on_click=ask if asks else _do,
+            args=(button,) if asks else (database, runs, command.kind, f"clicked:selected:{place}"),
         )
-        if clicked and asks:
+        if asks and is_asked(button):
             _ask_to_delete(database, runs)
 
 
@@ -141,9 +142,9 @@ def _with_any(database: Database, runs: list[RunRow]) -> None:
         st.caption(md("Compare takes at most {max_compared}.", max_compared=MAX_COMPARED), width="content")
     elif len(runs) > 1:
         compare_link("Compare", runs=",".join(run.id[:_ID_CHARACTERS] for run in runs))
-    if st.button(md("Edit tags"), icon=":material/label:", key="tag:selected"):
+    if asking(md("Edit tags"), icon=":material/label:", key="tag:selected"):
         _ask_for_tags(database, runs)
-    if st.button(md("Archive"), icon=":material/folder_zip:", key="archive:selected"):
+    if asking(md("Archive"), icon=":material/folder_zip:", key="archive:selected"):
         lines = (f"{COMMAND} archive {run.id[:8]} --to {file_name(run, 'v3run')}" for run in runs)
         offer_archives(database, runs, "\n".join(lines))
     if len(runs) == 1:

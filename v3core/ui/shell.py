@@ -17,6 +17,7 @@ from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError, get_runs
 from v3core.ui import tick_gate, ticks
+from v3core.ui.clicks import forget_dialogs_of_other_pages
 from v3core.ui.notices import notify, notify_of_ends, prepare_notices, show_pending_notices
 from v3core.ui.page_frame import page_frame
 from v3core.ui.plotly_js import ensure_plotly_js
@@ -47,6 +48,7 @@ def page(title: str) -> Database:
     """Set up a page; returns the open database. If it cannot be opened, the page stops here with an error."""
     st.set_page_config(page_title=f"{title} · V3 Lab", page_icon=ICON, layout="wide")
     prepare_notices()
+    forget_dialogs_of_other_pages()
     with st.sidebar:
         st.markdown(md("### :material/hub: V3 Lab"))
         for path, label, page_icon in PAGES:

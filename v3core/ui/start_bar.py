@@ -11,7 +11,7 @@ from v3core.jobs.costs import Cost, cost_of, pace_of
 from v3core.jobs.grid import MANY_RUNS, Grid
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
-from v3core.ui.clicks import confirm, dialog
+from v3core.ui.clicks import asking, confirm, dialog
 from v3core.ui.status import counted
 from v3core.ui.text import Markdown, md, plain
 
@@ -45,12 +45,11 @@ def start_bar(
             else:
                 expected = cost(database, configs)
                 st.markdown(_summary(grid, configs, expected), width="stretch")
-            label = md("Start {} runs", count) if count > 1 else "Start the run"
-            clicked = st.button(
-                label, type="primary", icon=":material/play_arrow:", key="start", disabled=bool(problems)
-            )
-        asks = clicked and count > MANY_RUNS
-        clicked = (clicked and not asks) or st.session_state.pop(_CONFIRMED, None) == count
+            label = md("Start {} runs", count) if count > 1 else md("Start the run")
+            button = asking if count > MANY_RUNS else st.button
+            clicked = button(label, type="primary", icon=":material/play_arrow:", key="start", disabled=bool(problems))
+        asks = clicked and count > MANY_RUNS and not problems
+        clicked = (clicked and count <= MANY_RUNS) or st.session_state.pop(_CONFIRMED, None) == count
         if clicked:
             on_start()
     if asks:

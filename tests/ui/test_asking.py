@@ -61,7 +61,7 @@ def test_a_dialog_that_was_asked_for_opens_although_its_script_is_interrupted(ap
 def test_a_dialog_that_fails_does_not_open_again_by_itself(app):
     app.session_state["fail"] = True
     app.button(key="ask").click().run()
-    assert [error.value for error in app.exception] == ["it failed"]
+    assert len(app.exception) + len(app.error) == 1  # as Streamlit shows it, or V3 Lab if its pages are loaded
     assert not is_open(app.run())
 
 

@@ -28,6 +28,7 @@ GIVEN = {
     "number": "1",
     "boundaries": "4,8",
     "port": "0",
+    "days": "30",
     "episode": "1",
     "seed": "1",
     "experiment": NAME,

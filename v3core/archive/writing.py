@@ -15,6 +15,8 @@ from v3core.errors import V3Error
 from v3core.jobs.files import log_file
 from v3core.jobs.identity import this_host
 from v3core.jobs.kept_replays import recorded_replays, replay_file
+from v3core.jobs.retention import need_whole
+from v3core.messages import _
 from v3core.store.database import Database
 from v3core.store.export import to_json
 from v3core.store.history import read_checkpoints
@@ -53,7 +55,7 @@ def write_archive(database: Database, run_id: str, target: Path) -> Written:
             "'{name}' is not an archive name; use the extension {suffix}.", name=target.name, suffix=layout.SUFFIX
         )
     with database.read() as tx:
-        get_run(tx, run_id)
+        need_whole(get_run(tx, run_id), _("cannot be archived"))
         with whole_file(target) as unfinished:
             with zipfile.ZipFile(unfinished, "w") as archive:
                 return_ = _Writer(archive).write(database, tx, run_id)

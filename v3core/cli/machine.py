@@ -8,11 +8,12 @@ import click
 from v3core.cli.common import commands, environment_options, json_option, opened, port_option, reconciled, run_argument
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
-from v3core.jobs import housekeeping, supervisor
+from v3core.jobs import housekeeping, retention, supervisor
 from v3core.jobs import slots as limits
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.monitor import run_monitored
+from v3core.jobs.several import counted
 from v3core.output import echo, echo_json, fail
 from v3core.store.opening import database_url, set_aside
 from v3core.store.runs import resolve
@@ -69,6 +70,45 @@ def tidy(remove: bool) -> int:
     if problems:
         return fail(f"{problems[0]}{f' And {len(problems) - 1} more.' if len(problems) > 1 else ''}", 1)
     return 0
+
+
+@commands.command()
+@click.option(
+    "--older-than",
+    "days",
+    type=int,
+    required=True,
+    metavar="DAYS",
+    help="Thin the runs that ended longer ago than that.",
+)
+@click.option("--dry-run", is_flag=True, help="Only print what would be freed.")
+@click.option("--yes", is_flag=True, help="Do it; it cannot be undone.")
+def thin(days: int, dry_run: bool, yes: bool) -> None:
+    """Drop the single episodes of old ended runs, and keep their means: charts, phases, evaluations and alarms stay.
+
+    What goes cannot be restored: a thinned run cannot be resumed, forked or archived. Runs that are or have forks, and
+    those whose alarms were not recorded while they trained, are left as they are.
+    """
+    with reconciled() as database:
+        plan = retention.plan_of(database, days)
+        freed = housekeeping.in_words(plan.bytes)
+        left = f" Of {counted(plan.left, 'run')} nothing can go." if plan.left else ""
+        what = f"{plan.episodes:,} single episodes of {counted(len(plan.found), 'run')}, about {freed}"
+        if not plan.found:
+            echo(f"Nothing to thin.{left}")
+        elif dry_run:
+            echo(f"Would drop {what}.{left}")
+        elif not yes:
+            raise V3Error(
+                "{episodes:,} single episodes of {runs}, about {freed}, would go for good; add --yes to drop them, or "
+                "--dry-run to look.",
+                episodes=plan.episodes,
+                runs=counted(len(plan.found), "run"),
+                freed=freed,
+            )
+        else:
+            gone = retention.carry_out(database, plan.found)
+            echo(f"Dropped {gone:,} single episodes, about {freed}; `compact` gives the space back.{left}")
 
 
 @commands.command()

@@ -20,8 +20,10 @@ from v3core.jobs.launcher import TOGETHER, StartCommand, check_priority, drain, 
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status, change_status
 from v3core.jobs.needs import Needs
+from v3core.jobs.retention import need_whole
 from v3core.jobs.slots import save_requested_slots
 from v3core.jobs.supervisor import reconcile
+from v3core.messages import _
 from v3core.paths import COMMAND
 from v3core.store import commands
 from v3core.store.alarms import set_muted
@@ -373,6 +375,7 @@ def resume(
         run = get_run(tx, run_id, for_update=True)
         if run.status != Status.COMPLETED or (episodes is None and steps is None):
             check("resume", run)
+        need_whole(run, _("cannot be resumed"))
         if not is_here(run) and not take_over:
             raise V3Error(
                 "{named} was trained on host '{host}'; if its files are here and it no longer trains there, resume "

@@ -34,7 +34,9 @@ from v3core.jobs.launcher import StartCommand, check_priority, drain, worker_com
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.needs import Needs
+from v3core.jobs.retention import need_whole
 from v3core.jobs.slots import save_requested_slots
+from v3core.messages import _
 from v3core.overrides import set_values
 from v3core.store import commands
 from v3core.store.alarms import copy_alarms
@@ -141,6 +143,7 @@ def origin_of(
     run = get_run(tx, run_id)
     if run.status == Status.UNREADABLE:
         raise V3Error("{named} cannot be forked: its row in the database is invalid.", named=named(run))
+    need_whole(run, _("cannot be forked"))
     known = read_checkpoints(tx, run_id)
     wanted = [
         row

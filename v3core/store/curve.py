@@ -35,14 +35,14 @@ from v3core.store.history import LARGEST
 from v3core.store.rollups import LEVELS, Buckets, experts_of, newest_episode, read_pyramid
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run
-from v3core.store.schema import Transaction, episodes, expert_loads
+from v3core.store.schema import Transaction, episodes, expert_loads, runs
 from v3core.store.trunks import of_run
 
 _MANY = 2048
 """With more new episodes than this, buckets are read instead of single episodes."""
 _SMALLEST = 1e-150
 """Of a smaller distance, the square is 0 or no number: see `LARGEST`."""
-_SUMMED = ("return", "success", "router_shift", "routing_entropy", "specialisation")
+SUMMED = ("return", "success", "router_shift", "routing_entropy", "specialisation")
 """The metrics that phases are described by; the loads of the experts follow."""
 _OUTCOMES = 3
 """Of those the first are of the phase in which an episode ends, whenever it began."""
@@ -85,6 +85,8 @@ def _read(tx: Transaction, run_id: str, first: int, last: int | None, width: int
     newest = newest_episode(tx, run_id)
     end = newest if last is None else min(last, newest)
     size = bucket_size(max(end, first), width, first)
+    if _is_thinned(tx, run_id):  # of smaller buckets most are not there
+        size = max(size, LEVELS[0])
     # Counted from 0; a bucket is read whole, or not at all.
     start, stop = (first - 1) // size * size, -(-end // size) * size
     pieces: list[tuple[int, Integers, Floats]] = []
@@ -104,6 +106,10 @@ def _read(tx: Transaction, run_id: str, first: int, last: int | None, width: int
     drawn = spread_out(*_joined([nothing, *((numbers, stats) for _, numbers, stats in pieces)]))
     reached = min(newest, (int(drawn[0][-1]) + 1) * size) if len(drawn[0]) else start
     return Series(size, *drawn, names, experts, reached)
+
+
+def _is_thinned(tx: Transaction, run_id: str) -> bool:
+    return tx.execute(select(runs.c.thinned_at).where(runs.c.id == run_id)).scalar_one_or_none() is not None
 
 
 def _joined(parts: list[tuple[Integers, Floats]]) -> tuple[Integers, Floats]:
@@ -181,12 +187,12 @@ class PhaseSums:
 
     def __getitem__(self, metric: str) -> float:
         """The mean of one metric; NaN if it has no value."""
-        return float(self._means[_SUMMED.index(metric)])
+        return float(self._means[SUMMED.index(metric)])
 
     @property
     def loads(self) -> list[float]:
         """Mean gate weight per expert."""
-        return [float(load) for load in self._means[len(_SUMMED) :]]
+        return [float(load) for load in self._means[len(SUMMED) :]]
 
     @property
     def deviation(self) -> float:
@@ -236,10 +242,10 @@ def read_phase_sums(database: Database, run_id: str, *, after: int = 0) -> tuple
     with database.read() as tx:
         run = get_run(tx, run_id)
         names = metric_names(run.experts)
-        summed = [*_SUMMED, *(f"load_{expert}" for expert in range(1, run.experts + 1))]
+        summed = [*SUMMED, *(f"load_{expert}" for expert in range(1, run.experts + 1))]
         places = [names.index(name) for name in summed]
         newest = newest_episode(tx, run_id)
-        fits = partial(_in_one_phase, names, places)
+        fits = partial(in_one_phase, names, places)
         found, spans = read_pyramid(tx, run_id, run.experts, newest, [(after, newest)], LEVELS, fits)
         parts = [part for size, stored in found for part in _of_buckets(stored, size, names, places)]
         for begin, end in spans:
@@ -248,7 +254,7 @@ def read_phase_sums(database: Database, run_id: str, *, after: int = 0) -> tuple
         return tuple(_completed(tx, run, sums) for sums in phases)
 
 
-def _in_one_phase(names: Sequence[str], places: list[int], size: int, stored: Buckets) -> NDArray[np.bool_]:
+def in_one_phase(names: Sequence[str], places: list[int], size: int, stored: Buckets) -> NDArray[np.bool_]:
     """Which buckets hold episodes of one phase, each of them wholly its own."""
     steps, length = (stored.stats[:, :, names.index(name)] for name in ("phase_steps", "length"))
     # No episode has more steps of its phase than steps: with the same mean, all have as many.

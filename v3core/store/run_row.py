@@ -117,6 +117,8 @@ class RunRow:
     started_at: datetime | None
     """When it last began to train: at the launch, or at the newest resume."""
     ended_at: datetime | None
+    thinned_at: datetime | None
+    """When most of its single episodes were dropped; None if all are there."""
     config_json: str = field(repr=False)
     launch_json: str | None = field(repr=False)
     """The saved environment of its worker; see `v3core.jobs.launch`."""

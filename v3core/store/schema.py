@@ -194,6 +194,7 @@ class RunColumns(Columns):
     queued_at: Named[datetime] = Column(UtcDateTime, nullable=False)
     started_at: Named[datetime | None] = Column(UtcDateTime)
     ended_at: Named[datetime | None] = Column(UtcDateTime)
+    thinned_at: Named[datetime | None] = Column(UtcDateTime)
 
 
 class MachineColumns(Columns):

@@ -11,6 +11,8 @@ from v3core.archive import file_name, import_archive, write_archive
 from v3core.errors import V3Error
 from v3core.jobs.evaluating import BackgroundEvaluation, Played
 from v3core.jobs.housekeeping import in_words, run_sizes
+from v3core.jobs.retention import thinned_sentence
+from v3core.messages import translated
 from v3core.paths import COMMAND
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow, read_checkpoints
@@ -56,8 +58,10 @@ def run_exports(database: Database, run: RunRow) -> None:
                     key=f"export-{suffix}-{run.id}",
                     on_click="ignore",
                     icon=":material/folder_zip:" if suffix == "v3run" else ":material/table:",
-                    disabled=too_large,
+                    disabled=too_large or (suffix == "v3run" and run.thinned_at is not None),
                 )
+        if (sentence := thinned_sentence(run)) is not None:
+            st.caption(plain(translated(sentence)))
         st.caption(
             md(
                 "Tables have one row per episode, with nothing left out. JSON contains the whole record. The "

@@ -12,6 +12,7 @@ from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.demo import is_demo
 from v3core.jobs.kinds import trained_elsewhere, trains_elsewhere
 from v3core.jobs.lifecycle import RESUMABLE, Status
+from v3core.jobs.retention import thinned_sentence
 from v3core.messages import say
 from v3core.store.changes import SILENT_SECONDS
 from v3core.store.commands import CommandRow
@@ -55,6 +56,8 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow], *, h
     if run.status == Status.QUEUED and (place := queue_places(list_runs(database)).get(run.id)):
         queue_place(database, run, place, key="live")
     notes_line(run)
+    if (sentence := thinned_sentence(run)) is not None:
+        st.caption(md(":material/compress: {}", sentence))
     _state(database, run, point, has_alarms=has_alarms)
     run_numbers(run)
     # What was asked before a resume is of another life.

@@ -16,4 +16,5 @@ def upgrade() -> None:
     op.add_column("runs", sa.Column("needs_label", sa.String))
     op.add_column("runs", sa.Column("needs_gpus", sa.Double))
     op.add_column("runs", sa.Column("max_restarts", sa.Integer))
+    op.add_column("runs", sa.Column("thinned_at", sa.DateTime(timezone=True)))
     op.add_column("runs", sa.Column("restarts", sa.Integer, nullable=False, server_default="0"))

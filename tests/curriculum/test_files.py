@@ -36,6 +36,7 @@ def test_the_presets_are_there_and_v3_comes_first():
         "demo-with-curriculum",
         "demo-without-curriculum",
         "direct-sparsemax",
+        "minihack-tasks",
         "mixtral",
         "no-graph",
         "single-expert",

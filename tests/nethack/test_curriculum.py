@@ -1,28 +1,95 @@
-"""The curriculum of tasks in docs/environments.md: one policy can train on all of them."""
-
-import re
-from pathlib import Path
+"""The preset of MiniHack's tasks: one policy trains on all of them, and `v3` on each."""
 
 import pytest
 
-from v3core.curriculum import environments_of, parse
-from v3core.environment_setup import EnvironmentSetup, parse_args
-from v3core.environments.registry import check_run
+from v3core.config import EvaluationConfig, PolicyConfig, PPOConfig, build_run_config, recipe_for
+from v3core.curriculum import environments_of, load_preset, preset_names_for, scaled
+from v3core.environment_setup import EnvironmentSetup
+from v3core.environments import make_environment
+from v3core.environments.registry import check_run, known_environments
+from v3core.environments.registry import environments_of as environments_of_run
 from v3core.errors import V3Error
+from v3core.training.trainer import Outcome, train
 
-TEXT = (Path(__file__).resolve().parents[2] / "docs" / "environments.md").read_text("utf-8")
-CURRICULUM = parse(re.search(r"```yaml\n(.*?)```", TEXT, re.DOTALL)[1])
+ROOM = "MiniHack-Room-5x5-v0"
+CURRICULUM = load_preset("minihack-tasks")
+TASKS = environments_of(CURRICULUM)
 
 
-def test_its_tasks_have_the_same_actions():
-    (actions,) = re.findall(r"--env-arg '(actions=[^']+)'", TEXT)
-    run = EnvironmentSetup("MiniHack-Room-5x5-v0", parse_args([actions]))
+def test_its_tasks_have_the_same_actions_whatever_the_runs_own_environment_has():
+    run = EnvironmentSetup(ROOM)
     assert check_run(run, CURRICULUM, allow_import=False).actions.sizes == (13,)
-    assert environments_of(CURRICULUM) == (
-        *("MiniHack-Room-5x5-v0", "MiniHack-Room-Random-15x15-v0", "MiniHack-Corridor-R2-v0", "MiniHack-KeyRoom-S5-v0"),
+    assert [phase for _, phase in environments_of_run(run, [CURRICULUM])] == [one.name for one in CURRICULUM.phases]
+    assert TASKS == (ROOM, "MiniHack-Room-Random-15x15-v0", "MiniHack-Corridor-R2-v0", "MiniHack-KeyRoom-S5-v0")
+    assert set(TASKS) <= set(known_environments())
+
+
+def test_it_is_offered_for_its_tasks():
+    assert all("minihack-tasks" in preset_names_for(env) for env in TASKS)
+    assert "minihack-tasks" not in preset_names_for("CartPole-v1")
+
+
+def test_a_phase_on_the_runs_own_environment_must_have_its_actions():
+    first, *others = CURRICULUM.phases
+    changed = CURRICULUM.model_copy(
+        update={"phases": (first.model_copy(update={"env": None, "env_args": {}}), *others)}
     )
-
-
-def test_other_actions_are_refused():
     with pytest.raises(V3Error, match="whose actions differ from those of MiniHack-Room-5x5-v0; they must be the same"):
-        check_run(EnvironmentSetup("MiniHack-Room-5x5-v0"), CURRICULUM, allow_import=False)
+        check_run(EnvironmentSetup(ROOM), changed, allow_import=False)
+
+
+class Hooks:
+    """What the trainer reports, dropped but for its episodes."""
+
+    def __init__(self, folder):
+        self.episodes, self.folder = [], folder
+
+    def record(self, episodes, step):
+        self.episodes += episodes
+
+    def checkpoint_path(self, episode):
+        return self.folder / "checkpoint.pt"
+
+    def orders(self):
+        from v3core.training.hooks import Orders
+
+        return Orders()
+
+    urgent = orders
+
+    def __getattr__(self, name):
+        return lambda *given, **named: None
+
+
+@pytest.mark.parametrize("env", TASKS)
+def test_v3_trains_on_each(env, tmp_path):
+    recipe = recipe_for(env).model_copy(update={"policy": PolicyConfig(width=16, heads=4)})
+    curriculum = scaled(load_preset("v3"), 6)
+    limited = EnvironmentSetup(env, {"max_episode_steps": 20})
+    config = build_run_config(name="x", env=limited, seed=1, episodes=6, curriculum=curriculum, recipe=recipe)
+    sizes = PPOConfig(environments=2, rollout_steps=32, minibatch=32, epochs=1)
+    config = config.model_copy(update={"ppo": sizes, "evaluation": EvaluationConfig(episodes=0)})
+    hooks = Hooks(tmp_path)
+    assert train(config, curriculum=config.curriculum, hooks=hooks) is Outcome.COMPLETED
+    assert [episode.episode for episode in hooks.episodes] == [1, 2, 3, 4, 5, 6]
+    assert all(episode.situations for episode in hooks.episodes)
+
+
+def test_a_door_that_does_not_open_ends_the_step_all_the_same():
+    """A key that is none never opens it; MiniHack itself would try forever."""
+    env = make_environment("MiniHack-KeyRoom-S5-v0")
+    world = env.unwrapped
+    apply = len(world.actions) - 1
+    for seed in range(1, 200):
+        env.reset(seed=seed)
+        for action in [0, 1, 2, 3] * 12:
+            _, _, over, cut, _ = env.step(action)
+            if over or cut or world.get_object_direction("closed door") is not None:
+                break
+        if not (over or cut) and world.get_object_direction("closed door") is not None:
+            break
+    else:
+        pytest.fail("no door was reached")
+    world.key_in_inventory = lambda name: "a"  # a weapon
+    env.step(apply)
+    env.close()

@@ -33,6 +33,18 @@ def test_live_shows_numbers_and_words(open_page, database):
     assert words.to_numpy().tolist() == [["a *newt*", 20, "80%"], ["time limit", 5, "20%"]]
 
 
+def test_a_fact_that_is_a_number_at_times_and_a_word_at_others_is_in_both_tables(open_page, database):
+    run_id = with_facts(database)
+    with database.write() as tx:
+        mine = (episodes.c.run_id == run_id) & (episodes.c.episode == 25)
+        tx.execute(update(episodes).where(mine).values(facts='{"score": "none", "cause": "time limit"}'))
+    app = open_page("pages/live.py", run=run_id, facts="true")
+    (numbers,) = [frame.value for frame in app.dataframe if "Fact" in frame.value]
+    assert numbers.iloc[0].tolist() == ["score", 12.5, 1.0, 24.0, 24]
+    score, _ = [frame.value for frame in app.dataframe if "Value" in frame.value]
+    assert score.to_numpy().tolist() == [["none", 1, "4%"]]
+
+
 def test_nothing_is_read_until_it_is_opened(open_page, database, monkeypatch):
     monkeypatch.setattr(fact_tables, "read_facts", None)
     app = open_page("pages/live.py", run=with_facts(database))

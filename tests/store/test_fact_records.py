@@ -33,6 +33,9 @@ def test_they_are_read_and_summed_up(db, recorded):
     assert (score.name, score.episodes, score.mean, score.least, score.most, score.words) == ("score", 3, 4, 3, 5, ())
     assert (cause.name, cause.episodes, cause.words) == ("cause", 2, (("a newt", 1), ("time limit", 1)))
     assert math.isnan(cause.mean)
+    mixed = [(1, {"cause": "a newt"}), (2, {"cause": 4.0}), (3, {"cause": 2.0})]
+    (cause,) = fact_results(mixed, ["cause"])
+    assert (cause.episodes, cause.numbers, cause.mean, cause.words) == (3, 2, 3.0, (("a newt", 1),))
     assert [one.name for one in fact_results(facts, ["score"])] == ["score"], "an imported row can have any names"
 
 

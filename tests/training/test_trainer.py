@@ -22,6 +22,7 @@ from v3core.curriculum import (
     with_boundaries,
 )
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError, check_environment
+from v3core.environments.nethack.ids import how_to_install, is_installed, package_of
 from v3core.errors import V3Error
 from v3core.policy import Gating
 from v3core.training import ppo, trainer, world
@@ -628,6 +629,8 @@ def test_every_kind_of_space_trains(small_run, recorder, env):
 def test_every_preset_trains_and_records_what_it_used(small_run, recorder, preset):
     curriculum = load_preset(preset)
     env = (environments_of(curriculum) or ("CartPole-v1",))[0]
+    if (package := package_of(env)) and not is_installed(package):
+        pytest.skip(f"{package} is not installed: {how_to_install()}")
     recipe = recipe_for(env).model_copy(update={"policy": PolicyConfig(width=16, heads=4)})
     fitted = scaled(curriculum, 24)
     config = build_run_config(name="x", env=env, seed=1, episodes=24, curriculum=fitted, recipe=recipe)

@@ -40,8 +40,9 @@ def check_launch(
     """
     if all(_is_shipped(setup) for setup, _ in environments_of(run, curricula)):
         check_run(run, *curricula, allow_import=allow_import)
-        return look_briefly(run, allow_import=allow_import)
-    reports = examine_apart(run, curricula, allow_import=allow_import, seconds=seconds)
+        reports = [look_briefly(setup, allow_import=allow_import) for setup, _ in environments_of(run, curricula)]
+    else:
+        reports = examine_apart(run, curricula, allow_import=allow_import, seconds=seconds)
     for report in reports:
         if report.fault is not None:
             raise V3Error(report.fault)

@@ -180,19 +180,26 @@ def _check_id(env_id: str) -> None:
 
 
 def environments_of(run: EnvironmentSetup, curricula: Iterable[Curriculum]) -> list[tuple[EnvironmentSetup, str]]:
-    """Each environment of a run once, with the phase that names it: the run's own, then those of its curricula."""
-    found = [(run, "")]
-    for curriculum in curricula:
-        for index, phase in enumerate(curriculum.phases):
-            setup = setup_at(run, curriculum, index)
-            if all(setup != known for known, _ in found):
-                found.append((setup, phase.name))
+    """Each environment that a run trains on once, with the phase that names it.
+
+    The run's own is first, and is left out if every phase names another, or gives it other arguments.
+    """
+    named = [
+        (setup_at(run, curriculum, index), phase.name)
+        for curriculum in curricula
+        for index, phase in enumerate(curriculum.phases)
+    ]
+    is_used = not named or any(setup == run for setup, _ in named)
+    found = [(run, "")] if is_used else []
+    for setup, phase_name in named:
+        if all(setup != known for known, _ in found):
+            found.append((setup, phase_name))
     return found
 
 
 def imports_of(run: EnvironmentSetup, curricula: Iterable[Curriculum]) -> set[str]:
     """The names in a run and all its curricula that import code."""
-    return {name for setup, _ in environments_of(run, curricula) for name in setup.imports}
+    return {*run.imports, *(name for setup, _ in environments_of(run, curricula) for name in setup.imports)}
 
 
 def check_run(run: EnvironmentSetup | str, *curricula: Curriculum, allow_import: bool) -> EnvironmentSpec:
@@ -200,8 +207,8 @@ def check_run(run: EnvironmentSetup | str, *curricula: Curriculum, allow_import:
 
     V3Error if one of them cannot be trained on, or a phase's differs in its observations or actions.
     """
-    (run, _), *others = environments_of(setup_of(run), curricula)
-    spec = check_environment(run, allow_import=allow_import)
+    (first, _), *others = environments_of(setup_of(run), curricula)
+    spec = check_environment(first, allow_import=allow_import)
     for setup, phase in others:
         other = check_environment(setup, allow_import=allow_import)
         what = "observations" if other.graph != spec.graph else "actions" if other.actions != spec.actions else None
@@ -212,6 +219,6 @@ def check_run(run: EnvironmentSetup | str, *curricula: Curriculum, allow_import:
                 phase=phase,
                 setup=setup,
                 what=what,
-                run=run,
+                run=first,
             )
     return spec

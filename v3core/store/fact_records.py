@@ -27,8 +27,10 @@ class FactResult:
     name: str
     episodes: int
     """Of those in which it is known."""
+    numbers: int
+    """Of those in which it is a number; in the others it is a word."""
     mean: float
-    """NaN of words."""
+    """Of the numbers; NaN if there are none."""
     least: float
     most: float
     words: tuple[tuple[str, int], ...]
@@ -79,7 +81,7 @@ def fact_results(facts: Facts, names: Sequence[str]) -> list[FactResult]:
         words = Counter(value for value in values if isinstance(value, str)).most_common()
         low, high = (min(numbers), max(numbers)) if numbers else (math.nan, math.nan)
         mean = float(np.mean(numbers)) if numbers else math.nan
-        results.append(FactResult(name, len(values), mean, low, high, tuple(words)))
+        results.append(FactResult(name, len(values), len(numbers), mean, low, high, tuple(words)))
     return results
 
 

@@ -247,6 +247,10 @@ class TrainedPolicy:
 def load_policy(path: str | Path, *, imports: Collection[str] | None = None) -> TrainedPolicy:
     """The policy of a checkpoint, on the CPU. The environment must be installed: its spaces shape the network.
 
+    The environment that it plays in, with its arguments and wrappers, is `make_environment(policy.spec.environment)` of
+    `v3core.environments`. For those of Gymnasium and MiniGrid what `gymnasium.make` returns will do; NetHack and
+    MiniHack observe something else there.
+
     Args:
         path: the file.
         imports: environments of the form `module:Env-v0` and wrappers of the form `module:Class`, which import code,

@@ -76,8 +76,8 @@ class TrainingState:
         self.recent: deque[tuple[float, int, float | None]] = deque(maxlen=MAX_WINDOW)
         """Return, length and success (None if unknown) of this phase's newest episodes, for its trigger."""
 
-        self.recent_facts: deque[dict[str, float | str]] = deque(maxlen=MAX_WINDOW)
-        """The same of the facts that the environment gave at their ends; empty where the run asks for none."""
+        self.recent_facts: deque[dict[str, float]] = deque(maxlen=MAX_WINDOW)
+        """The same of the numbers among the facts that the environment gave at their ends; empty if none are asked."""
 
         self.recent_routing = RecentRouting()
 

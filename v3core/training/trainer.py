@@ -443,7 +443,7 @@ class Trainer:
         state.step += played.steps
         state.recent.extend((record.return_, record.length, record.success) for record in records)
         if state.config.episode_facts:
-            state.recent_facts.extend(json.loads(record.facts or "{}") for record in records)
+            state.recent_facts.extend(_numbers(json.loads(record.facts or "{}")) for record in records)
         world.pass_on_remarks(self.hooks.remark)
         self.hooks.record(records, state.step)
 
@@ -533,6 +533,11 @@ def _other_world(config: RunConfig, loaded: dict[str, Any]) -> str:
     if count != config.ppo.environments:
         return f"the fork has {config.ppo.environments} environments, the checkpoint {count}"
     return ""
+
+
+def _numbers(facts: dict[str, float | str]) -> dict[str, float]:
+    """Those of an episode's facts that a trigger can watch."""
+    return {name: fact for name, fact in facts.items() if not isinstance(fact, str)}
 
 
 def _bias_speed(settings: Settings) -> float:

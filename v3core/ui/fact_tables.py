@@ -42,7 +42,7 @@ def _section(database: Database, run_id: str) -> None:
     if not newest:
         st.caption(md("No complete episode has any of the facts yet."))
         return
-    numbers = [result for result in newest if not result.words]
+    numbers = [result for result in newest if result.numbers]
     for first in range(0, len(numbers), 3):
         for column, result in zip(st.columns(3), numbers[first : first + 3], strict=False):
             points = fact_points(facts, result.name, last=run.episode, parts=PARTS)
@@ -68,7 +68,7 @@ def _row(result: FactResult) -> dict[str, object]:
         "Mean": result.mean,
         "Least": result.least,
         "Most": result.most,
-        "Episodes": result.episodes,
+        "Episodes": result.numbers,
     }
 
 
@@ -99,7 +99,6 @@ def compared_facts(database: Database, runs: Sequence[RunRow], names: Sequence[s
 
 
 def _short(result: FactResult) -> str:
-    if not result.words:
-        return f"{result.mean:.4g}"
-    word, count = result.words[0]
-    return f"{word} ({count / result.episodes:.0%})"
+    parts = [f"{result.mean:.4g}"] if result.numbers else []
+    parts += [f"{word} ({count / result.episodes:.0%})" for word, count in result.words[:1]]
+    return ", ".join(parts)

@@ -1,6 +1,6 @@
 """A game of NetHack that is seeded, whose end is told from a time limit, and that says how it ended."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ _SCORE, _DEPTH, _TURNS = 9, 12, 20
 _ABORTED, _SUCCESS = -1, 2
 _KILLED = "death="
 _SEEDS = 2**31
+_MOST_LOOKS = 50
+"""At what is beside the player, within one step."""
 
 
 class Game(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -43,6 +45,9 @@ class Game(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._deepest = 0
         self.metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
         _only_used(world, drawn=drawn)
+        self._looks = 0
+        if hasattr(world, "key_in_inventory"):
+            self._bound_looks(world.get_object_direction)
 
     @property
     def render_mode(self) -> str | None:  # type: ignore[override]  # of a wrapper it is one
@@ -66,6 +71,7 @@ class Game(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """One action. At the end `info` has the facts and, of a task, whether it succeeded."""
+        self._looks = 0
         observation, reward, over, cut, info = self.env.step(action)
         if not over and not cut:
             status = self._status()
@@ -84,6 +90,15 @@ class Game(gymnasium.Wrapper[Any, Any, Any, Any]):
         }
         is_end = bool(over) and end != _ABORTED
         return observation, reward, is_end, not is_end, info
+
+    def _bound_looks(self, look: Callable[..., Any]) -> None:
+        """MiniHack's step with a key tries a door until it is open, forever if it does not open: let it give up."""
+
+        def bounded(*given: Any, **named: Any) -> Any:
+            self._looks += 1
+            return look(*given, **named) if self._looks <= _MOST_LOOKS else None
+
+        self._world.get_object_direction = bounded
 
     def render(self) -> NDArray[np.uint8]:
         """The terminal as a picture [height, width, 3]."""

@@ -15,6 +15,7 @@ from v3core.jobs.lifecycle import Status
 from v3core.metrics import AT_EVALUATIONS, CHARTS, COMPARED, METRICS, SCHEDULE
 from v3core.store import schema
 from v3core.store.runs import get_run, list_runs, set_compute
+from v3core.ui import curriculum_editor
 from v3core.ui.chart_sources import NOTHING_RECORDED, AsOfNow, Source, Zoom, draw
 from v3core.ui.shared import shared_database
 
@@ -250,10 +251,16 @@ def test_all_charts_are_looked_at_as_the_address_says(open_page, database):
 def test_a_launch_says_what_each_preset_does_and_which_are_absent(open_page):
     app = open_page("pages/launch.py")
     assert "Softmax warmup with strong load balancing" in text_of(app)
-    assert "1 preset is not available: bengio-minigrid" in text_of(app)
+    assert "2 presets are not available: bengio-minigrid, minihack-tasks" in text_of(app)
     app.selectbox(key="curriculum").set_value("switch").run()
     assert "Switch routing as in the paper" in text_of(app)
-    assert "not available" not in text_of(open_page("pages/launch.py", env="MiniGrid-DoorKey-5x5-v0"))
+    app = open_page("pages/launch.py", env="MiniGrid-DoorKey-5x5-v0")
+    assert "1 preset is not available: minihack-tasks" in text_of(app)
+
+
+def test_a_preset_whose_package_is_missing_says_what_to_do(open_page, monkeypatch):
+    monkeypatch.setattr(curriculum_editor, "is_installed", lambda package: False)
+    assert "needs the Python package minihack, which is not installed; run " in text_of(open_page("pages/launch.py"))
 
 
 def test_the_evaluation_is_part_of_what_is_queued(open_page, database):

@@ -8,11 +8,22 @@ from uuid import uuid4
 import streamlit as st
 
 from v3core.config import Recipe, build_run_config
-from v3core.curriculum import KNOBS, Curriculum, Length, Until, check_environment_named, presets, renamed, scaled_to
+from v3core.curriculum import (
+    KNOBS,
+    Curriculum,
+    Length,
+    Until,
+    check_environment_named,
+    environments_of,
+    presets,
+    renamed,
+    scaled_to,
+)
 from v3core.curriculum.knobs import SETTINGS
 from v3core.curriculum.table import COMMON, FURTHER, Checked, PhaseRow, end_of, from_rows, further_in_use, to_rows
 from v3core.curriculum.typed import HOW_TO_WRITE_AN_END, format_end
 from v3core.environment_setup import EnvironmentSetup
+from v3core.environments.nethack.ids import how_to_install, is_installed, package_of
 from v3core.errors import V3Error
 from v3core.messages import say
 from v3core.ui.environment_choice import run_problem
@@ -270,10 +281,28 @@ def pick_preset(env: str, *, as_before: bool = False) -> str:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         if absent:
             st.caption(plain(_absent_presets(absent, env)), width="stretch")
+            for name in absent:
+                _say_what_is_missing(name)
         with st.popover(md("What each preset does"), icon=":material/menu_book:", type="tertiary"):
             for name in fitting:
                 st.markdown(md("**{}**  \n{}", name, descriptions[name]))
     return preset
+
+
+def _say_what_is_missing(name: str) -> None:
+    """The optional package that a preset's environments are of, if it is not installed."""
+    packages = {package_of(env) for env in environments_of(presets.load_preset(name))}
+    for package in filter(None, packages):
+        if not is_installed(package):
+            st.caption(
+                md(
+                    "{name} needs the Python package {package}, which is not installed; {how}.",
+                    name=name,
+                    package=package,
+                    how=how_to_install(),
+                ),
+                width="stretch",
+            )
 
 
 def _absent_presets(names: list[str], env: str) -> str:

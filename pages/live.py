@@ -135,7 +135,7 @@ with st.expander(
     @ticks.ticking(3, news.of_log(database, run.id))
     def log() -> None:
         """The newest lines of the worker's output."""
-        tail = read_log_tail(run.id, LOG_LINES)
+        tail = read_log_tail(run.id, LOG_LINES, database.place)
         if tail:
             st.code(tail, language="log", height=320, wrap_lines=True)
             st.caption(md("Shows up to {log_lines} lines; the full log is in the run's folder.", log_lines=LOG_LINES))

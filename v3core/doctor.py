@@ -16,7 +16,7 @@ from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.notice import webhook
 from v3core.jobs.slots import slots
 from v3core.native import library
-from v3core.paths import COMMAND, DATA_VARIABLE, INSTALLED, PACKAGE, data_dir, shipped
+from v3core.paths import COMMAND, DATA_VARIABLE, INSTALLED, PACKAGE, data_address, data_dir, shipped
 from v3core.serve import DEFAULT_PORT, check_port
 from v3core.store.opening import check_database, open_database
 
@@ -71,13 +71,14 @@ def _packages() -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-    folder = data_dir()
+    folder, where = data_dir(), data_address()
     why = "the user data folder" if INSTALLED else "in the current folder"
     why = f"from {DATA_VARIABLE}" if os.environ.get(DATA_VARIABLE) else why
     try:
         database = open_database()
         try:
             check_database(database)
+            database.place.check()
             found = leftovers(database)
             limit = slots(database)
         finally:
@@ -85,7 +86,9 @@ def _data() -> Iterator[Finding]:
     except V3Error as error:
         yield Finding("Database", False, str(error))
         return
-    yield Finding("Data folder", True, f"{folder}, {why}")
+    yield Finding("Data folder", True, f"{where}, {why}")
+    if where != str(folder):
+        yield Finding("Scratch folder", True, f"{folder}, for what is being written and for copies")
     yield Finding("Database", True, database.describe())
     yield Finding("Slots", True, f"{limit} runs train at once on this machine, others wait; see {COMMAND} slots")
     if found:

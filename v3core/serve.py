@@ -30,6 +30,7 @@ def serve(port: int) -> None:
     launcher = chosen()
     database = open_database()
     launcher.check(database)
+    database.place.check()
     keep_slots(database)
     stay_with(database)
     database.close()
@@ -95,7 +96,7 @@ def keep_slots(database: Database) -> None:
 
 def stay_with(database: Database) -> None:
     """Name files and folders by their whole paths: the server works in another folder than the shell that starts it."""
-    os.environ["V3_DATA_DIR"] = str(database.data_dir)
+    os.environ.update(database.place.variables())
     os.environ["V3_DATABASE_URL"] = database.url
     if folders := absolute_folders(os.environ.get("PYTHONPATH", "")):
         os.environ["PYTHONPATH"] = os.pathsep.join(folders)

@@ -17,6 +17,7 @@ import pytest
 from tests.disks import fill, small_disk
 from v3core.jobs import logs
 from v3core.jobs.logs import logger, logging_to, read_log_tail, rotate_if_large, rotated
+from v3core.places import Place
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 100_000
@@ -70,7 +71,7 @@ def test_megabytes_from_everywhere_stay_below_the_limit_and_end_with_the_newest_
     assert LIMIT < rotated(log).stat().st_size < 2 * LIMIT
     assert not log.read_bytes().count(b"\0"), "a hole"
 
-    tail = read_log_tail("r", 10**6, folder=tmp_path)
+    tail = read_log_tail("r", 10**6, place=Place(tmp_path))
     assert tail.endswith("\nThe end.")
     found = re.findall(r"(print|error|write|child) (\d+) x{90}", tail)
     for source in ("print", "error", "write"):

@@ -22,6 +22,7 @@ from tests.databases import empty_database
 from tests.store.schema_1 import make_tables
 from tests.waiting import PATIENCE_SECONDS
 from v3core.errors import V3Error
+from v3core.places import Place
 from v3core.store import dialect, migrations, opening
 from v3core.store.database import Database
 from v3core.store.opening import check_database, open_database
@@ -193,7 +194,7 @@ def test_a_database_of_this_schema_is_only_stamped_and_not_copied(url, engine, t
 
 def test_a_migration_that_fails_leaves_all_as_it_was(url, engine, tmp_path, monkeypatch):
     make_schema(engine, 1)
-    before = Database(dialect.parse_url(url), tmp_path)
+    before = Database(dialect.parse_url(url), Place(tmp_path))
     tables = anatomy(before)
     add_column = op.add_column
 

@@ -16,11 +16,13 @@ from v3core.archive.reading import ArchiveReader
 from v3core.archive.rows import ArchivedRun, read_rows, read_run
 from v3core.errors import V3Error
 from v3core.insight.replays import from_bytes
-from v3core.jobs.files import run_folder
+from v3core.jobs.files import log_file, run_folder
 from v3core.jobs.housekeeping import remove_abandoned, remove_hidden
 from v3core.jobs.identity import NOWHERE, current
 from v3core.jobs.lifecycle import ENDED, Status
+from v3core.jobs.shipped_logs import put_log, rotated
 from v3core.paths import COMMAND
+from v3core.places import Bucket
 from v3core.store.commands import reject_open
 from v3core.store.database import Database
 from v3core.store.history import IMPORT, add_event
@@ -100,7 +102,7 @@ def _begin(database: Database, run: ArchivedRun, run_id: str) -> None:
     folder = run_folder(run_id, database.data_dir)
     with database.write() as tx:
         # The folder before the rows: of an import that begins or ends meanwhile, one of the rows is seen.
-        is_there = folder.exists() or folder.is_symlink()
+        is_there = folder.exists() or folder.is_symlink() or bool(database.place.behind(folder))
         status = stored_status(tx, run_id)
         known = find_run(tx, run_id)
         if known is not None:
@@ -139,6 +141,7 @@ def _write(database: Database, reader: ArchiveReader, run: ArchivedRun, run_id: 
         for member in reader.files:
             name = member.name.removeprefix("logs/")
             _extract(reader, member.name, folder / name)
+        _put(database, run_id, folder)
     except OSError as error:
         raise V3Error(
             "The run's folder {folder} cannot be written: {value}.", folder=folder, value=error.strerror or error
@@ -153,6 +156,16 @@ def _write(database: Database, reader: ArchiveReader, run: ArchivedRun, run_id: 
                 insert_rows(tx, table, run_id, batch)
     build_rollups(database, run_id)
     _finish(database, reader, run, run_id)
+
+
+def _put(database: Database, run_id: str, folder: Path) -> None:
+    if not isinstance(database.place, Bucket):
+        return
+    log = log_file(run_id, database.data_dir)
+    put_log(database.place, run_id, rotated(log), log)
+    for file in (*folder.glob("checkpoints/*"), *folder.glob("replays/*")):
+        database.place.put(file)
+    shutil.rmtree(folder)
 
 
 def _extract(reader: ArchiveReader, name: str, target: Path) -> None:

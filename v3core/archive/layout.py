@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from v3core.jobs.files import log_file
 from v3core.jobs.identity import NOWHERE
-from v3core.jobs.logs import rotated
+from v3core.jobs.shipped_logs import rotated
 from v3core.store.run_row import RunRow
 from v3core.store.run_tables import RUN_FIELDS, RUN_TABLES
 

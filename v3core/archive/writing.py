@@ -16,7 +16,9 @@ from v3core.jobs.files import log_file
 from v3core.jobs.identity import this_host
 from v3core.jobs.kept_replays import recorded_replays, replay_file
 from v3core.jobs.retention import need_whole
+from v3core.jobs.shipped_logs import read_end
 from v3core.messages import _
+from v3core.places import Bucket
 from v3core.store.database import Database
 from v3core.store.export import to_json
 from v3core.store.history import read_checkpoints
@@ -77,7 +79,7 @@ class _Writer:
         there, missing = {}, 0
         for row in read_checkpoints(tx, run_id):
             name = f"checkpoints/{Path(row.path).name}"
-            if self._add_file(name, database.data_dir / row.path):
+            if self._add_file(name, database.place.bring(database.data_dir / row.path)):
                 there[row.path] = name
             else:
                 missing += 1
@@ -85,9 +87,12 @@ class _Writer:
             self._add(member, _lines(table, stream(tx, table, run_id), there))
         for episode in recorded_replays(database, run_id):
             file = replay_file(database, run_id, episode)
-            self._add_file(f"replays/{file.name}", file)
-        for name in layout.LOG_NAMES:
-            self._add_file(f"logs/{name}", log_file(run_id, database.data_dir).with_name(name))
+            self._add_file(f"replays/{file.name}", database.place.bring(file))
+        if isinstance(database.place, Bucket):
+            self._add(f"logs/{layout.LOG_NAMES[0]}", [read_end(database.place, run_id)], zipfile.ZIP_STORED)
+        else:
+            for name in layout.LOG_NAMES:
+                self._add_file(f"logs/{name}", log_file(run_id, database.data_dir).with_name(name))
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
             run_id=run_id,

@@ -12,6 +12,7 @@ from v3core.claims.study import FOLDER, Study
 from v3core.claims.study_outcomes import OUTCOMES
 from v3core.errors import V3Error
 from v3core.paths import data_dir, shipped
+from v3core.places import place_here
 
 _SCHEMA = pa.schema(
     [
@@ -57,8 +58,8 @@ def read_results(study: Study) -> list[Result]:
     """
     found: dict[str, Result] = {}
     for file in dict.fromkeys((shipped(*FOLDER) / f"{study.name}.parquet", file_of(study))):
-        if file.exists():
-            found |= {result.key: result for result in _read(file)}
+        if (copy := place_here().bring(file)).exists():
+            found |= {result.key: result for result in _read(copy)}
     return list(found.values())
 
 
@@ -103,3 +104,4 @@ def write_results(study: Study, results: Sequence[Result]) -> None:
     table = pa.Table.from_pylist([dict(result.row) for result in rows], schema=_SCHEMA)
     with replacing(file) as draft:
         pq.write_table(table, draft, compression="zstd")
+    place_here().put(file)

@@ -17,6 +17,7 @@ from v3core.errors import V3Error, explained, suggestion
 from v3core.jobs.grid import Candidate, Grid, configs_of
 from v3core.messages import _
 from v3core.paths import data_dir, shipped
+from v3core.places import place_here
 
 FOLDER = ("data", "experiments")
 MAX_ARMS = 64
@@ -240,8 +241,8 @@ def _curriculum(study: Study, arm: Arm) -> Curriculum:
 
 def study_files() -> dict[str, Path]:
     """Name to file of all studies: those that come with V3 Lab, and those in the data folder."""
-    folders = (shipped(*FOLDER), data_dir() / FOLDER[-1])
-    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
+    own = sorted(file for file in place_here().files(data_dir() / FOLDER[-1]) if file.suffix == ".yaml")
+    return {file.stem: file for file in [*sorted(shipped(*FOLDER).glob("*.yaml")), *own]}
 
 
 def load_study(name: str) -> Study:
@@ -254,7 +255,7 @@ def load_study(name: str) -> Study:
     if name not in files:
         near = suggestion(name, files) or f"The studies are {', '.join(files)}."
         raise V3Error("There is no study '{name}'. {near}", name=name, near=near)
-    file = files[name]
+    file = place_here().bring(files[name])
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

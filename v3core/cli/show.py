@@ -19,6 +19,7 @@ from v3core.jobs.logs import read_log_tail
 from v3core.jobs.played_episodes import imports_of_run, intact_checkpoint
 from v3core.output import echo, echo_json
 from v3core.paths import COMMAND
+from v3core.places import local_file
 from v3core.store.alarms import ACTIVE
 from v3core.store.commands import read_commands
 from v3core.store.history import read_events
@@ -49,7 +50,10 @@ def runs(as_json: bool, sizes: bool, wanted: str) -> None:
         if as_json:
             with database.read() as tx:
                 newest = {row.id: newest_present(database, row.id, tx) for row in rows}
-            files = {run: str(database.data_dir / row.path) if row else None for run, row in newest.items()}
+            files = {
+                run: database.place.name_of(database.data_dir / row.path) if row else None
+                for run, row in newest.items()
+            }
             described = [row.to_dict() | {"checkpoint": files[row.id], "waits_for": _waits_for(row)} for row in rows]
             for row, entry in zip(rows, described, strict=True):
                 if sizes:
@@ -139,7 +143,7 @@ def log(run_id: str, lines: int, traceback: bool) -> None:
     """Print the end of a run's log."""
     with one_run(run_id) as (database, found):
         run = get_run(database, found)
-        text = run.traceback if traceback else read_log_tail(run.id, lines, database.data_dir)
+        text = run.traceback if traceback else read_log_tail(run.id, lines, database.place)
     if traceback and not text:
         raise V3Error(
             "Run {id} '{name}' is {status} and has no traceback; omit --traceback.",
@@ -224,7 +228,7 @@ def evaluate(
 
 def checkpoint_file(path_or_id: str, episode: int | None) -> tuple[Path, set[str] | None]:
     """A checkpoint file, and the environments that it may import: any for a file, those of the run for a run."""
-    path = Path(path_or_id)
+    path = local_file(path_or_id)
     if path.is_file():
         if episode is not None:
             raise V3Error("--checkpoint is only valid with the id of a run, not with a checkpoint file.")

@@ -1,6 +1,7 @@
 """Curricula as YAML files: presets in data/curricula/, or a user's own."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from v3core.curriculum.fit import check_router_learns, environments_of
 from v3core.curriculum.model import MAX_NAME, Curriculum
 from v3core.errors import V3Error, explained, suggestion
 from v3core.paths import data_dir, shipped
+from v3core.places import PlaceError, place_here
 
 PRESETS = shipped("data", "curricula")
 
@@ -25,7 +27,9 @@ def saved_presets() -> Path:
 
 def preset_names() -> list[str]:
     """Names of the presets, `v3` first, then alphabetically, those that people saved too."""
-    names = {path.stem for folder in (PRESETS, saved_presets()) for path in folder.glob("*.yaml")}
+    names = {path.stem for path in PRESETS.glob("*.yaml")}
+    with suppress(PlaceError, OSError):  # those that come with V3 Lab are there
+        names |= {path.stem for path in place_here().files(saved_presets()) if path.suffix == ".yaml"}
     return sorted(names, key=lambda name: (name != "v3", name))
 
 
@@ -54,6 +58,7 @@ def save_preset(curriculum: Curriculum, name: str) -> Path:
         ) from None
     with whole_file(file) as unfinished:
         unfinished.write_text(dump(curriculum.model_copy(update={"name": name})), encoding="utf-8")
+    place_here().put(file)
     return file
 
 
@@ -76,7 +81,7 @@ def load_preset(name: str) -> Curriculum:
         hint = suggestion(name, names) or f"The presets are {', '.join(names)}."
         raise V3Error("There is no curriculum preset '{name}'. {hint}", name=name, hint=hint)
     file = PRESETS / f"{name}.yaml"
-    return _load_file(file if file.exists() else saved_presets() / file.name)
+    return _load_file(file if file.exists() else place_here().bring(saved_presets() / file.name))
 
 
 def _load_file(path: Path) -> Curriculum:

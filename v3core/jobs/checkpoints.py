@@ -38,10 +38,20 @@ def is_whole(file: Path) -> bool:
         return False
 
 
+def is_intact(database: Database, file: Path) -> bool:
+    """As `is_whole`, wherever the file is."""
+    return is_whole(database.place.bring(file))
+
+
+def is_present(database: Database, file: Path) -> bool:
+    """Whether a checkpoint file is there, whole or not."""
+    return database.place.has(file)
+
+
 def whole_checkpoints(database: Database, run_id: str, tx: Transaction | None = None) -> Iterator[CheckpointRow]:
     """The intact checkpoints, newest first; each file is checked when it is reached."""
     rows = read_checkpoints(database if tx is None else tx, run_id)
-    return (row for row in reversed(rows) if is_whole(database.data_dir / row.path))
+    return (row for row in reversed(rows) if is_intact(database, database.data_dir / row.path))
 
 
 def newest_whole(database: Database, run_id: str, tx: Transaction | None = None) -> CheckpointRow | None:
@@ -52,7 +62,7 @@ def newest_whole(database: Database, run_id: str, tx: Transaction | None = None)
 def newest_present(database: Database, run_id: str, tx: Transaction) -> CheckpointRow | None:
     """The newest checkpoint whose file is there, whole or not: for lists, which cannot read every file."""
     rows = reversed(read_checkpoints(tx, run_id))
-    return next((row for row in rows if (database.data_dir / row.path).is_file()), None)
+    return next((row for row in rows if is_present(database, database.data_dir / row.path)), None)
 
 
 def superseded(

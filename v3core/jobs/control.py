@@ -423,7 +423,7 @@ def _start(database: Database, tx: Transaction, run: RunRow) -> tuple[Checkpoint
     known = read_checkpoints(tx, run.id)
     start = newest_whole(database, run.id, tx)
     if start is None and run.episode:
-        names = f"'{database.data_dir / known[-1].path}'" if known else "it has none"
+        names = f"'{database.place.name_of(database.data_dir / known[-1].path)}'" if known else "it has none"
         raise V3Error(
             "{named} cannot be resumed: its checkpoints are gone or damaged ({names}); restore one, or start a new "
             "run.",

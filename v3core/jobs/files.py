@@ -29,15 +29,6 @@ def checkpoint_file(database: Database, run_id: str, episode: int) -> Path:
     return run_folder(run_id, database.data_dir) / "checkpoints" / f"episode-{episode:08d}.pt"
 
 
-def folder_bytes(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder; what vanishes meanwhile counts nothing."""
-    total = 0
-    for file in (path, *path.rglob("*")):
-        with suppress(OSError):
-            total += 0 if file.is_dir() else file.lstat().st_size
-    return total
-
-
 def hold_reserve(folder: Path) -> None:
     """Write `reserve` into a run's folder, so that its end can be written on a full disk; V3Error if there is no space.
 

@@ -80,7 +80,7 @@ def check_fork(database: Database, run_id: str, episode: int | None = None) -> C
     origin = origin_of(database, run_id, episode)
     with TemporaryDirectory() as folder:
         hooks = _FirstRollout(Path(folder))
-        file = database.data_dir / origin.checkpoint.path
+        file = database.place.bring(database.data_dir / origin.checkpoint.path)
         train(config_of(origin, Change()), curriculum=origin.curriculum, hooks=hooks, checkpoint=file)
     return _compared(origin, hooks.episodes, _recorded(database, origin, len(hooks.episodes)))
 

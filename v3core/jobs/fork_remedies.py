@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from v3core.curriculum import Curriculum
 from v3core.errors import V3Error
 from v3core.insight.alarms.remedies import REMEDIES, Remedy
-from v3core.jobs.checkpoints import is_whole
+from v3core.jobs.checkpoints import is_intact
 from v3core.jobs.forks import IsUsable, Origin, fork, origin_of
 from v3core.jobs.kinds import named
 from v3core.store.database import Database
@@ -13,7 +13,7 @@ from v3core.store.history import read_checkpoints
 from v3core.store.runs import get_run
 
 
-def origin_before(database: Database, run_id: str, episode: int, *, is_usable: IsUsable = is_whole) -> Origin:
+def origin_before(database: Database, run_id: str, episode: int, *, is_usable: IsUsable = is_intact) -> Origin:
     """The newest checkpoint before an episode whose file is whole, or what else is asked of it; V3Error without one."""
     for row in reversed(read_checkpoints(database, run_id)):
         if row.episode < episode:

@@ -4,10 +4,10 @@ A fork has the weights, the optimiser, the normaliser, the environments and the 
 shows the records of its parent up to there as its own, without a copy of them (`v3core.store.trunks`).
 """
 
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,7 +26,7 @@ from v3core.curriculum import (
 )
 from v3core.curriculum.realised import continued
 from v3core.errors import V3Error, explained
-from v3core.jobs.checkpoints import is_whole
+from v3core.jobs.checkpoints import is_intact, is_present
 from v3core.jobs.files import checkpoint_file
 from v3core.jobs.kinds import named
 from v3core.jobs.launch import renewed
@@ -38,6 +38,7 @@ from v3core.jobs.retention import need_whole
 from v3core.jobs.slots import save_requested_slots
 from v3core.messages import _
 from v3core.overrides import set_values
+from v3core.places import Place, PlaceError
 from v3core.store import commands
 from v3core.store.alarms import copy_alarms
 from v3core.store.database import Database
@@ -120,7 +121,7 @@ class Change:
         return Length.of(None if length.is_by_steps else length.episodes, max(whole, 1))
 
 
-IsUsable = Callable[[Path], bool]
+IsUsable = Callable[[Database, Path], bool]
 """Whether a fork could begin with a checkpoint's file."""
 
 
@@ -130,7 +131,7 @@ def origin_of(
     episode: int | None = None,
     tx: Transaction | None = None,
     *,
-    is_usable: IsUsable = is_whole,
+    is_usable: IsUsable = is_intact,
 ) -> Origin:
     """The checkpoint after `episode` episodes, by default the newest that leaves something to train, and what belongs.
 
@@ -150,7 +151,7 @@ def origin_of(
         for row in known
         if (not run.length.is_reached(row.episode, row.step) if episode is None else row.episode == episode)
     ]
-    whole = next((row for row in reversed(wanted) if is_usable(database.data_dir / row.path)), None)
+    whole = next((row for row in reversed(wanted) if is_usable(database, database.data_dir / row.path)), None)
     if whole is None:
         raise V3Error(_no_checkpoint(database, run, known, episode))
     applied = [row for row in commands.read_revisions(tx, run_id) if row.state == commands.APPLIED]
@@ -170,7 +171,7 @@ def _no_checkpoint(database: Database, run: RunRow, known: Sequence[CheckpointRo
 
 
 def _there(database: Database, known: Sequence[CheckpointRow]) -> str:
-    there = [str(row.episode) for row in known if (database.data_dir / row.path).is_file()]
+    there = [str(row.episode) for row in known if is_present(database, database.data_dir / row.path)]
     if not there:
         return "it has none that a fork could begin with"
     more = f" and {len(there) - _NAMED} earlier ones" if len(there) > _NAMED else ""
@@ -347,6 +348,7 @@ def fork_all(
     same token has queued already are not queued again.
     """
     chosen().check(database)
+    database.place.check()
     check_priority(priority)
     if experiment is not None:
         check_name("experiment", experiment)
@@ -387,12 +389,14 @@ def fork_all(
                 )
                 file = _begin(database, tx, origin, trunk, new_id, actor=actor, now=at)
                 # All from the first: the parent may replace its file meanwhile.
-                _share(source, file, folders)
+                _share(database.place, source, file, folders)
                 source = file
     except BaseException:
         for folder in folders:  # not those of another call with the same token
             if _is_unknown(database, folder.name):
                 shutil.rmtree(folder, ignore_errors=True)
+                with suppress(PlaceError):
+                    database.place.remove_behind(folder)
         raise
     drain(database, command)
     return ids
@@ -456,8 +460,8 @@ def _begin(
     return file
 
 
-def _share(source: Path, target: Path, folders: list[Path]) -> None:
-    """A second name for a checkpoint file, or where a file system has none, a copy: files are never changed.
+def _share(place: Place, source: Path, target: Path, folders: list[Path]) -> None:
+    """A second name for a checkpoint file, or a copy.
 
     The run's folder, which must not be there yet, is added to `folders`.
     """
@@ -466,10 +470,7 @@ def _share(source: Path, target: Path, folders: list[Path]) -> None:
         folder.mkdir(parents=True)
         folders.append(folder)
         target.parent.mkdir()
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copyfile(source, target)
+        place.share(source, target)
     except OSError as error:
         raise V3Error(
             "The checkpoint cannot be copied to {target}: {value}.", target=target, value=error.strerror or error

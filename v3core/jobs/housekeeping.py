@@ -3,18 +3,20 @@
 import re
 import shutil
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from v3core.errors import V3Error
-from v3core.jobs.files import DELETED, folder_bytes, run_folder
+from v3core.jobs.files import DELETED, run_folder
 from v3core.jobs.identity import current, is_alive, process_of
 from v3core.jobs.kinds import COMMANDS, check, named
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
 from v3core.jobs.made_replays import FOLDER as MADE_REPLAYS
 from v3core.jobs.made_replays import discard_of_run
 from v3core.paths import COMMAND
+from v3core.places import PlaceError, folder_bytes
 from v3core.store import runs
 from v3core.store.database import Database
 from v3core.store.history import read_checkpoints
@@ -46,7 +48,8 @@ def run_sizes(database: Database, run_ids: list[str]) -> dict[str, RunSize]:
     with database.read() as tx:
         rows = runs.database_sizes(tx)
     return {
-        run_id: RunSize(rows.get(run_id, 0), folder_bytes(run_folder(run_id, database.data_dir))) for run_id in run_ids
+        run_id: RunSize(rows.get(run_id, 0), database.place.bytes_in(run_folder(run_id, database.data_dir)))
+        for run_id in run_ids
     }
 
 
@@ -66,6 +69,8 @@ def leftovers(database: Database) -> list[Leftover]:
     # In this order: a run that begins meanwhile has its row before its folder.
     places = (database.data_dir / "runs", database.data_dir / MADE_REPLAYS)
     folders = [entry for place in places for entry in _entries(place) if entry.is_dir() and not entry.is_symlink()]
+    behind = database.place.behind(places[0])  # of a bucket, so to say, whose folder here may have less, or more
+    folders += sorted({_of_run(places[0], file) for file in behind} - {*folders})
     with database.read() as tx:
         known = runs.all_ids(tx)
         ended = {run.id: {row.path for row in read_checkpoints(tx, run.id)} for run in runs_in(tx, ENDED)}
@@ -75,9 +80,19 @@ def leftovers(database: Database) -> list[Leftover]:
             found.append(folder)
         elif folder.name in ended and folder.parent.name != MADE_REPLAYS:
             kept = ended[folder.name]
-            strays = (file for file in _entries(folder / "checkpoints") if file.suffix in {".pt", ".tmp"})
+            here = folder / "checkpoints"
+            files = {*_entries(here), *(file for file in behind if file.parent == here)}
+            strays = (file for file in sorted(files) if file.suffix in {".pt", ".tmp"})
             found += [file for file in strays if str(file.relative_to(database.data_dir)) not in kept]
-    return [Leftover(path, folder_bytes(path)) for path in found]
+    return [Leftover(path, folder_bytes(path) + _bytes_below(path, behind)) for path in found]
+
+
+def _of_run(runs: Path, file: Path) -> Path:
+    return runs / file.relative_to(runs).parts[0]
+
+
+def _bytes_below(path: Path, behind: dict[Path, int]) -> int:
+    return sum(size for file, size in behind.items() if file == path or path in file.parents)
 
 
 def _entries(folder: Path) -> Iterator[Path]:
@@ -92,10 +107,21 @@ def remove_leftovers(database: Database, found: list[Leftover]) -> list[str]:
         try:
             with database.write() as tx:  # whoever creates a fork has its folder before others see its row
                 if _belongs_to_nothing(database, tx, path):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                    _delete(database, path)
+        except PlaceError as error:
+            problems.append(str(error))
         except OSError as error:
             problems.append(f"{path} cannot be deleted: {error.strerror or error}.")
     return problems
+
+
+def _delete(database: Database, path: Path) -> None:
+    if path.suffix in {".pt", ".tmp"} and not path.is_dir():
+        database.place.remove(path)
+        return
+    database.place.remove_behind(path)
+    if path.exists():
+        shutil.rmtree(path)
 
 
 def _belongs_to_nothing(database: Database, tx: Transaction, path: Path) -> bool:
@@ -135,7 +161,10 @@ def remove_hidden(database: Database, run_id: str) -> None:
         if runs.stored_status(tx, run_id) != HIDDEN:
             return
         needed, trunk = forks_need(tx, run_id), runs.trunk_of(tx, run_id)
-    shutil.rmtree(run_folder(run_id, database.data_dir), ignore_errors=True)
+    folder = run_folder(run_id, database.data_dir)
+    with suppress(PlaceError):  # `tidy` finds it
+        database.place.remove_behind(folder)
+    shutil.rmtree(folder, ignore_errors=True)
     discard_of_run(database, run_id)
     more = True
     while more:
@@ -175,6 +204,7 @@ def delete(database: Database, run_id: str) -> None:
         process = vars(current())
         runs.update_run(tx, run_id, process | {"status": HIDDEN}, only_in=deletable)
     try:
+        database.place.remove_behind(folder)
         _set_aside(run, folder, aside)
     except BaseException:
         with database.write() as tx:

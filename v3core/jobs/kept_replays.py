@@ -32,9 +32,7 @@ def replay_file(database: Database, run_id: str, episode: int) -> Path:
 def recorded_replays(database: Database, run_id: str) -> list[int]:
     """After how many training episodes the evaluations with replays were, ascending."""
     try:
-        names = [_NAME.fullmatch(file.name) for file in replays_folder(database, run_id).iterdir()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+        names = [_NAME.fullmatch(file.name) for file in database.place.files(replays_folder(database, run_id))]
     except OSError as error:
         raise V3Error("The run's replays cannot be listed: {value}.", value=error.strerror or error) from None
     return sorted(int(name[1]) for name in names if name)
@@ -46,7 +44,7 @@ def read_replays(database: Database, run_id: str, episode: int) -> dict[str, Rep
     Raises:
         V3Error: if there are none, or their file cannot be read.
     """
-    content = _content(replay_file(database, run_id, episode))
+    content = _content(database, replay_file(database, run_id, episode))
     if content is None:
         raise V3Error(
             "The evaluation at episode {episode} has no replays; play its episodes again from a checkpoint.",
@@ -55,10 +53,10 @@ def read_replays(database: Database, run_id: str, episode: int) -> dict[str, Rep
     return from_bytes(content)
 
 
-def _content(file: Path) -> bytes | None:
+def _content(database: Database, file: Path) -> bytes | None:
     """None if there is no such file."""
     try:
-        return file.read_bytes()
+        return database.place.bring(file).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -71,7 +69,7 @@ def find_replays(database: Database, run_id: str, episode: int) -> dict[str, Rep
     Raises:
         V3Error: if their file cannot be read.
     """
-    content = _content(replay_file(database, run_id, episode))
+    content = _content(database, replay_file(database, run_id, episode))
     return {} if content is None else from_bytes(content)
 
 
@@ -108,8 +106,9 @@ def write_replays(
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as unfinished:
             unfinished.write_bytes(to_bytes(replays))
+        database.place.put(target)
         for old in _beyond(database, run_id, episode, experts, boundaries):
-            replay_file(database, run_id, old).unlink(missing_ok=True)
+            database.place.remove(replay_file(database, run_id, old))
     except OSError as error:
         raise V3Error(
             "The replays of episode {episode} cannot be written: {value}; free some space or fix the permissions of "
@@ -130,7 +129,7 @@ def forget_replays(database: Database, run_id: str, after: int) -> None:
         if episode > after:
             file = replay_file(database, run_id, episode)
             try:
-                file.unlink(missing_ok=True)
+                database.place.remove(file)
             except OSError as error:
                 raise V3Error(
                     "The replays of episode {episode}, which is trained again, cannot be deleted: {value}; fix the "
@@ -144,9 +143,11 @@ def forget_replays(database: Database, run_id: str, after: int) -> None:
 
 def _beyond(database: Database, run_id: str, episode: int, experts: int, boundaries: Collection[int]) -> list[int]:
     """The evaluations whose replays must go."""
-    files = {one: replay_file(database, run_id, one).stat().st_size for one in recorded_replays(database, run_id)}
-    checkpoints = run_folder(run_id, database.data_dir) / "checkpoints"
-    weights = sum(file.stat().st_size for file in checkpoints.glob("*.pt")) if checkpoints.is_dir() else 0
+    folder = replays_folder(database, run_id)
+    names = {file: (_NAME.fullmatch(file.name), size) for file, size in database.place.files(folder).items()}
+    files = {int(name[1]): size for name, size in names.values() if name}
+    checkpoints = database.place.files(run_folder(run_id, database.data_dir) / "checkpoints")
+    weights = sum(size for file, size in checkpoints.items() if file.suffix == ".pt")
     rows = episode * _ROW_BYTES * (len(METRICS) + experts * (len(PER_EXPERT) + 2))
     allowed = SHARE * (weights + rows)
     kept, gone = sorted(files), list[int]()

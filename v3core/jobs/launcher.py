@@ -51,7 +51,8 @@ def enqueue(
 
     Hundreds are queued in one commit, thousands in several.
 
-    Nothing is queued if the experiment's name, V3_LAUNCHER, V3_MAX_WORKERS or V3_KEEP_CHECKPOINTS is invalid.
+    Nothing is queued if the files of runs cannot be written, or the experiment's name, V3_LAUNCHER, V3_MAX_WORKERS or
+    V3_KEEP_CHECKPOINTS is invalid.
 
     Args:
         database: an open store.
@@ -64,6 +65,7 @@ def enqueue(
         needs: what the runs demand of where they train.
     """
     needs.check(database)
+    database.place.check()
     kept_checkpoints()
     check_priority(priority)
     if experiment is not None:

@@ -12,6 +12,8 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from v3core.jobs.files import log_file
+from v3core.jobs.shipped_logs import read_end, rotated
+from v3core.places import Bucket, Place, place_here
 
 LIMIT_BYTES = 5 * 1024 * 1024
 """A log is rotated once it is larger; so a run's logs stay below twice this, and what is printed in a second."""
@@ -47,15 +49,19 @@ def logging_to(file: Path | None) -> Iterator[None]:
             handler.close()
 
 
-def read_log_tail(run_id: str, lines: int = 200, folder: Path | None = None) -> str:
+def read_log_tail(run_id: str, lines: int = 200, place: Place | None = None) -> str:
     """The newest lines of a run's log; empty if it has none yet. Reads no more of a long log than it needs.
 
-    `folder` is the data folder, by default that of V3_DATA_DIR.
+    `place` is that of the files, by default that of V3_DATA_DIR.
     """
-    file = log_file(run_id, folder)
-    tail = _tail(file, lines)
-    if tail.count(b"\n") <= lines:
-        tail = _tail(rotated(file), lines) + tail
+    place = place or place_here()
+    if isinstance(place, Bucket):
+        tail = read_end(place, run_id, lines)
+    else:
+        file = log_file(run_id, place.folder)
+        tail = _tail(file, lines)
+        if tail.count(b"\n") <= lines:
+            tail = _tail(rotated(file), lines) + tail
     return "\n".join(tail.decode("utf-8", errors="replace").splitlines()[-lines:])
 
 
@@ -73,11 +79,6 @@ def _tail(file: Path, lines: int) -> bytes:
     except FileNotFoundError:
         return b""
     return tail
-
-
-def rotated(file: Path) -> Path:
-    """The file with the older part of a log: `worker.log.1` next to `worker.log`."""
-    return file.with_name(f"{file.name}.1")
 
 
 def rotate_if_large(file: Path, limit: int = LIMIT_BYTES) -> bool:

@@ -24,8 +24,9 @@ from v3core.atomic_write import replacing
 from v3core.config import MAX_SEED
 from v3core.errors import V3Error
 from v3core.insight.replays import MEDIAN, Replay, from_bytes, to_bytes
-from v3core.jobs.files import DELETED, checkpoint_file, folder_bytes
+from v3core.jobs.files import DELETED, checkpoint_file
 from v3core.jobs.kept_replays import replay_file
+from v3core.places import folder_bytes
 from v3core.store.database import Database
 
 FOLDER = "made-replays"
@@ -119,9 +120,8 @@ def sources_of(database: Database, wanted: Wanted) -> dict[str, list[int]]:
     }
     found = {}
     for name, file in files.items():
-        with suppress(OSError):
-            about = file.stat()
-            found[name] = [about.st_mtime_ns, about.st_size]
+        if (stamp := database.place.stamp(file)) is not None:
+            found[name] = stamp
     return found
 
 

@@ -16,6 +16,7 @@ from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.logs import rotate_if_large
 from v3core.jobs.memory_kills import MemoryKills
 from v3core.jobs.notice import WebhookCaller
+from v3core.jobs.shipped_logs import shipping
 from v3core.jobs.signals import StopRequest, stop_on_signals
 from v3core.jobs.supervisor import DIED, NEVER_BEGAN, end_without_process, reconcile
 from v3core.jobs.worker import End, run_worker, write_end
@@ -94,10 +95,11 @@ class _Monitor:
         """Wait for the worker, see to what it leaves, and look for the next run; returns its exit code."""
         database = open_patiently(OPEN_SECONDS)
         try:
-            death = self._wait(database)
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._child, signal.SIGKILL)  # environments may have left child processes
-            self._record(database, death, self._report())
+            with shipping(database, self._run_id):
+                death = self._wait(database)
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._child, signal.SIGKILL)  # environments may have left child processes
+                self._record(database, death, self._report())
             if not self._stop.asked():  # not while the machine shuts down: that would start the next run
                 self._look(database)
             self._webhooks.wait()

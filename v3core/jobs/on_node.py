@@ -62,7 +62,10 @@ def hold(run_id: str, generation: int, raylet: int) -> None:
 def _start(database: Database, run: RunRow, generation: int) -> "subprocess.Popen[bytes]":
     address = identity.this_node_address()
     log = log_file(run.id, database.data_dir)
-    if not log.exists():  # the launcher has made it
+    if database.place.is_remote:
+        database.place.check()
+        log.parent.mkdir(parents=True, exist_ok=True)
+    elif not log.exists():  # the launcher has made it
         raise V3Error(
             _(
                 "The data folder {data_dir} of node {address} is not that of the dashboard; mount the shared folder "

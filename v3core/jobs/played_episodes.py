@@ -49,7 +49,7 @@ def intact_checkpoint(database: Database, run_id: str, episode: int | None = Non
             missing = f"no intact checkpoint at episode {episode}; available: {available}"
     if found is None:
         raise V3Error("Run {run_id} has {missing}.", run_id=run_id[:8], missing=missing)
-    return database.data_dir / found.path
+    return database.place.bring(database.data_dir / found.path)
 
 
 def policy_of(database: Database, run_id: str, episode: int | None = None) -> "TrainedPolicy":

@@ -19,6 +19,7 @@ from v3core.jobs.logs import logger
 from v3core.jobs.sampler import ProcessSampler
 from v3core.jobs.signals import StopRequest
 from v3core.metrics import EpisodeRecord
+from v3core.places import PlaceError
 from v3core.store import commands, history
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database, DatabaseBusyError
@@ -384,12 +385,14 @@ class Recorder:
 
     def checkpoint_saved(self, path: Path, episode: int, step: int) -> None:
         """Record it in the same transaction as its episodes, then delete those no longer needed."""
+        size = path.stat().st_size
+        self._database.place.put(path)
         logger.info("Checkpoint at episode %d, step %d.", episode, step)
         self._writer.promise()
         now, asked = datetime.now(UTC), self._checkpoints_asked
         self._checkpoints_asked = []
         file = str(path.relative_to(self._database.data_dir))
-        row = CheckpointRow(episode, step, file, now, path.stat().st_size)
+        row = CheckpointRow(episode, step, file, now, size)
         self._checkpoints[episode] = row.path
         if asked:
             self._asked_for.add(episode)
@@ -405,7 +408,10 @@ class Recorder:
 
         def delete() -> None:
             for old in files:
-                old.unlink(missing_ok=True)
+                try:
+                    self._database.place.remove(old)
+                except PlaceError as error:  # nothing needs it, and `tidy` finds it
+                    logger.warning("Checkpoint %s stays: %s", old.name, error)
 
         self._writer.also(write, then=delete)
 

@@ -129,7 +129,7 @@ def _explain(database: Database, wanted: Wanted, spec: EnvironmentSpec, replay: 
     if observations is None:
         size = MAX_OBSERVED_BYTES >> 20
         return f"The inside of the network is not shown: the episode's observations take more than {size} MiB."
-    if not checkpoint_file(database, wanted.run_id, wanted.episode).exists():
+    if not database.place.has(checkpoint_file(database, wanted.run_id, wanted.episode)):
         return f"The inside of the network needs the checkpoint at episode {wanted.episode}, which was not kept."
     report.begin(EXPLAINING, len(replay))
     try:

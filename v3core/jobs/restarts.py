@@ -7,6 +7,7 @@ from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.identity import NOWHERE, is_here
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import Status, change_status
+from v3core.places import PlaceError
 from v3core.store.database import Database
 from v3core.store.history import add_event
 from v3core.store.runs import get_run, restartable, update_run
@@ -19,7 +20,8 @@ def restart_lost(database: Database) -> list[str]:
     """
     with database.read() as tx:
         ours = {None, chosen().name}  # the checkpoints of others are elsewhere
-        lost = [run.id for run in map(partial(get_run, tx), restartable(tx)) if run.launcher in ours and is_here(run)]
+        candidates = [run for run in map(partial(get_run, tx), restartable(tx)) if run.launcher in ours]
+    lost = [run.id for run in candidates if database.place.is_remote or is_here(run)]
     restarted = []
     for run_id in lost:
         now = datetime.now(UTC)
@@ -27,7 +29,10 @@ def restart_lost(database: Database) -> list[str]:
             run = get_run(tx, run_id, for_update=True)
             if run.status != Status.LOST or run_id not in restartable(tx):
                 continue
-            start = newest_whole(database, run_id, tx)
+            try:
+                start = newest_whole(database, run_id, tx)
+            except PlaceError:
+                continue  # it is not known to be gone: the next look tries again
             if start is None and run.episode:
                 message = "Its checkpoints are gone or damaged, so it is not queued again."
                 update_run(tx, run_id, {"max_restarts": None}, only_in={Status.LOST})

@@ -25,9 +25,11 @@ from v3core.jobs.notice import VARIABLE as WEBHOOK_VARIABLE
 from v3core.jobs.notice import call_webhooks
 from v3core.jobs.recorder import ForegroundProgress as ForegroundProgress
 from v3core.jobs.recorder import Recorder
+from v3core.jobs.shipped_logs import shipping
 from v3core.jobs.signals import StopRequest, stop_on_signals
 from v3core.jobs.supervisor import describe_stop, reconcile
 from v3core.paths import COMMAND
+from v3core.places import PlaceError
 from v3core.store.commands import curriculum_in_force, open_stop
 from v3core.store.database import Database
 from v3core.store.history import (
@@ -109,7 +111,7 @@ def train_here(
         with database.write() as tx:
             run_id = create(tx, config, now=now, needs=needs)
             claim(tx, get_run(tx, run_id), now=now, actor="worker")  # before any queue can take it
-        with logging_to(log_file(run_id, database.data_dir)):
+        with shipping(database, run_id), logging_to(log_file(run_id, database.data_dir)):
             status = train_run(database, adopt(database, run_id), stop, on_progress)
     if not stop.asked():
         reconcile(database)
@@ -230,13 +232,14 @@ class _Kept:
 def _begin(database: Database, run: RunRow) -> tuple[RunRow, Curriculum, Path | None] | None:
     """Set the run to training from its checkpoint, discarding later records; None if it is to stop already."""
     hold_reserve(run_folder(run.id, database.data_dir))
+    database.place.check()
     kept, notes = _readable_checkpoint(database, run)
     with database.write() as tx:
         if not _begin_from(tx, run, kept, notes):
             return None
         if run.generation:  # before the commit: if it cannot be done, nothing has changed and the run fails
             forget_replays(database, run.id, after=kept.evaluated if kept else -1)
-        checkpoint = database.data_dir / kept.file.path if kept else None
+        checkpoint = database.place.bring(database.data_dir / kept.file.path) if kept else None
         return get_run(tx, run.id), curriculum_in_force(tx, run.id), checkpoint
 
 
@@ -256,16 +259,21 @@ def _readable_checkpoint(database: Database, run: RunRow) -> tuple[_Kept | None,
     known = read_checkpoints(database, run.id)
     for row in reversed(known):
         try:
-            row, state = _before_its_end(database, run, known, row, load_checkpoint(database.data_dir / row.path))
+            row, state = _before_its_end(
+                database, run, known, row, load_checkpoint(database.place.bring(database.data_dir / row.path))
+            )
             if row.episode == run.episode == run.parent_episode == state.get("completed"):
                 # A worker replaces a checkpoint of the same episode before its row: a fork may get the newer file.
                 row = replace(row, step=int(state["step"]))
             if (state.get("completed"), state.get("step")) != (row.episode, row.step):
                 raise V3Error(
-                    "Checkpoint {value} belongs to another run or another episode.", value=database.data_dir / row.path
+                    "Checkpoint {value} belongs to another run or another episode.",
+                    value=database.place.name_of(database.data_dir / row.path),
                 )
             starts = tuple(PhaseStart(*start) for start in state["starts"])
             return _Kept(row, starts, state.get("evaluated", row.episode)), notes
+        except PlaceError:
+            raise  # from an earlier one it would lose episodes that are not lost
         except V3Error as error:
             notes.append(str(error))
             logger.warning("%s", error)
@@ -294,7 +302,9 @@ def _before_its_end(
     for earlier in known:
         if (earlier.episode, earlier.step) == tuple(place):
             try:
-                return earlier, load_checkpoint(database.data_dir / earlier.path)
+                return earlier, load_checkpoint(database.place.bring(database.data_dir / earlier.path))
+            except PlaceError:
+                raise
             except V3Error as error:
                 logger.warning("%s", error)
     return row, state

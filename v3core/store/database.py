@@ -9,6 +9,7 @@ from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
 
 from v3core.errors import V3Error
+from v3core.places import Place
 from v3core.store import dialect
 from v3core.store.schema import Transaction
 
@@ -24,7 +25,7 @@ class DatabaseUnreachableError(DatabaseBusyError):
 class Database:
     """An open database, made by `open_database`. Safe to share between threads; each process opens its own."""
 
-    def __init__(self, url: URL, folder: Path) -> None:
+    def __init__(self, url: URL, place: Place) -> None:
         """Nothing is connected yet.
 
         Raises:
@@ -32,8 +33,10 @@ class Database:
         """
         self._url = url
         self._reader, self.writing_engine = dialect.make_engines(url)
-        self.data_dir = folder
-        """Folder of `runs/<id>/`, absolute."""
+        self.place = place
+        """Where the files of runs are."""
+        self.data_dir = place.folder
+        """The folder of this machine with `runs/<id>/`, absolute: paths of files are in it, whatever their place."""
 
     @property
     def url(self) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from v3core.errors import V3Error
 from v3core.paths import data_dir
+from v3core.places import Place, place_here
 from v3core.store import dialect
 from v3core.store.database import Database, DatabaseUnreachableError
 from v3core.store.schema import (
@@ -40,15 +41,24 @@ def open_database(url: str | None = None, folder: Path | None = None) -> Databas
 
     Args:
         url: default V3_DATABASE_URL, or `v3.db` in the data folder if that is not set.
-        folder: the data folder; default that of `v3core.paths`.
+        folder: the data folder; default the place of V3_DATA_DIR.
 
     Raises:
         V3Error: one sentence, when the URL, the folder or the file will not do. Nothing is half-written.
     """
-    folder = folder.absolute() if folder else data_dir()
-    parsed = dialect.parse_url(url) if url else database_url(folder)
-    database = Database(parsed, folder)
-    _need_folder(folder, "The data folder", "V3_DATA_DIR")
+    place = Place(folder) if folder else place_here()
+    parsed = dialect.parse_url(url) if url else database_url(place.folder)
+    if place.is_remote and parsed.get_backend_name() == "sqlite":
+        raise V3Error(
+            "A SQLite database cannot be in {address}, nor be shared by those who use that; set V3_DATABASE_URL to a "
+            "PostgreSQL database, or V3_DATA_DIR to a folder.",
+            address=place.address,
+        )
+    database = Database(parsed, place)
+    if place.is_remote:
+        _need_folder(place.folder, "The folder", "V3_SCRATCH_DIR")
+    else:
+        _need_folder(place.folder, "The data folder", "V3_DATA_DIR")
     if parsed.get_backend_name() == "sqlite":
         _need_file(Path(parsed.database or ""))
     try:

@@ -18,6 +18,7 @@ from v3core.environments.evaluation_seeds import AT_ONCE, EVALUATION_SEED
 from v3core.errors import V3Error
 from v3core.interruption import never, raise_if
 from v3core.messages import _
+from v3core.places import local_file
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.policy.memory import kept
 from v3core.training.checkpoint import check_import, load_checkpoint
@@ -252,14 +253,14 @@ def load_policy(path: str | Path, *, imports: Collection[str] | None = None) -> 
     MiniHack observe something else there.
 
     Args:
-        path: the file.
+        path: the file, or the URL of one in a bucket.
         imports: environments of the form `module:Env-v0` and wrappers of the form `module:Class`, which import code,
             that it may name; None for any.
 
     Raises:
         V3Error: naming the file, if it is missing, cut short, not a checkpoint, or carries code.
     """
-    path = Path(path)
+    path = local_file(path)
     state = load_checkpoint(path)
     try:
         config = RunConfig.model_validate_json(state["config"])

@@ -1,7 +1,6 @@
 """The alarms of a run on Live: the verdict on top, and each with its evidence and the buttons that help."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import streamlit as st
 
@@ -14,6 +13,7 @@ from v3core.insight.alarms import RULES, Rule
 from v3core.insight.alarms.remedies import REMEDIES, Remedy
 from v3core.insight.alarms.rules import verdict_order
 from v3core.jobs import control
+from v3core.jobs.checkpoints import is_present
 from v3core.jobs.fork_remedies import fork_before, origin_before, remedied
 from v3core.jobs.kinds import COMMANDS, trained_elsewhere
 from v3core.jobs.lifecycle import RESUMABLE
@@ -192,7 +192,7 @@ def _fork_button(database: Database, run: RunRow, rule: Rule, first_episode: int
     problem, meaning = None, ""
     try:
         # Its checksums are computed at the click: they take a while, and this is drawn every few seconds.
-        origin = origin_before(database, run.id, first_episode, is_usable=Path.is_file)
+        origin = origin_before(database, run.id, first_episode, is_usable=is_present)
         remedy, changed = remedied(origin, rule.remedies)
         what = "; ".join(changes(origin.curriculum, changed))
         meaning = f"A new run from the checkpoint at episode {origin.checkpoint.episode:,}. {remedy.meaning} {what}."

@@ -271,7 +271,7 @@ class _Section:
         """Why the episodes of the newest evaluation that were not kept cannot be played again; empty if they can."""
         if self.run.config.evaluation.sampled:
             return "Its actions were drawn at random, so it would not go the same from its seed."
-        if not checkpoint_file(self.database, self.run.id, episode).exists():
+        if not self.database.place.has(checkpoint_file(self.database, self.run.id, episode)):
             return f"Playing it again needs the checkpoint at episode {episode:,}, which is not there."
         if not replays or any(evaluation_seed(number, tasks) != seed for number, seed in replays.items()):
             return "What it began with is not known, so it cannot be played again."

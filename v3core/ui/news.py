@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
 from v3core.jobs.files import log_file
+from v3core.jobs.shipped_logs import parts_of
 from v3core.store.changes import (
     Probe,
     milestones_of_run,
@@ -92,6 +93,8 @@ def of_log(database: Database, run_id: str) -> Topic:
     """The log of a run."""
 
     def read() -> Hashable:
+        if database.place.is_remote:
+            return tuple(parts_of(database.place, run_id).items())
         try:
             found = log_file(run_id, database.data_dir).stat()
         except OSError:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from v3core.archive import file_name, import_archive, write_archive
 from v3core.errors import V3Error
+from v3core.jobs.checkpoints import is_present
 from v3core.jobs.evaluating import BackgroundEvaluation, Played
 from v3core.jobs.housekeeping import in_words, run_sizes
 from v3core.jobs.retention import thinned_sentence
@@ -139,7 +140,7 @@ def run_checkpoints(database: Database, run: RunRow) -> None:
             },
             alt="Checkpoints of the run, newest first",
         )
-        there = [row for row in rows if (database.data_dir / row.path).is_file()]
+        there = [row for row in rows if is_present(database, database.data_dir / row.path)]
         if not there:
             st.warning(md("None of these files exists any more."), icon=":material/folder_off:")
             return
@@ -158,17 +159,17 @@ def _one(database: Database, run: RunRow, rows: list[CheckpointRow]) -> None:
         width=240,
     )
     row = by_episode[episode]
-    file = (database.data_dir / row.path).resolve()
+    file = database.data_dir / row.path
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.download_button(
             md("Download"),
-            file.read_bytes,
+            lambda: database.place.bring(file).read_bytes(),
             file_name(run, f"episode-{row.episode}.pt"),
             "application/octet-stream",
             key=f"download-checkpoint-{run.id}",
             on_click="ignore",
             icon=":material/download:",
-            disabled=(row.bytes or file.stat().st_size) > MAX_DOWNLOAD_BYTES,
+            disabled=_bytes(database, row) > MAX_DOWNLOAD_BYTES,
         )
         field = f"evaluate-episodes-{run.id}"
         st.number_input(md("Episodes to evaluate"), 1, MAX_EPISODES, EPISODES, key=field, width=180)
@@ -180,16 +181,16 @@ def _one(database: Database, run: RunRow, rows: list[CheckpointRow]) -> None:
             args=(database, run, row.episode, field),
         )
     _evaluated(run.id, row.episode)
-    use_policy(file)
+    use_policy(database.place.name_of(file))
 
 
-def use_policy(file: Path) -> None:
+def use_policy(file: str) -> None:
     """The lines that act with a checkpoint, to copy."""
     st.caption(md("Use the policy in your own program, run from V3 Lab's folder or with that folder on PYTHONPATH:"))
     st.code(policy_snippet(file), language="python", wrap_lines=True)
 
 
-def policy_snippet(file: Path) -> str:
+def policy_snippet(file: str | Path) -> str:
     """A program that acts with a checkpoint, as `v3core.load_policy` documents it."""
     lines = (
         "import v3core",
@@ -203,9 +204,14 @@ def policy_snippet(file: Path) -> str:
 
 def _described(database: Database, row: CheckpointRow) -> dict[str, object]:
     file = database.data_dir / row.path
-    size = in_words(row.bytes or file.stat().st_size) if file.is_file() else "gone"
+    size = in_words(_bytes(database, row)) if is_present(database, file) else "gone"
     at = {"Episode": row.episode, "Step": row.step, "Written": clock(row.at)}
-    return {**at, "Size": size, "File": str(file.resolve())}
+    return {**at, "Size": size, "File": database.place.name_of(file)}
+
+
+def _bytes(database: Database, row: CheckpointRow) -> int:
+    """Those of earlier versions have no size in their row."""
+    return row.bytes or (database.place.stamp(database.data_dir / row.path) or [0, 0])[1]
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

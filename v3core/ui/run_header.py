@@ -150,7 +150,7 @@ def _next_steps(database: Database, run: RunRow, checkpoint: CheckpointRow | Non
             _compare(run, list_runs(database))
         if checkpoint is not None:
             with st.popover(md("Use the policy"), icon=":material/code:", key=f"use-{run.id}"):
-                use_policy((database.data_dir / checkpoint.path).resolve())
+                use_policy(database.place.name_of(database.data_dir / checkpoint.path))
 
 
 def _compare(run: RunRow, runs: list[RunRow]) -> None:

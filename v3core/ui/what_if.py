@@ -7,6 +7,7 @@ import streamlit as st
 from v3core.config import MAX_NAME
 from v3core.curriculum import Curriculum, renamed_apart
 from v3core.errors import V3Error
+from v3core.jobs.checkpoints import is_present
 from v3core.jobs.forks import MAX_FORKS, Origin, fork, fork_all, origin_of, pairs
 from v3core.jobs.sweep import experiments_of, free_name, parse_seeds
 from v3core.messages import say
@@ -41,7 +42,7 @@ def what_if(database: Database, run: RunRow) -> None:
         points = [
             row.episode
             for row in reversed(read_checkpoints(database, run.id))
-            if not run.length.is_reached(row.episode, row.step) and (database.data_dir / row.path).is_file()
+            if not run.length.is_reached(row.episode, row.step) and is_present(database, database.data_dir / row.path)
         ]
         if not points:
             st.caption(

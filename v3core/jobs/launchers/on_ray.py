@@ -105,16 +105,17 @@ class RayLauncher:
     def start(self, database: Database, run: RunRow, command: StartCommand) -> int | None:
         """Have Ray start the worker; what comes of it is recorded when Ray says so."""
         del command  # the node has its own
-        log = log_file(run.id, database.data_dir)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.touch()
+        if not database.place.is_remote:  # a node whose folder is another does not find the log
+            log = log_file(run.id, database.data_dir)
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.touch()
         order = {
             "run": run.id,
             "name": _name(run),
             "generation": run.generation,
             "version": __version__,
             "folders": import_folders(),
-            "environment": {"V3_DATABASE_URL": database.url, "V3_DATA_DIR": str(database.data_dir)}
+            "environment": {"V3_DATABASE_URL": database.url, "V3_DATA_DIR": database.place.address}
             | {name: os.environ[name] for name in ("V3_WEBHOOK_URL",) if os.environ.get(name)},
         }
         wanted = {"order": order, "gpus": gpus_of(run), "label": run.needs_label, "seconds": START_SECONDS}

@@ -39,7 +39,7 @@ def surroundings(database: Database, launch: Launch) -> Surroundings:
     """All that decides what a process is that is started with the folders and variables of `launch`."""
     environment = launch.environment() | {
         "V3_DATABASE_URL": database.url,
-        "V3_DATA_DIR": str(database.data_dir),
+        **database.place.variables(),
         "PYTHONUNBUFFERED": "1",
         "PYTHONIOENCODING": "utf-8:backslashreplace",  # of the log, whatever the language of the machine
         "OMP_NUM_THREADS": "1",  # one core per run; more threads would only wait for each other

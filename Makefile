@@ -17,15 +17,15 @@ run: .venv/.native ## Serve the dashboard on http://127.0.0.1:8501; PORT=N for a
 nethack: .venv/.nethack ## Install NetHack and MiniHack, on Linux with Python 3.11 to 3.13
 
 # The browser tests run after the others, because they depend on timing.
-test: check $(if $(CI),.venv/.nethack .venv/.ray) ## Run every check, and every test that is not long
+test: check $(if $(CI),.venv/.nethack .venv/.ray .venv/.s3) ## Run every check, and every test that is not long
 	$(BIN)/python -m pytest -m "not browser and not long" -n 2 --ignore tests/scaling
 	$(BIN)/python -m pytest -m "browser and not long" -n 2 --ignore tests/scaling
-	@if $(BIN)/python -c "import ray" 2>/dev/null; then $(BIN)/python -m pytest -m "not long" tests/scaling; else echo "Ray is not installed: the tests on clusters are left out; make scaling installs it."; fi
+	@if $(BIN)/python -c "import ray" 2>/dev/null || $(BIN)/python -c "import moto, s3fs" 2>/dev/null; then $(BIN)/python -m pytest -m "not long" tests/scaling; else echo "Ray and s3fs are not installed: the tests on clusters and buckets are left out; make scaling installs them."; fi
 
 long: .venv/.development ## Run the tests that `make test` leaves out because they take long
 	$(BIN)/python -m pytest -m long -n 2 --ignore tests/scaling
 
-scaling: .venv/.ray ## Run all tests on real Ray clusters, 7 minutes
+scaling: .venv/.ray .venv/.s3 ## Run all tests on real Ray clusters and object stores, 9 minutes
 	$(BIN)/python -m pytest tests/scaling
 
 check: .venv/.development ## Run the linter, the type checker and the import checks
@@ -100,6 +100,11 @@ screenshots: .venv/.development ## Retake the screenshots of the documentation
 .venv/.ray: .venv/.development requirements-ray.txt
 	@echo "Installing Ray …"
 	@$(PIP) -r requirements-ray.txt
+	@touch $@
+
+.venv/.s3: .venv/.development requirements-s3-tests.txt requirements-s3.txt
+	@echo "Installing s3fs …"
+	@$(PIP) -r requirements-s3-tests.txt
 	@touch $@
 
 .venv/.docs: .venv/.development requirements-docs.txt

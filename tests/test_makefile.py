@@ -43,6 +43,8 @@ def test_nothing_is_installed_twice(tmp_path):
     (tmp_path / ".venv" / ".nethack").touch()
     assert "-r requirements-ray.txt" in make("-n", "test", folder=tmp_path, is_ci=True)
     (tmp_path / ".venv" / ".ray").touch()
+    assert "-r requirements-s3-tests.txt" in make("-n", "test", folder=tmp_path, is_ci=True)
+    (tmp_path / ".venv" / ".s3").touch()
     assert "pip install" not in make("-n", "test", folder=tmp_path, is_ci=True)
     assert "v3core.native" not in make("-n", "run", folder=tmp_path)
     (tmp_path / "v3core" / "native" / "source").mkdir(parents=True)

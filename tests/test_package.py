@@ -177,6 +177,10 @@ def ranges(names):
             "requirements-ray.txt",
             [*PROJECT["optional-dependencies"]["ray"], *PROJECT["optional-dependencies"]["postgres"]],
         ),
+        (
+            "requirements-s3.txt",
+            [*PROJECT["optional-dependencies"]["s3"], *PROJECT["optional-dependencies"]["postgres"]],
+        ),
     ],
 )
 def test_what_is_pinned_is_what_the_package_asks_for(file, declared):

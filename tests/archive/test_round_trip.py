@@ -95,7 +95,7 @@ def test_an_imported_run_shows_and_can_be_resumed(there, run, archive, monkeypat
     assert "; trained on" in read_events(there, run)[-1].message
     assert [command.is_open for command in read_commands(there, run)] == [False, False]
     assert [revision.state for revision in read_revisions(there, run)] == ["applied", "rejected"]
-    assert "a line" in read_log_tail(run, 3, there.data_dir)
+    assert "a line" in read_log_tail(run, 3, there.place)
     with there.read() as tx:
         newest = newest_whole(there, run, tx)
     assert newest is not None

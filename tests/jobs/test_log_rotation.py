@@ -136,9 +136,9 @@ def test_a_disk_without_room_for_the_copy_keeps_the_log(log, monkeypatch):
 def test_the_tail_reads_on_in_the_older_part(log, tmp_path):
     rotated(log).write_text("1\n2\n3\n4 is c")
     log.write_text("ut\n5\n")
-    assert read_log_tail("r", 3, folder=tmp_path).splitlines() == ["3", "4 is cut", "5"]
-    assert read_log_tail("r", 1, folder=tmp_path) == "5"
-    assert len(read_log_tail("r", 100, folder=tmp_path).splitlines()) == 5
+    assert read_log_tail("r", 3, place=Place(tmp_path)).splitlines() == ["3", "4 is cut", "5"]
+    assert read_log_tail("r", 1, place=Place(tmp_path)) == "5"
+    assert len(read_log_tail("r", 100, place=Place(tmp_path)).splitlines()) == 5
 
 
 def test_lines_of_other_threads_are_lost_only_in_the_moment_of_the_cut(log, monkeypatch):

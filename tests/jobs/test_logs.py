@@ -8,10 +8,11 @@ import pytest
 from v3core.jobs import logs
 from v3core.jobs.files import log_file
 from v3core.jobs.logs import logger, logging_to, read_log_tail
+from v3core.places import Place
 
 
 def test_a_run_without_a_log_has_an_empty_tail(tmp_path):
-    assert read_log_tail("r", folder=tmp_path) == ""
+    assert read_log_tail("r", place=Place(tmp_path)) == ""
 
 
 @pytest.mark.parametrize("block", [1, 7, 64 * 1024])

@@ -328,7 +328,7 @@ def test_a_worker_imports_only_what_its_run_needs(db, start, wait_until, monkeyp
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     run_id = start(episodes=20)
     wait_until(run_id, status=Status.COMPLETED)
-    log = "\n".join(read_log_tail(run_id, 100_000, db.data_dir).splitlines())
+    log = "\n".join(read_log_tail(run_id, 100_000, db.place).splitlines())
     imported = {name.strip() for name in re.findall(r"^import time:.*\|(\s+\S+)$", log, re.MULTILINE)}
     assert {"torch", "gymnasium", "v3core.training.trainer"} <= imported
     packages = {name.partition(".")[0] for name in imported}

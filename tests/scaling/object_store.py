@@ -68,7 +68,7 @@ class Proxy:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 refused = outer.refuses.get(self.command)
                 if refused == 0:
-                    time.sleep(3)
+                    time.sleep(6)
                     self.close_connection = True
                     return
                 if refused is not None:

@@ -10,7 +10,7 @@ import pytest
 from tests.browser.support import ROOT
 from tests.databases import MISSING, empty_database
 from tests.processes import kill_all
-from tests.runs import assert_whole, tiny_config, wait_until
+from tests.runs import assert_whole, tiny_config
 from tests.scaling.object_store import SECRET, VARIABLES, Proxy, make_bucket, object_store
 from tests.waiting import wait_for
 from v3core.archive import import_archive, write_archive
@@ -61,7 +61,6 @@ def url(store, monkeypatch, tmp_path):
 def proxied(store, url, monkeypatch):
     proxy = Proxy(store)
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
-    monkeypatch.setitem(bucket_module._S3["config_kwargs"], "read_timeout", 1)
     yield proxy
     proxy.close()
 
@@ -164,7 +163,10 @@ def test_a_log_is_put_in_parts_also_after_it_was_rotated_and_by_another_process(
         ({"PUT": 0}, "does not answer in time; check the network and AWS_ENDPOINT_URL, and try again."),
     ],
 )
-def test_a_bucket_that_refuses_is_named_in_a_sentence_and_nothing_is_begun(db, proxied, refuses, sentence):
+def test_a_bucket_that_refuses_is_named_in_a_sentence_and_nothing_is_begun(db, proxied, monkeypatch, refuses, sentence):
+    if 0 in refuses.values():
+        patience = {"read_timeout": 2, "retries": {"total_max_attempts": 1}}
+        monkeypatch.setitem(bucket_module._S3, "config_kwargs", bucket_module._S3["config_kwargs"] | patience)
     proxied.refuses = refuses
     db.place._opened = None  # the connection is to the store
     with pytest.raises(PlaceError) as refused:
@@ -183,7 +185,7 @@ def test_a_bucket_that_refuses_is_named_in_a_sentence_and_nothing_is_begun(db, p
     ("variables", "sentence"),
     [
         ({"V3_DATA_DIR": "s3://there-is-none/lab"}, "There is no bucket 'there-is-none'; create it, or choose another"),
-        ({"V3_DATA_DIR": "s3://"}, "V3_DATA_DIR is s3:, which names no bucket; write s3://BUCKET/PREFIX."),
+        ({"V3_DATA_DIR": "s3://"}, "V3_DATA_DIR is s3://, which names no bucket; write s3://BUCKET/PREFIX."),
         ({"V3_DATA_DIR": "s4://one/two"}, "V3_DATA_DIR begins with s4://, which is not known; give a path or s3://"),
         ({"V3_DATA_DIR": f"s3://id:{SECRET}@one/two"}, "V3_DATA_DIR has credentials in it, which would be seen"),
         ({"V3_DATA_DIR": "gs://one/two"}, "V3_DATA_DIR begins with gs://, and the package that reads and writes there"),
@@ -224,36 +226,36 @@ def test_without_s3fs_a_sentence_says_how_to_install_it(url, tmp_path):
     assert "pip install 'v3lab[s3]'" in ended.stderr
 
 
-def test_a_bucket_that_becomes_full_fails_the_run_with_that_reason(db, proxied):
+def test_a_bucket_that_becomes_full_fails_the_run_with_that_reason(db, proxied, until):
     db.place._opened = None
     (run_id,) = enqueue(db, [tiny_config(episodes=10**6)])
-    wait_until(db, run_id, episode=20)
+    until([run_id], episode=20)
     proxied.refuses = {"PUT": 507}
     control.ask(db, run_id, kind="checkpoint")
-    run = wait_until(db, run_id, status=Status.FAILED)
+    (run,) = until([run_id], Status.FAILED)
     assert run.reason == f"{db.place.address} cannot be written: it is full; delete files there, or raise its quota."
     proxied.refuses = {}
     control.resume(db, run_id, episodes=None)
-    wait_until(db, run_id, episode=run.episode + 10)
+    until([run_id], episode=run.episode + 10)
     control.stop(db, run_id)
-    wait_until(db, run_id, status=Status.STOPPED)
+    until([run_id], Status.STOPPED)
     assert_whole(db, run_id)
 
 
-def test_a_run_is_resumed_seen_archived_forked_and_deleted_where_nothing_of_it_is(db, url, tmp_path, monkeypatch):
+def test_a_run_is_resumed_seen_archived_forked_and_deleted_where_nothing_of_it_is(db, until, tmp_path, monkeypatch):
     (run_id,) = enqueue(db, [tiny_config(episodes=10**6, boundary=20)])
-    wait_until(db, run_id, episode=60)
+    until([run_id], episode=60)
     wait_for(lambda: "Training" in read_log_tail(run_id, place=db.place), "the log is followed")
     control.stop(db, run_id)
-    stopped = wait_until(db, run_id, status=Status.STOPPED)
+    (stopped,) = until([run_id], Status.STOPPED)
     assert not list((tmp_path / "scratch").rglob("*.pt"))
     other = elsewhere(tmp_path, monkeypatch)
     wait_for(lambda: "Stopped at episode" in read_log_tail(run_id, place=other.place), "the end of the log")
     control.resume(other, run_id, episodes=None)
-    again = wait_until(other, run_id, episode=stopped.episode + 20)
+    (again,) = until([run_id], episode=stopped.episode + 20)
     assert again.generation == 1
     control.stop(other, run_id)
-    wait_until(other, run_id, status=Status.STOPPED)
+    until([run_id], Status.STOPPED)
     assert_whole(other, run_id)
     wait_for(lambda: read_log_tail(run_id, place=other.place).count("Stopped at episode") == 2, "all of the log")
 
@@ -266,9 +268,9 @@ def test_a_run_is_resumed_seen_archived_forked_and_deleted_where_nothing_of_it_i
     assert "Stopped at episode" in read_log_tail(copy, place=db.place)
     assert recorded_replays(db, copy) == recorded_replays(other, run_id)
     forked = fork(db, copy, episodes=10**6)
-    wait_until(db, forked, episode=get_run(db, copy).episode + 10)
+    until([forked], episode=get_run(db, copy).episode + 10)
     control.stop(db, forked)
-    wait_until(db, forked, status=Status.STOPPED)
+    until([forked], Status.STOPPED)
 
     stray = db.data_dir / "runs" / copy / "checkpoints" / "episode-99999999.pt"
     lost = db.data_dir / "runs" / str(uuid.uuid4()) / "checkpoints" / "episode-00000001.pt"

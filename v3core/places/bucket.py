@@ -46,9 +46,9 @@ class Bucket(Place):
             V3Error: if the address names no bucket, has credentials in it, or nothing here can reach it.
         """
         super().__init__(folder)
-        self._address = address.rstrip("/")
-        self._scheme, _, root = self._address.partition("://")
+        self._scheme, _, root = address.partition("://")
         self._root = root.strip("/")
+        self._address = f"{self._scheme}://{self._root}"
         bucket = self._root.partition("/")[0]
         if ":" in bucket.rpartition("@")[0]:
             raise V3Error(
@@ -58,7 +58,7 @@ class Bucket(Place):
         if not bucket:
             raise V3Error(
                 "V3_DATA_DIR is {address}, which names no bucket; write {scheme}://BUCKET/PREFIX.",
-                address=address,
+                address=self._address,
                 scheme=self._scheme,
             )
         _check_scheme(self._scheme)

@@ -51,10 +51,14 @@ def _sentence(error: Exception, address: str, what: str) -> PlaceError:
             "{address} cannot be written: it is full; delete files there, or raise its quota.", address=address
         )
     if codes & _REFUSED or isinstance(error, PermissionError):
+        if what == "read":
+            return PlaceError(
+                "{address} cannot be read: permission denied; check the rights of the credentials in the environment.",
+                address=address,
+            )
         return PlaceError(
-            "{address} cannot be {what}: permission denied; check the rights of the credentials in the environment.",
+            "{address} cannot be written: permission denied; check the rights of the credentials in the environment.",
             address=address,
-            what=what,
         )
     if names & _SLOW:
         return PlaceError(
@@ -64,9 +68,8 @@ def _sentence(error: Exception, address: str, what: str) -> PlaceError:
     if names & _UNREACHED:
         return PlaceError("{address} cannot be reached; check the network and AWS_ENDPOINT_URL.", address=address)
     return PlaceError(
-        "{address} cannot be {what}: {problem}.",
+        "{address} cannot be used: {problem}.",
         address=address,
-        what=what,
         problem=redacted(" ".join(str(error).split()) or type(error).__name__).rstrip("."),
     )
 

@@ -80,9 +80,15 @@ class Place:
             OSError: if it cannot be read.
         """
         try:
-            return {entry: entry.stat().st_size for entry in folder.iterdir() if entry.is_file()}
+            entries = list(os.scandir(folder))
         except (FileNotFoundError, NotADirectoryError):
             return {}
+        found = {}
+        for entry in entries:
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                if entry.is_file():
+                    found[folder / entry.name] = entry.stat().st_size
+        return found
 
     def bytes_in(self, folder: Path) -> int:
         """Bytes of all files in a folder and below it."""

@@ -16,9 +16,10 @@ from babel.messages.pofile import read_po, write_po
 
 from v3core.errors import V3Error
 from v3core.messages import DOMAIN, LOCALE
+from v3core.places import PlaceError
 
 ROOT = Path(__file__).resolve().parents[1]
-ERRORS = ("V3Error", *sorted(one.__name__ for one in V3Error.__subclasses__()))
+ERRORS = ("V3Error", *sorted({PlaceError.__name__, *(one.__name__ for one in V3Error.__subclasses__())}))
 KEYWORDS: dict[str, Any] = dict.fromkeys(("_", "say", "md", "unseen", *ERRORS)) | {"several": (1, 2)}
 FILES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py")), *sorted((ROOT / "v3core").rglob("*.py"))]
 WIDTH = 120

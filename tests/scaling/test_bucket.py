@@ -14,6 +14,7 @@ from tests.runs import assert_whole, tiny_config
 from tests.scaling.object_store import SECRET, VARIABLES, Proxy, make_bucket, object_store
 from tests.waiting import wait_for
 from v3core.archive import import_archive, write_archive
+from v3core.config import EvaluationConfig
 from v3core.errors import V3Error
 from v3core.jobs import control, housekeeping
 from v3core.jobs.files import run_folder
@@ -28,7 +29,7 @@ from v3core.places import Bucket, PlaceError, place_at
 from v3core.places import bucket as bucket_module
 from v3core.store.history import read_checkpoints
 from v3core.store.opening import open_database
-from v3core.store.runs import find_run, get_run, list_runs
+from v3core.store.runs import get_run, list_runs
 
 if os.environ.get("CI", "").lower() not in {"1", "true"}:  # there they must be installed
     pytest.importorskip("s3fs", reason="s3fs is not installed: pip install -r requirements-s3-tests.txt")
@@ -243,7 +244,9 @@ def test_a_bucket_that_becomes_full_fails_the_run_with_that_reason(db, proxied, 
 
 
 def test_a_run_is_resumed_seen_archived_forked_and_deleted_where_nothing_of_it_is(db, until, tmp_path, monkeypatch):
-    (run_id,) = enqueue(db, [tiny_config(episodes=10**6, boundary=20)])
+    config = tiny_config(episodes=10**6, boundary=20)
+    config = config.model_copy(update={"evaluation": EvaluationConfig(episodes=2, every=50)})
+    (run_id,) = enqueue(db, [config])
     until([run_id], episode=60)
     wait_for(lambda: "Training" in read_log_tail(run_id, place=db.place), "the log is followed")
     control.stop(db, run_id)
@@ -285,7 +288,7 @@ def test_a_run_is_resumed_seen_archived_forked_and_deleted_where_nothing_of_it_i
     assert housekeeping.run_sizes(db, [copy])[copy].files > 1000
     for one in (forked, copy, run_id):
         housekeeping.delete(db, one)
-        assert find_run(db, one) is None
+        assert one not in {run.id for run in list_runs(db)}
     wait_for(lambda: not _objects(db), "all objects are deleted")
     other.close()
 

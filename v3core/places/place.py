@@ -74,7 +74,7 @@ class Place:
         return [about.st_mtime_ns, about.st_size]
 
     def files(self, folder: Path) -> dict[Path, int]:
-        """The files in a folder, not in folders below it, with their bytes.
+        """What is in a folder, not in folders below it, with its bytes.
 
         Raises:
             OSError: if it cannot be read.
@@ -86,8 +86,7 @@ class Place:
         found = {}
         for entry in entries:
             with suppress(FileNotFoundError):  # deleted meanwhile
-                if entry.is_file():
-                    found[folder / entry.name] = entry.stat().st_size
+                found[folder / entry.name] = entry.stat().st_size
         return found
 
     def bytes_in(self, folder: Path) -> int:

@@ -103,7 +103,8 @@ def test_a_run_is_trained_and_shown_from_any_folder(user, installed, tmp_path):
     assert str(data) in findings["Data folder"]
     assert findings["Version"] == f"{v3core.__version__}, installed in {package}"
     if find_compiler() is not None:
-        assert findings["Native library"] == f"computes the network, from {package / 'native' / 'v3network.so'}"
+        library = package / "native" / "v3network.so"
+        assert findings["Native library"] == f"computes the network, of policies with memory its graph, from {library}"
         assert "with the native backend" in user("log", queued)
     assert run["name"] in user("-c", A_PAGE, queued, program="python")
     with served(

@@ -121,7 +121,7 @@ def _webhook() -> str:
 
 def _native() -> str:
     library.load()
-    return f"computes the network, from {library.LIBRARY}"
+    return f"computes the network, of policies with memory its graph, from {library.LIBRARY}"
 
 
 def _browser() -> Finding:

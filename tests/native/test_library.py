@@ -158,7 +158,7 @@ def test_a_library_cut_short_would_end_the_process(tmp_path, compiled):
 def test_what_is_whole_is_loaded_and_said(place, compiled):
     place.write_bytes(whole(compiled))
     (found,) = (finding for finding in doctor.examine() if finding.subject == "Native library")
-    assert (found.ok, found.detail) == (True, f"computes the network, from {place}")
+    assert (found.ok, found.detail) == (True, f"computes the network, of policies with memory its graph, from {place}")
 
 
 def test_it_can_be_turned_off_which_is_no_fault(small_run, tmp_path, place, compiled, monkeypatch):

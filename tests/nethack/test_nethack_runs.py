@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,28 @@ def test_a_run_records_the_facts_of_its_games(v3core, tmp_path):
     assert all(set(one) == {"score", "depth", "turns", "death"} for one in facts)
     assert "time limit" in {one["death"] for one in facts}
     assert max(one["turns"] for one in facts) <= 1000
+
+
+def test_a_crash_of_the_library_ends_its_run_alone(v3core, tmp_path):
+    """Later than the check before a run looks: the run fails with that reason, and the one beside it trains on."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "later_nethack.py").write_text(CRASHING.replace("> 20", "> 120").replace("Crashing-", "Later-"))
+    path = {"PYTHONPATH": str(tmp_path / "own")}
+    envs = ("--env", "later_nethack:NetHackLater-v0", "--env", "NetHackScore-v0")
+    limit = ("--env-arg", "max_episode_steps=150", "--set", "ppo.environments=2")
+    sizes = ("--set", "ppo.rollout_steps=128", "--set", "ppo.minibatch=64", "--set", "evaluation.episodes=0")
+    started = v3core("sweep", *envs, *limit, "--steps", "512", *sizes, **path)
+    assert started.returncode == 0, started.stderr
+    until = time.monotonic() + 200
+    while True:
+        listed = json.loads(v3core("runs", "--json", **path).stdout)
+        by_env = {run["env"]: run for run in listed}
+        statuses = {env: run["status"] for env, run in by_env.items()}
+        if set(statuses.values()) <= {"completed", "failed", "lost", "stopped"} or time.monotonic() > until:
+            break
+        time.sleep(2)
+    assert statuses == {"later_nethack:NetHackLater-v0": "failed", "NetHackScore-v0": "completed"}
+    assert "crashed with SIGSEGV" in by_env["later_nethack:NetHackLater-v0"]["reason"]
 
 
 def test_a_crash_of_the_library_is_reported(v3core, tmp_path):

@@ -2,12 +2,15 @@
 
 import json
 
+from sqlalchemy import update
+
 from tests.charts.patched import applied
 from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
 from tests.store.recorded import process_sample
 from v3core.jobs.lifecycle import Status
 from v3core.store.process_samples import add_process_sample
+from v3core.store.schema import runs
 from v3core.ui import process_panel
 
 
@@ -50,6 +53,25 @@ def test_it_says_why_a_run_is_slow_with_the_numbers_of_the_last_minute(open_page
     assert {"process-time", "process-cpu", "process-pace", "process-memory"} <= set(drawn)
     assert len(drawn["process-time"]["data"]) == 5
     assert sum(trace["y"][-1] for trace in drawn["process-time"]["data"]) == 1
+
+
+def test_it_says_what_memory_costs(open_page, database):
+    run_id = add_recorded_run(database, Status.RUNNING)
+    with database.write() as tx:
+        add_process_sample(tx, run_id, process_sample())
+    assert not any("The policy has memory" in shown(caption.value) for caption in opened(open_page, run_id).caption)
+    with database.write() as tx:
+        config = json.loads(tx.execute(runs.select().where(runs.c.id == run_id)).one().config)
+        config["policy"]["memory"], config["backend"] = "gru", "native"
+        tx.execute(update(runs).where(runs.c.id == run_id).values(config=json.dumps(config), device="cpu"))
+    app = opened(open_page, run_id)
+    assert not app.exception
+    assert any(
+        "The policy has memory (GRU): learning goes through its rollouts in pieces of 64 steps" in shown(caption.value)
+        for caption in app.caption
+    )
+    said = [shown(one.value) for one in [*app.markdown, *app.caption]]
+    assert any("the graph computed by the native library, memory and heads by torch" in text for text in said)
 
 
 def test_without_samples_it_says_when_there_will_be_one(open_page, database):

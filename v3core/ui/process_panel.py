@@ -31,6 +31,16 @@ def _panel(database: Database, run_id: str) -> None:
         return
     newest = whole(_newest(samples))
     st.markdown(md("{}", why_slow(newest)))
+    config = shell.run_or_rerun(database, run_id).config
+    if config.policy.memory != "none":
+        st.caption(
+            md(
+                "The policy has memory ({memory}): learning goes through its rollouts in pieces of {steps} steps, and "
+                "the native library computes the graph alone. That takes about twice the time of learning without it.",
+                memory=config.policy.memory.upper(),
+                steps=config.ppo.sequence_steps,
+            )
+        )
     _numbers(newest)
     for left, right in ((time_figure, processor_figure), (pace_figure, memory_figure)):
         for column, figure in zip(st.columns(2), (left, right), strict=True):

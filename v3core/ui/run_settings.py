@@ -57,7 +57,10 @@ def describe_device(run: RunRow) -> str:
     if run.device is None:
         return f"requests {_ASKED_FOR[run.config.device]}"
     kind, _, name = run.device.partition(": ")
-    computed = f", {_BACKENDS[run.config.backend]}" if run.config.backend else ""
+    backend = run.config.backend
+    computed = f", {_BACKENDS[backend]}" if backend else ""
+    if backend == "native" and run.config.policy.memory != "none":
+        computed = ", the graph computed by the native library, memory and heads by torch"
     return f"on the {'GPU' if kind == 'cuda' else kind.upper()}{f' {name}' if name else ''}{computed}"
 
 

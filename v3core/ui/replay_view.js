@@ -79,6 +79,8 @@ class ReplayView {
     if (this.canvas.width !== picture.width || this.canvas.height !== picture.height) {
       ;[this.canvas.width, this.canvas.height] = [picture.width, picture.height]
       this.canvas.classList.toggle("v3-replay-small", picture.width < SMALL)
+      // A terminal of 80 columns cannot be read in half of the page.
+      this.root.classList.toggle("v3-replay-wide", picture.width > 1.5 * picture.height && picture.width > 800)
     }
     this.canvas.getContext("2d").drawImage(picture, 0, 0)
     this.canvas.dataset.frame = frame

@@ -7,6 +7,7 @@ from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.lifecycle import ENDED
 from v3core.jobs.slots import slots
+from v3core.messages import _
 from v3core.store.runs import list_runs
 from v3core.ui import news, shell, ticks
 from v3core.ui.demo_guide import after_the_demo, invitation
@@ -17,7 +18,7 @@ from v3core.ui.run_picker import compare_link
 from v3core.ui.status import counted
 from v3core.ui.text import about, md, plain
 
-DATABASE_HELP = "Commands run from another folder may use a different database; see docs/serving.md."
+DATABASE_HELP = _("Commands run from another folder may use a different database; see docs/serving.md.")
 
 database = shell.page("Runs")
 
@@ -57,7 +58,7 @@ def overview() -> None:
             newest = next((run.experiment for run in runs if run.experiment), None)
             group = [run for run in runs if newest and run.experiment == newest]
             if len(group) > 1 and all(run.status in ENDED for run in group):
-                compare_link("Compare the latest experiment", experiment=str(newest))
+                compare_link(_("Compare the latest experiment"), experiment=str(newest))
             st.page_link("pages/launch.py", label=md("New run"), icon=":material/add:")
     after_the_demo(database, runs)
     active_experiments(database, runs)
@@ -69,4 +70,4 @@ overview()
 archive_import(database)
 with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
     st.caption(md("Database: {describe}", describe=plain(database.describe())), width="content")
-    about("the database", DATABASE_HELP)
+    about(_("the database"), DATABASE_HELP)

@@ -5,6 +5,7 @@ import streamlit as st
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.logs import read_log_tail
+from v3core.messages import _
 from v3core.store.commands import read_commands
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
@@ -81,13 +82,13 @@ def live(run_id: str, was_unfinished: bool, experts_open: bool) -> None:
 def nothing_yet(run: RunRow) -> None:
     """Why there is nothing to see before the first episode."""
     text = {
-        Status.QUEUED: "Waiting for a free slot; the run starts automatically.",
-        Status.STARTING: "The worker process is starting. The first episodes arrive in a few seconds.",
-        Status.RUNNING: "Training has started. The first episode is not finished yet.",
-        Status.PAUSED: "Paused before the first episode finished.",
-        Status.STALLED: "No episode is finished yet, and the worker process sends no heartbeats.",
-        Status.STOPPING: "Stopping before the first episode finished.",
-    }.get(Status(run.status), "The run ended before the first episode finished.")
+        Status.QUEUED: _("Waiting for a free slot; the run starts automatically."),
+        Status.STARTING: _("The worker process is starting. The first episodes arrive in a few seconds."),
+        Status.RUNNING: _("Training has started. The first episode is not finished yet."),
+        Status.PAUSED: _("Paused before the first episode finished."),
+        Status.STALLED: _("No episode is finished yet, and the worker process sends no heartbeats."),
+        Status.STOPPING: _("Stopping before the first episode finished."),
+    }.get(Status(run.status), _("The run ended before the first episode finished."))
     st.info(plain(text), icon=":material/hourglass_empty:")
 
 

@@ -1,7 +1,8 @@
 """The catalogues of `v3core/locale`, brought up to date with the code: `make messages`, which is this.
 
-Messages are the texts given to `_`, `say`, `several` and `md`. New ones are added without a translation, and those that
-the code no longer has are dropped. `tests/test_catalogues.py` fails until each is translated.
+Messages are the texts given to `_`, `say`, `several` and `md`, the help of commands, and what click says. New ones are
+added without a translation, and those that the code no longer has are dropped. `tests/test_catalogues.py` fails until
+each is translated.
 """
 
 import io
@@ -14,6 +15,8 @@ from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
 
+from v3core.cli import commands
+from v3core.cli.help_words import CLICK, help_texts
 from v3core.errors import V3Error
 from v3core.messages import DOMAIN, LOCALE
 from v3core.places import PlaceError
@@ -21,6 +24,7 @@ from v3core.places import PlaceError
 ROOT = Path(__file__).resolve().parents[1]
 ERRORS = ("V3Error", *sorted({PlaceError.__name__, *(one.__name__ for one in V3Error.__subclasses__())}))
 KEYWORDS: dict[str, Any] = dict.fromkeys(("_", "say", "md", "unseen", *ERRORS)) | {"several": (1, 2)}
+OF_CLICK: dict[str, Any] = {"_": None, "ngettext": (1, 2)}
 FILES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py")), *sorted((ROOT / "v3core").rglob("*.py"))]
 WIDTH = 120
 
@@ -31,12 +35,17 @@ def extracted() -> Catalog:
     for path in FILES:
         for message in found_in(path.read_bytes()):
             catalog.add(message, locations=[(str(path.relative_to(ROOT)), 0)])
+    for text in help_texts(commands):
+        catalog.add(text, locations=[("v3core/cli", 0)])
+    for module in CLICK:
+        for message in found_in(Path(str(module.__file__)).read_bytes(), OF_CLICK):
+            catalog.add(message, locations=[("click", 0)])
     return catalog
 
 
-def found_in(source: bytes) -> Iterator[str | tuple[str, ...]]:
+def found_in(source: bytes, keywords: dict[str, Any] = KEYWORDS) -> Iterator[str | tuple[str, ...]]:
     """The messages of one file."""
-    for _line, message, _comments, _context in extract("python", io.BytesIO(source), keywords=KEYWORDS):
+    for _line, message, _comments, _context in extract("python", io.BytesIO(source), keywords=keywords):
         if has_words(message):
             yield message
 

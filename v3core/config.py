@@ -141,7 +141,7 @@ class PPOConfig(_Frozen):
 
 def _base_value(knob: Knob) -> Any:
     allowed = replace(knob.allowed, high=min(knob.allowed.high, knob.most_in_recipe))
-    meaning = f"{knob.meaning[:-1]} if no phase sets it; phases can multiply it."
+    meaning = _("{meaning} if no phase sets it; phases can multiply it.", meaning=knob.meaning[:-1])
     return float, Field(knob.default, description=meaning, **allowed.bounds)
 
 
@@ -428,15 +428,22 @@ def settings_without_effect(configs: Sequence[RunConfig]) -> list[str]:
     That are base values where phases set an absolute value, and the settings of the memory of a policy without one.
     """
     sentences = [
-        f"{path} has no effect in {', '.join(phases)}, where curriculum '{config.curriculum.name}' sets {knob} itself; "
-        f"to change it there, set phases.{phases[0]}.{knob}."
+        _(
+            "{path} has no effect in {phases}, where curriculum '{name}' sets {knob} itself; to change it there, "
+            "set phases.{phases2}.{knob}.",
+            path=path,
+            phases=", ".join(phases),
+            name=config.curriculum.name,
+            knob=knob,
+            phases2=phases[0],
+        )
         for config in configs
         for path in config.overrides
-        for section, _, knob in [path.partition(".")]
+        for section, _dot, knob in [path.partition(".")]
         if section == "base" and (phases := ignoring_base(config.curriculum, knob))
     ]
     sentences += [
-        f"{path} has no effect without memory; to have one, set policy.memory to gru."
+        _("{path} has no effect without memory; to have one, set policy.memory to gru.", path=path)
         for config in configs
         for path in _OF_MEMORY
         if path in config.overrides and config.policy.memory == "none"
@@ -461,7 +468,7 @@ def load_recipe(path: Path) -> Recipe:
     """A recipe from its YAML file; V3Error if it cannot be read or is not a recipe."""
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        with explained(f"Recipe {path.name}"):
+        with explained(_("Recipe {name}", name=path.name)):
             return Recipe.model_validate({"name": path.stem, **content})
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError) as error:
         raise V3Error("Recipe {name} cannot be read: {error}.", name=path.name, error=error) from None

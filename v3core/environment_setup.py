@@ -147,7 +147,7 @@ def joined(envs: Iterable[str]) -> str:
     """The text that names all of these environments at once; V3Error if they are fewer than two."""
     names = [env.strip() for env in envs]
     if len(names) < 2 and not any(map(is_several, names)):
-        given = f"only {names[0]}" if names else "none"
+        given = _("only {names}", names=names[0]) if names else "none"
         raise V3Error("envs names {given}; give at least two environments there, or one as env.", given=given)
     return canonical(" + ".join(names))
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from pydantic import ValidationError
 
-from v3core.messages import Message
+from v3core.messages import Message, _
 
 
 class V3Error(Exception):
@@ -25,14 +25,14 @@ class V3Error(Exception):
 
 def either(names: Sequence[str]) -> str:
     """As in `A, B or C`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+    return names[0] if len(names) == 1 else _("{join} or {names}", join=", ".join(names[:-1]), names=names[-1])
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`Did you mean A, B or C?` with the nearest of the known names, case ignored; empty if none is near."""
     by_lower = {name.lower(): name for name in known}
     found = difflib.get_close_matches(word.lower(), by_lower, cutoff=0.5)
-    return f"Did you mean {either([by_lower[name] for name in found])}?" if found else ""
+    return _("Did you mean {either}?", either=either([by_lower[name] for name in found])) if found else ""
 
 
 def explain(error: ValidationError, subject: str) -> str:
@@ -41,17 +41,18 @@ def explain(error: ValidationError, subject: str) -> str:
     where = _place(first["loc"])
     message = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
-        return message if message[0].isupper() else f"{subject}: {message}"
+        return message if message[0].isupper() else _("{subject}: {problem}", subject=subject, problem=message)
     message = f"{message[0].lower()}{message[1:]}."
     value = first["input"]
     shown = repr(value) if isinstance(value, str | int | float | bool) or value is None else "of the wrong type"
     known = {
-        "extra_forbidden": f"{where} is not a known key; check the spelling.",
-        "missing": f"{where} is missing.",
-        "too_short": f"{where} is empty; give at least one value.",
+        "extra_forbidden": _("{where} is not a known key; check the spelling.", where=where),
+        "missing": _("{where} is missing.", where=where),
+        "too_short": _("{where} is empty; give at least one value.", where=where),
         "json_invalid": message,
     }
-    return f"{subject}: {known.get(first['type'], f'{where} is {shown}; {message}')}"
+    otherwise = _("{where} is {shown}; {message}", where=where, shown=shown, message=message)
+    return _("{subject}: {problem}", subject=subject, problem=known.get(first["type"], otherwise))
 
 
 @contextmanager
@@ -67,7 +68,7 @@ def _place(location: tuple[int | str, ...]) -> str:
     """`phases.0.until.episode` as `'until.episode' of phase 1`: list places count from 1."""
     keys = list(location)
     if len(keys) > 1 and keys[0] == "phases" and isinstance(keys[1], int):
-        phase = f"phase {keys[1] + 1}"
+        phase = _("phase {value}", value=keys[1] + 1)
         inner = ".".join(str(part) for part in keys[2:])
-        return f"'{inner}' of {phase}" if inner else phase
+        return _("'{inner}' of {phase}", inner=inner, phase=phase) if inner else phase
     return f"'{'.'.join(str(part) for part in keys)}'"

@@ -82,9 +82,26 @@ def translation(template: str) -> str:
     return template if found is None or not template else found.gettext(template)
 
 
+def plural_translation(one: str, many: str, count: int) -> str:
+    """The template for a number of things in the reader's language, for who fills it in otherwise."""
+    found = catalogue(spoken())
+    english = one if count == 1 else many
+    return english if found is None else found.ngettext(one, many, count)
+
+
 def translated(value: Any, language: str | None = None) -> Any:
-    """A message in a language, by default the reader's; anything else, such as what people wrote, as it is."""
+    """A message, or that of an error, in a language, by default the reader's; what people wrote, as it is."""
+    value = getattr(value, "message", value) if isinstance(value, Exception) else value
     return value.in_language(language or spoken()) if isinstance(value, Message) else value
+
+
+def said(content: Any) -> Any:
+    """The messages within lists, and within dicts also as keys, in the reader's language; anything else as it is."""
+    if isinstance(content, dict):
+        return {translated(key): said(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return type(content)(map(said, content)) if type(content) in (list, tuple) else content
+    return translated(content)
 
 
 def recalled(sentence: str, language: str | None = None) -> str:
@@ -206,6 +223,10 @@ def _inner(value: object, language: str) -> object:
     return value if found is None else found
 
 
+_LITERAL = 8
+"""Letters that a template has at least, to be recognised where its values may be any words."""
+_NUMBER = r"[-+−]?[\d,.]+(?:e[-+]?\d+)?%?|nan|inf"
+
 _Pattern = tuple[re.Pattern[str], str, str | None, int]
 
 
@@ -220,7 +241,8 @@ def templates_of(language: str) -> tuple[dict[str, Message], list[_Pattern]]:
                 continue  # of a page, which stores nothing
             if "{" in form:
                 pattern, literal = _pattern(form)
-                patterns.append((pattern, one, many, literal))
+                if many or sum(map(str.isalpha, re.sub(r"\{[^{}]*\}", "", form))) >= _LITERAL:
+                    patterns.append((pattern, one, many, literal))
             else:
                 whole[form] = Message(one, {"count": 1} if many else {}, many)
     return whole, patterns
@@ -237,11 +259,12 @@ def ids(language: str) -> list[tuple[str, str | None]]:
 
 def _pattern(template: str) -> tuple[re.Pattern[str], int]:
     written, literal, seen = "", 0, set[str]()
-    for words, name, _form, _conversion in string.Formatter().parse(template):
+    for words, name, form, _conversion in string.Formatter().parse(template):
         written += re.escape(words)
         literal += len(words)
         if name:
-            written += f"(?P={name})" if name in seen else f"(?P<{name}>.+?)"
+            value = _NUMBER if form or name == "count" else ".+?"
+            written += f"(?P={name})" if name in seen else f"(?P<{name}>{value})"
             seen.add(name)
     return re.compile(written, re.DOTALL), literal
 

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 import click
 
 from v3core.errors import V3Error
+from v3core.messages import translated
 
 _OUT, _ERR = 1, 2
 _said: TextIO | None = None
@@ -34,7 +35,7 @@ def echo(message: object = "", *, err: bool = False) -> None:
         V3Error: if it cannot be written, because the disk is full say.
     """
     try:
-        click.echo(message, file=None if err else _said, err=err)  # noqa: TID251
+        click.echo(translated(message), file=None if err else _said, err=err)  # noqa: TID251
     except BrokenPipeError:
         if not err:
             raise ReaderGoneError from None

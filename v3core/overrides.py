@@ -18,6 +18,7 @@ from v3core.curriculum.table import SETTINGS as PHASE_SETTINGS
 from v3core.curriculum.table import parse_setting
 from v3core.curriculum.typed import format_number
 from v3core.errors import V3Error, either, explain, explained, suggestion
+from v3core.messages import _
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "base": BaseConfig,
@@ -72,9 +73,14 @@ class Setting:
     @property
     def _words(self) -> str:
         if self.choices:
-            return f"choose {' or '.join(self.choices)}"
+            return _("choose {choices}", choices=" or ".join(self.choices))
         noun = "a whole number" if self.kind is int else "a number"
-        return f"give {noun} {self.allowed.words}{', or nothing' if self.optional else ''}"
+        return _(
+            "give {noun} {words}{value}",
+            noun=noun,
+            words=self.allowed.words,
+            value=", or nothing" if self.optional else "",
+        )
 
     def parse(self, text: str) -> Scalar:
         """The value of a typed text; a V3Error says what is allowed."""
@@ -218,16 +224,16 @@ def _nearest(path: str, curricula: Sequence[Curriculum]) -> str:
     name = path.rpartition(".")[2]
     same_name = difflib.get_close_matches(path, [one for one in known if one.rpartition(".")[2] == name], cutoff=0)
     if same_name:
-        return f"Did you mean {either(same_name)}?"
+        return _("Did you mean {same_name}?", same_name=either(same_name))
     return suggestion(path, known) or "Examples: ppo.epochs, policy.experts, base.lr, phases.warmup.lr."
 
 
 def _with_phase_setting(curriculum: Curriculum, path: str, text: str, episodes: int, steps: int | None) -> Curriculum:
     """The curriculum with one setting of one phase changed; `path` is `phases.NAME.KEY`."""
-    name, _, key = path.removeprefix("phases.").rpartition(".")
+    name, _dot, key = path.removeprefix("phases.").rpartition(".")
     phases = {phase.name: phase for phase in curriculum.phases}
     if name not in phases:
-        hint = suggestion(name, phases) or f"Its phases are {', '.join(phases)}."
+        hint = suggestion(name, phases) or _("Its phases are {phases}.", phases=", ".join(phases))
         raise V3Error(
             "Curriculum '{name}' has no phase '{name2}' (in {path}). {hint}",
             name=curriculum.name,
@@ -236,7 +242,9 @@ def _with_phase_setting(curriculum: Curriculum, path: str, text: str, episodes: 
             hint=hint,
         )
     if key not in PHASE_SETTINGS:
-        hint = suggestion(key, PHASE_SETTINGS) or f"A phase has {', '.join(PHASE_SETTINGS)}."
+        hint = suggestion(key, PHASE_SETTINGS) or _(
+            "A phase has {phase_settings}.", phase_settings=", ".join(PHASE_SETTINGS)
+        )
         raise V3Error("A phase has no setting '{key}' (in {path}). {hint}", key=key, path=path, hint=hint)
     try:
         phases[name] = type(phases[name]).model_validate({**dict(phases[name]), key: parse_setting(key, text)})

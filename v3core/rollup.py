@@ -12,6 +12,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from v3core.messages import _
+
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
@@ -43,13 +45,19 @@ def newest_window(episode: int) -> int:
     return min(max(episode, SHORTEST_WINDOW), LONGEST_WINDOW)
 
 
-NEWEST_WINDOW = (
-    f"the newest {LONGEST_WINDOW}, or all while there are fewer; no value before there are {SHORTEST_WINDOW}"
+NEWEST_WINDOW = _(
+    "the newest {longest_window}, or all while there are fewer; no value before there are {shortest_window}",
+    longest_window=LONGEST_WINDOW,
+    shortest_window=SHORTEST_WINDOW,
 )
 """`newest_window` in words."""
 
 
-MEAN_WINDOW = f"a tenth of the run, at least {SHORTEST_WINDOW} and at most {LONGEST_WINDOW} episodes"
+MEAN_WINDOW = _(
+    "a tenth of the run, at least {shortest_window} and at most {longest_window} episodes",
+    shortest_window=SHORTEST_WINDOW,
+    longest_window=LONGEST_WINDOW,
+)
 """`mean_window` in words."""
 
 

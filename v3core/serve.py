@@ -12,6 +12,7 @@ from v3core.errors import V3Error
 from v3core.jobs.launch import absolute_folders
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.slots import SLOTS_VARIABLE, save_requested_slots
+from v3core.messages import _
 from v3core.paths import INSTALLED, SERVE, shipped
 from v3core.store.database import Database
 from v3core.store.opening import open_database
@@ -34,7 +35,7 @@ def serve(port: int) -> None:
     keep_slots(database)
     stay_with(database)
     database.close()
-    print(f"V3 Lab: {address.url}", flush=True)
+    print(_("V3 Lab: {url}", url=address.url), flush=True)
     os.chdir(shipped())
     flags = [f"--server.port={address.port}", "--server.enableStaticServing=false"]  # asgi.py serves the charts' script
     os.execv(sys.executable, [sys.executable, "-m", "streamlit", "run", str(shipped("asgi.py")), *flags])
@@ -48,7 +49,7 @@ def show_page(path: str, port: int) -> None:
         check_port(address.port, address.host)
     if can_open():
         open_when_served(address.url, path)
-    print(f"Page: {address.url}{path}", flush=True)
+    print(_("Page: {url}{path}", url=address.url, path=path), flush=True)
     if not served:
         serve(port)
 

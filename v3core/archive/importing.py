@@ -21,6 +21,7 @@ from v3core.jobs.housekeeping import remove_abandoned, remove_hidden
 from v3core.jobs.identity import NOWHERE, current
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.jobs.shipped_logs import put_log, rotated
+from v3core.messages import _
 from v3core.paths import COMMAND
 from v3core.places import Bucket
 from v3core.store.commands import reject_open
@@ -93,7 +94,12 @@ def _need_space(reader: ArchiveReader, database: Database) -> None:
     free = shutil.disk_usage(database.data_dir).free
     if needed + SPARE_BYTES > free:
         reader.refuse(
-            f"it needs up to {needed:,} bytes, but {database.data_dir} has only {free:,} free; free some space"
+            _(
+                "it needs up to {needed:,} bytes, but {data_dir} has only {free:,} free; free some space",
+                needed=needed,
+                data_dir=database.data_dir,
+                free=free,
+            )
         )
 
 
@@ -173,12 +179,12 @@ def _extract(reader: ArchiveReader, name: str, target: Path) -> None:
         for piece in reader.pieces(name):
             file.write(piece)
     if CHECKPOINT.fullmatch(name) and not _is_plain(target):
-        reader.refuse(f"'{name}' is not a checkpoint")
+        reader.refuse(_("'{name}' is not a checkpoint", name=name))
     if REPLAYS.fullmatch(name):
         try:
             from_bytes(target.read_bytes())
         except V3Error:
-            reader.refuse(f"'{name}' has no replays that this V3 Lab can read")
+            reader.refuse(_("'{name}' has no replays that this V3 Lab can read", name=name))
 
 
 def _is_plain(file: Path) -> bool:
@@ -201,10 +207,14 @@ def _finish(database: Database, reader: ArchiveReader, run: ArchivedRun, run_id:
     status, reason = run.values["status"], run.values["reason"]
     values: dict[str, Any] = dict(NOWHERE)
     if status not in ENDED:
-        reason = f"The run was {status} when it was archived."
+        reason = _("The run was {status} when it was archived.", status=status)
         status = Status.STOPPED
         values |= {"ended_at": manifest.made_at, "traceback": None}
-    message = f"Imported from an archive of {manifest.made_at:%Y-%m-%d %H:%M} UTC; trained on '{manifest.host}'."
+    message = _(
+        "Imported from an archive of {made_at:%Y-%m-%d %H:%M} UTC; trained on '{host}'.",
+        made_at=manifest.made_at,
+        host=manifest.host,
+    )
     with database.write() as tx:
         reject_open(tx, run_id, reason="The run was archived before the command was carried out.", now=now)
         add_event(tx, run_id, actor="user", kind=IMPORT, message=message, now=now)

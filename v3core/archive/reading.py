@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from v3core.archive import layout
 from v3core.archive.layout import Manifest, Member, is_file, is_known
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.store.schema import SCHEMA_VERSION
 
 _PIECE_BYTES = 1 << 20
@@ -67,9 +68,16 @@ class ArchiveReader:
     def small(self, name: str) -> bytes:
         """A member that must be small, whole."""
         if name not in self._members:
-            self.refuse(f"it lacks '{name}'")
+            self.refuse(_("it lacks '{name}'", name=name))
         if self._members[name].bytes > layout.MAX_SMALL_BYTES:
-            self.refuse(f"'{name}' has {self._members[name].bytes:,} bytes, more than {layout.MAX_SMALL_BYTES:,}")
+            self.refuse(
+                _(
+                    "'{name}' has {bytes:,} bytes, more than {max_small_bytes:,}",
+                    name=name,
+                    bytes=self._members[name].bytes,
+                    max_small_bytes=layout.MAX_SMALL_BYTES,
+                )
+            )
         return b"".join(self.pieces(name))
 
     def pieces(self, name: str) -> Iterator[bytes]:
@@ -79,11 +87,11 @@ class ArchiveReader:
         for piece in self._unpacked(name):
             size += len(piece)
             if size > member.bytes:
-                self.refuse(f"'{name}' is larger than declared")
+                self.refuse(_("'{name}' is larger than declared", name=name))
             digest.update(piece)
             yield piece
         if size != member.bytes or digest.hexdigest() != member.sha256:
-            self.refuse(f"'{name}' is damaged: the checksum does not match")
+            self.refuse(_("'{name}' is damaged: the checksum does not match", name=name))
 
     def lines(self, name: str) -> Iterator[bytes]:
         """A member's lines, none longer than `MAX_SMALL_BYTES`."""
@@ -92,7 +100,13 @@ class ArchiveReader:
             *whole, rest = (rest + piece).split(b"\n")
             yield from whole
             if len(rest) > layout.MAX_SMALL_BYTES:
-                self.refuse(f"'{name}' has a row of more than {layout.MAX_SMALL_BYTES:,} bytes")
+                self.refuse(
+                    _(
+                        "'{name}' has a row of more than {max_small_bytes:,} bytes",
+                        name=name,
+                        max_small_bytes=layout.MAX_SMALL_BYTES,
+                    )
+                )
         if rest:
             yield rest
 
@@ -101,7 +115,7 @@ class ArchiveReader:
         try:
             return json.loads(text, parse_constant=_no_constant)
         except (ValueError, RecursionError):
-            return self.refuse(f"'{name}' is not JSON")
+            return self.refuse(_("'{name}' is not JSON", name=name))
 
     def refuse(self, problem: str) -> Any:
         """Raise the sentence that says so; nothing was imported."""
@@ -112,30 +126,52 @@ class ArchiveReader:
     def _checked_directory(self) -> dict[str, zipfile.ZipInfo]:
         infos: dict[str, zipfile.ZipInfo] = {}
         if len(self._zip.infolist()) > layout.MAX_MEMBERS:
-            self.refuse(f"it has more than {layout.MAX_MEMBERS:,} members")
+            self.refuse(_("it has more than {max_members:,} members", max_members=layout.MAX_MEMBERS))
         for info in self._zip.infolist():
             # orig_filename: zipfile cuts a name at a zero byte, and turns the separators of the system into slashes.
             name = info.orig_filename
             mode = info.external_attr >> 16
             if name in infos:
-                self.refuse(f"it has two members named '{name}'")
+                self.refuse(_("it has two members named '{name}'", name=name))
             if not is_known(name) or info.filename != name:
                 self.refuse(
-                    f"its member {name[:200]!r} does not belong in a V3 Lab archive; the file is from another "
-                    "program, or incomplete"
+                    _(
+                        "its member {name!r} does not belong in a V3 Lab archive; the file is from another program, "
+                        "or incomplete",
+                        name=name[:200],
+                    )
                 )
             if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-                self.refuse(f"'{name}' is not a plain file")
+                self.refuse(_("'{name}' is not a plain file", name=name))
             if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                self.refuse(f"'{name}' is encrypted or compressed with an unsupported method")
+                self.refuse(_("'{name}' is encrypted or compressed with an unsupported method", name=name))
             if info.file_size > layout.MAX_MEMBER_BYTES:
-                self.refuse(f"'{name}' has {info.file_size:,} bytes, more than {layout.MAX_MEMBER_BYTES:,}")
+                self.refuse(
+                    _(
+                        "'{name}' has {file_size:,} bytes, more than {max_member_bytes:,}",
+                        name=name,
+                        file_size=info.file_size,
+                        max_member_bytes=layout.MAX_MEMBER_BYTES,
+                    )
+                )
             if info.file_size > max(layout.FREE_OF_RATIO_BYTES, layout.MAX_RATIO * info.compress_size):
-                self.refuse(f"'{name}' would unpack to more than {layout.MAX_RATIO} times its size")
+                self.refuse(
+                    _(
+                        "'{name}' would unpack to more than {max_ratio} times its size",
+                        name=name,
+                        max_ratio=layout.MAX_RATIO,
+                    )
+                )
             infos[name] = info
         total = sum(info.file_size for info in infos.values())
         if total > layout.MAX_BYTES:
-            self.refuse(f"it would unpack to {total:,} bytes, more than {layout.MAX_BYTES:,}")
+            self.refuse(
+                _(
+                    "it would unpack to {total:,} bytes, more than {max_bytes:,}",
+                    total=total,
+                    max_bytes=layout.MAX_BYTES,
+                )
+            )
         return infos
 
     def _read_manifest(self) -> Manifest:
@@ -149,32 +185,40 @@ class ArchiveReader:
         schema = content.get("schema_version") if isinstance(content, dict) else None
         if isinstance(version, int) and version > layout.VERSION:
             self.refuse(
-                f"it was made by a newer V3 Lab (archive version {version}, this one knows {layout.VERSION}); update "
-                "V3 Lab"
+                _(
+                    "it was made by a newer V3 Lab (archive version {version}, this one knows {version2}); update "
+                    "V3 Lab",
+                    version=version,
+                    version2=layout.VERSION,
+                )
             )
         if isinstance(schema, int) and schema > SCHEMA_VERSION:
             self.refuse(
-                f"it was made by a newer V3 Lab (schema {schema}, this one knows {SCHEMA_VERSION}); update V3 Lab"
+                _(
+                    "it was made by a newer V3 Lab (schema {schema}, this one knows {schema_version}); update V3 Lab",
+                    schema=schema,
+                    schema_version=SCHEMA_VERSION,
+                )
             )
         try:
             return Manifest.model_validate(content)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"])) or "it"
-            return self.refuse(f"its manifest is invalid: {place}: {first['msg'].lower()}")  # type: ignore[no-any-return]
+            return self.refuse(_("its manifest is invalid: {place}: {lower}", place=place, lower=first["msg"].lower()))  # type: ignore[no-any-return]
 
     def _checked_members(self) -> dict[str, Member]:
         members = {member.name: member for member in self.manifest.members}
         if len(members) != len(self.manifest.members):
             self.refuse("its manifest names a member twice")
         if different := members.keys() ^ (self._infos.keys() - {layout.MANIFEST}):
-            self.refuse(f"its manifest and its content differ in '{min(different)}'")
+            self.refuse(_("its manifest and its content differ in '{min}'", min=min(different)))
         for name, member in members.items():
             if member.bytes != self._infos[name].file_size:
-                self.refuse(f"its manifest and its content differ in the size of '{name}'")
+                self.refuse(_("its manifest and its content differ in the size of '{name}'", name=name))
         for name in (layout.RUN, layout.CONFIG):
             if name not in members:
-                self.refuse(f"it lacks '{name}'")
+                self.refuse(_("it lacks '{name}'", name=name))
         return members
 
     def _unpacked(self, name: str) -> Iterator[bytes]:
@@ -184,7 +228,7 @@ class ArchiveReader:
                 while piece := file.read(_PIECE_BYTES):
                     yield piece
         except _BROKEN:
-            self.refuse(f"'{name}' is damaged")
+            self.refuse(_("'{name}' is damaged", name=name))
 
 
 def _in_one_line(problem: str) -> str:

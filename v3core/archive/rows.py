@@ -14,6 +14,7 @@ from v3core.curriculum import Curriculum
 from v3core.environments.registry import imports_of
 from v3core.errors import explain
 from v3core.jobs.kinds import COMMANDS
+from v3core.messages import _
 from v3core.paths import COMMAND
 from v3core.store import alarms, commands
 from v3core.store.run_tables import RUN_TABLES, Field, Kind
@@ -48,27 +49,38 @@ def read_run(reader: ArchiveReader, *, allow_import: bool) -> ArchivedRun:
         config_json = text.decode()
         config = RunConfig.model_validate_json(config_json)
     except ValidationError as error:
-        reader.refuse(f"its configuration is invalid: {explain(error, 'in it')}")
+        reader.refuse(_("its configuration is invalid: {explain}", explain=explain(error, "in it")))
     except UnicodeDecodeError:
         reader.refuse("its configuration is not text")
     content = reader.json(reader.small(RUN), RUN)
     if not isinstance(content, dict):
-        reader.refuse(f"'{RUN}' is not an object")
+        reader.refuse(_("'{run}' is not an object", run=RUN))
     if unknown := content.keys() - {field.name for field in RUN_MEMBER_FIELDS}:
-        reader.refuse(f"'{RUN}' has a column '{min(unknown)}' that this V3 Lab does not know; update V3 Lab")
+        reader.refuse(
+            _("'{run}' has a column '{min}' that this V3 Lab does not know; update V3 Lab", run=RUN, min=min(unknown))
+        )
     values = {
         field.name: _value(reader, RUN, field, content.get(field.name, 0 if field.name == "priority" else None))
         for field in RUN_MEMBER_FIELDS
     }
     for name, value in columns_of(config).items():
         if name != "curriculum" and values[name] != value:  # the curriculum in force may be another one
-            reader.refuse(f"its {name} is {values[name]!r} in '{RUN}' and {value!r} in '{CONFIG}'")
+            reader.refuse(
+                _(
+                    "its {name} is {values!r} in '{run}' and {value!r} in '{config}'",
+                    name=name,
+                    values=values[name],
+                    run=RUN,
+                    value=value,
+                    config=CONFIG,
+                )
+            )
     if values["id"] != reader.manifest.run_id:
         reader.refuse("its manifest names another run")
     if values["status"] not in STORED:
-        reader.refuse(f"'{values['status']}' is not the status of a run")
+        reader.refuse(_("'{values}' is not the status of a run", values=values["status"]))
     if min(values["episode"], values["step"], values["generation"]) < 0:
-        reader.refuse(f"'{RUN}' has a number below zero")
+        reader.refuse(_("'{run}' has a number below zero", run=RUN))
     run = ArchivedRun(values, config, config_json, allow_import)
     _check_environments(reader, run, config.curriculum)
     return run
@@ -102,22 +114,28 @@ def _typed_rows(reader: ArchiveReader, member: str, fields: Sequence[Field]) -> 
     by_name = {field.name: field for field in fields}
     names = reader.json(next(lines, b""), member)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        reader.refuse(f"'{member}' does not list its columns")
+        reader.refuse(_("'{member}' does not list its columns", member=member))
     if unknown := set(names) - by_name.keys():
-        reader.refuse(f"'{member}' has a column '{min(unknown)[:100]}' that this V3 Lab does not know; update V3 Lab")
+        reader.refuse(
+            _(
+                "'{member}' has a column '{value}' that this V3 Lab does not know; update V3 Lab",
+                member=member,
+                value=min(unknown)[:100],
+            )
+        )
     if len(set(names)) != len(names):
-        reader.refuse(f"'{member}' names a column twice")
+        reader.refuse(_("'{member}' names a column twice", member=member))
     # An archive of an older schema lacks columns that came later; they are null, as in a database brought up to date.
     absent = {name: None for name, field in by_name.items() if name not in names}
     for name in absent:
         if not by_name[name].nullable:
-            reader.refuse(f"'{member}' lacks the column '{name}'")
+            reader.refuse(_("'{member}' lacks the column '{name}'", member=member, name=name))
     known = [by_name[name] for name in names]
     for number, line in enumerate(lines, start=1):
         values = reader.json(line, member)
-        where = f"{member}, row {number}"
+        where = _("{member}, row {number}", member=member, number=number)
         if not isinstance(values, list) or len(values) != len(known):
-            reader.refuse(f"'{where}' does not have {len(known)} values")
+            reader.refuse(_("'{where}' does not have {known} values", where=where, known=len(known)))
         row = {field.name: _value(reader, where, field, value) for field, value in zip(known, values, strict=True)}
         yield row | absent
 
@@ -125,7 +143,7 @@ def _typed_rows(reader: ArchiveReader, member: str, fields: Sequence[Field]) -> 
 def _value(reader: ArchiveReader, where: str, field: Field, value: Any) -> Any:
     if value is None:
         if not field.nullable:
-            reader.refuse(f"'{where}' lacks a value of '{field.name}'")
+            reader.refuse(_("'{where}' lacks a value of '{name}'", where=where, name=field.name))
         return None
     kind = type(value)
     if field.kind is Kind.FLOAT:
@@ -145,7 +163,15 @@ def _value(reader: ArchiveReader, where: str, field: Field, value: Any) -> Any:
             return moment
     shown = repr(value)
     shown = shown if len(shown) <= 60 else f"{shown[:60]}…"
-    return reader.refuse(f"'{where}' has {shown} as '{field.name}', which is not {_KINDS[field.kind]}")
+    return reader.refuse(
+        _(
+            "'{where}' has {shown} as '{name}', which is not {kinds}",
+            where=where,
+            shown=shown,
+            name=field.name,
+            kinds=_KINDS[field.kind],
+        )
+    )
 
 
 def _is_text(value: str) -> bool:
@@ -179,10 +205,18 @@ def _episodes(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -> I
     for row in rows:
         count += 1
         if row["episode"] != count:
-            reader.refuse(f"its episodes are not numbered without gaps: {row['episode']} comes where {count} should")
+            reader.refuse(
+                _(
+                    "its episodes are not numbered without gaps: {row} comes where {count} should",
+                    row=row["episode"],
+                    count=count,
+                )
+            )
         yield row
     if count != run.values["episode"]:
-        reader.refuse(f"it has {count:,} episodes, but its run says {run.values['episode']:,}")
+        reader.refuse(
+            _("it has {count:,} episodes, but its run says {values:,}", count=count, values=run.values["episode"])
+        )
 
 
 def _expert_loads(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -> Iterator[Row]:
@@ -192,13 +226,26 @@ def _expert_loads(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) 
         wanted = (count // experts + 1, count % experts)
         if (row["episode"], row["expert"]) != wanted:
             reader.refuse(
-                f"its expert loads have a gap: episode {row['episode']}, expert {row['expert']} comes where "
-                f"episode {wanted[0]}, expert {wanted[1]} should"
+                _(
+                    "its expert loads have a gap: episode {row}, expert {row2} comes where episode {wanted}, expert "
+                    "{wanted2} should",
+                    row=row["episode"],
+                    row2=row["expert"],
+                    wanted=wanted[0],
+                    wanted2=wanted[1],
+                )
             )
         count += 1
         yield row
     if count != run.values["episode"] * experts:
-        reader.refuse(f"it has {count:,} expert loads for {run.values['episode']:,} episodes of {experts} experts")
+        reader.refuse(
+            _(
+                "it has {count:,} expert loads for {values:,} episodes of {experts} experts",
+                count=count,
+                values=run.values["episode"],
+                experts=experts,
+            )
+        )
 
 
 def _ascending(*names: str) -> Callable[[ArchiveReader, Iterator[Row], ArchivedRun], Iterator[Row]]:
@@ -209,7 +256,13 @@ def _ascending(*names: str) -> Callable[[ArchiveReader, Iterator[Row], ArchivedR
         for row in rows:
             here = tuple(row[name] for name in names)
             if here <= before or not 0 <= row["episode"] <= run.values["episode"]:
-                reader.refuse(f"it has a row of {', '.join(names)} {here} that is out of order or out of range")
+                reader.refuse(
+                    _(
+                        "it has a row of {names} {here} that is out of order or out of range",
+                        names=", ".join(names),
+                        here=here,
+                    )
+                )
             before = here
             yield row
 
@@ -222,11 +275,13 @@ def _revisions(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -> 
     count = 0
     for count, row in enumerate(rows, start=1):
         if row["revision"] != count or row["state"] not in _STATES:
-            reader.refuse(f"its curriculum revision {row['revision']} is out of order or in no known state")
+            reader.refuse(_("its curriculum revision {row} is out of order or in no known state", row=row["revision"]))
         try:
             _check_environments(reader, run, Curriculum.model_validate_json(row["curriculum"]))
         except ValidationError as error:
-            reader.refuse(f"its curriculum revision {count} is invalid: {explain(error, 'in it')}")
+            reader.refuse(
+                _("its curriculum revision {count} is invalid: {explain}", count=count, explain=explain(error, "in it"))
+            )
         applied = applied or row["state"] == commands.APPLIED
         yield row
     if not applied:
@@ -239,9 +294,9 @@ def _commands(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -> I
     for row in rows:
         command = COMMANDS.get(row["kind"])
         if command is None or not command.recorded:
-            reader.refuse(f"it has a command '{row['kind']}' that this V3 Lab does not know; update V3 Lab")
+            reader.refuse(_("it has a command '{row}' that this V3 Lab does not know; update V3 Lab", row=row["kind"]))
         if row["revision"] is not None and row["revision"] not in revisions:
-            reader.refuse(f"a command asks for revision {row['revision']}, which it lacks")
+            reader.refuse(_("a command asks for revision {row}, which it lacks", row=row["revision"]))
         yield row
 
 
@@ -250,11 +305,11 @@ def _checkpoints(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -
     files = {member.name for member in reader.files if CHECKPOINT.fullmatch(member.name)}
     for row in _ascending("episode")(reader, rows, run):
         if row["path"] not in files:
-            reader.refuse(f"it lacks the checkpoint '{row['path'][:100]}', or has two rows of it")
+            reader.refuse(_("it lacks the checkpoint '{value}', or has two rows of it", value=row["path"][:100]))
         files.remove(row["path"])
         yield row
     if files:
-        reader.refuse(f"its file '{min(files)}' has no row")
+        reader.refuse(_("its file '{min}' has no row", min=min(files)))
 
 
 def _alarms(reader: ArchiveReader, rows: Iterator[Row], _run: ArchivedRun) -> Iterator[Row]:
@@ -262,9 +317,16 @@ def _alarms(reader: ArchiveReader, rows: Iterator[Row], _run: ArchivedRun) -> It
     before = 0
     for row in rows:
         if row["number"] <= before or row["state"] not in alarms.STATES:
-            reader.refuse(f"its alarm {row['number']} is out of order or in no known state")
+            reader.refuse(_("its alarm {row} is out of order or in no known state", row=row["number"]))
         if not 0 <= row["first_episode"] <= row["last_episode"]:
-            reader.refuse(f"its alarm {row['number']} is over episodes {row['first_episode']} to {row['last_episode']}")
+            reader.refuse(
+                _(
+                    "its alarm {row} is over episodes {row2} to {row3}",
+                    row=row["number"],
+                    row2=row["first_episode"],
+                    row3=row["last_episode"],
+                )
+            )
         before = row["number"]
         yield row
 
@@ -273,7 +335,7 @@ def _process_samples(reader: ArchiveReader, rows: Iterator[Row], _run: ArchivedR
     """Numbered from 1, each of some length."""
     for count, row in enumerate(rows, start=1):
         if row["number"] != count or not 0 < row["seconds"] < float("inf"):
-            reader.refuse(f"its sample {row['number']} of the process is out of order or of no length")
+            reader.refuse(_("its sample {row} of the process is out of order or of no length", row=row["number"]))
         yield row
 
 

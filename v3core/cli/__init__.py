@@ -19,7 +19,9 @@ from v3core.cli import (
     verdicts,
 )  # each adds its commands
 from v3core.cli.common import commands
+from v3core.cli.help_words import in_language
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.output import ReaderGoneError, echo, fail, prepare
 from v3core.paths import COMMAND
 
@@ -42,17 +44,18 @@ __all__ = [
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; print one sentence on stderr if it cannot be done."""
     prepare()
+    in_language(commands)
     try:
         result = commands.main(arguments, prog_name=COMMAND, standalone_mode=False)
         return result if isinstance(result, int) else 0
     except ReaderGoneError:
         return 0
     except V3Error as error:
-        return fail(str(error), 1)
+        return fail(error.message, 1)
     except click.exceptions.NoArgsIsHelpError as error:
         echo(error.format_message())
         return 0
     except click.ClickException as error:
         return fail(error.format_message(), 2)
     except (click.Abort, KeyboardInterrupt):
-        return fail("Interrupted.", 130)
+        return fail(_("Interrupted."), 130)

@@ -7,6 +7,7 @@ from v3core.curriculum import with_boundaries
 from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.kinds import COMMANDS, Command
+from v3core.messages import _
 from v3core.output import echo
 from v3core.store.runs import get_run
 
@@ -25,13 +26,13 @@ def stop(run_id: str | None, experiment: str | None) -> None:
     if experiment is not None:
         with reconciled() as database:
             count = control.stop_experiment(database, experiment, ACTOR)
-        echo(f"{count} runs of {experiment} are stopping.")
+        echo(_("{count} runs of {experiment} are stopping.", count=count, experiment=experiment))
         return
     with one_run(run_id or "") as (database, run):
         control.stop(database, run, ACTOR)
         status = control.wait_stopped(database, run, STOP_PATIENCE_SECONDS)
         reason = get_run(database, run).reason
-    echo(f"{run} is {status}.{f' {reason}' if reason else ''}")
+    echo(_("{run} is {status}.{value}", run=run, status=status, value=f" {reason}" if reason else ""))
 
 
 def _simple(command: Command) -> click.Command:
@@ -58,7 +59,7 @@ def priority(run_id: str, number: int) -> None:
     """Set the priority of a run; the waiting run with the highest starts first. Write a negative N after `--`."""
     with one_run(run_id) as (database, run):
         control.set_priority(database, run, number, ACTOR)
-    echo(f"Priority {number}.")
+    echo(_("Priority {number}.", number=number))
 
 
 @commands.command()
@@ -126,7 +127,7 @@ def resume(
             steps=steps,
         )
         status = get_run(database, run).status
-    echo(f"{run} is {status}.")
+    echo(_("{run} is {status}.", run=run, status=status))
 
 
 @commands.command()
@@ -158,4 +159,4 @@ def delete(run_id: str) -> None:
     """Delete an ended run with its episodes, log and checkpoints."""
     with one_run(run_id) as (database, run):
         control.delete(database, run)
-    echo(f"{run} is deleted.")
+    echo(_("{run} is deleted.", run=run))

@@ -7,6 +7,7 @@ import click
 from v3core.cli.common import commands, json_option, opened
 from v3core.errors import V3Error
 from v3core.jobs.sweep import parse_seeds
+from v3core.messages import _
 from v3core.output import echo, echo_json
 
 if TYPE_CHECKING:
@@ -52,7 +53,15 @@ def _print(state: "StudyState") -> None:
 
     study = state.study
     echo(f"{study.name}: {study.question}")
-    echo(f"  {len(state.results)} of {state.planned} runs have a result ({study.environment}, {study.steps:,} steps).")
+    echo(
+        _(
+            "  {results} of {planned} runs have a result ({environment}, {steps:,} steps).",
+            results=len(state.results),
+            planned=state.planned,
+            environment=study.environment,
+            steps=study.steps,
+        )
+    )
     if state.outdated:
         echo(f"  {state.outdated} results are of earlier settings and do not count; --run replaces them.")
     if few := too_few_seeds(study):

@@ -8,6 +8,7 @@ from v3core.cli.common import commands, opened, reconciled, run_argument
 from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.retention import thinned_sentence
+from v3core.messages import _
 from v3core.output import echo
 from v3core.store.database import Database
 from v3core.store.runs import get_run, resolve
@@ -54,7 +55,7 @@ def export(run_ids: tuple[str, ...], experiment: str | None, target: Path, what:
         more = f" So were those of {len(thinned) - 1} more." if len(thinned) > 1 else ""
         echo(f"{thinned[0]}{more}", err=True)
     rows = "episodes" if what in (None, "all", "episodes") else "rows"
-    echo(f"{count} {rows} written to {target}.")
+    echo(_("{count} {rows} written to {target}.", count=count, rows=rows, target=target))
 
 
 def _chosen_runs(database: Database, prefixes: tuple[str, ...], experiment: str | None) -> list[str]:
@@ -76,10 +77,20 @@ def archive(run_id: str, target: Path) -> None:
 
     with opened() as database:
         written = write_archive(database, resolve(database, run_id), target)
-    missing = f"; {written.missing} more were skipped because their files are missing" if written.missing else ""
+    missing = (
+        _("; {missing} more were skipped because their files are missing", missing=written.missing)
+        if written.missing
+        else ""
+    )
     echo(
-        f"{written.episodes} episodes and {written.checkpoints} checkpoints written to {target}, "
-        f"{written.bytes:,} bytes{missing}."
+        _(
+            "{episodes} episodes and {checkpoints} checkpoints written to {target}, {bytes:,} bytes{missing}.",
+            episodes=written.episodes,
+            checkpoints=written.checkpoints,
+            target=target,
+            bytes=written.bytes,
+            missing=missing,
+        )
     )
 
 

@@ -1,5 +1,6 @@
 """Experiments: a grid of runs is started as one, looked at, and commanded as one."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,10 +36,12 @@ from v3core.jobs.grid import (
 )
 from v3core.jobs.launcher import MAX_PRIORITY
 from v3core.jobs.needs import Needs
-from v3core.jobs.several import Outcome, counted
+from v3core.jobs.several import Outcome
 from v3core.jobs.sweep import MAX_SEEDS, parse_seeds
+from v3core.messages import Message, _
 from v3core.output import echo, echo_json
 from v3core.paths import COMMAND
+from v3core.phrases import counted
 from v3core.store.database import Database
 
 if TYPE_CHECKING:
@@ -114,7 +117,7 @@ def list_all(as_json: bool) -> None:
         echo_json([progress.to_dict() for progress in found])
         return
     if not found:
-        echo(f"No experiments yet; start one with: {COMMAND} sweep.", err=True)
+        echo(_("No experiments yet; start one with: {command} sweep.", command=COMMAND), err=True)
     for progress in found:
         echo(
             f"{progress.created_at.astimezone():%Y-%m-%d %H:%M}  {progress.share:>4.0%}  {progress.name}  "
@@ -150,13 +153,16 @@ def experiment(
         elif folder is not None:
             from v3core.archive import archive_all  # only here: a worker's start is waited for
 
-            _report(archive_all(database, progress.runs, progress.to_dict(), folder), f"{{}} written to {folder}.")
+            _report(
+                archive_all(database, progress.runs, progress.to_dict(), folder),
+                lambda runs: _("{runs} written to {folder}.", runs=runs, folder=folder),
+            )
         elif action == "stop":
             asked = experiments.stop(database, name, ACTOR)
-            echo(f"Stopping {counted(asked, 'run')}.")
+            echo(_("Stopping {runs}.", runs=counted(asked, "run")))
         elif action is not None:
             resume = {"resume-failed": experiments.resume_failed, "resume-stopped": experiments.resume_stopped}[action]
-            _report(resume(database, name, ACTOR), "Resuming {}.")
+            _report(resume(database, name, ACTOR), lambda runs: _("Resuming {runs}.", runs=runs))
         elif as_json:
             failed = [run.to_dict() for run in progress.failed]
             echo_json(progress.to_dict() | {"failed": failed, "statistics": _standings(database, progress).to_dict()})
@@ -178,7 +184,7 @@ def _confirmed(runs: int, yes: bool, what: str = "The grid has") -> None:
         raise V3Error("{what} {runs:,} runs. Nothing is started; add --yes to start them.", what=what, runs=runs)
 
 
-def _report(outcome: Outcome, doing: str) -> None:
+def _report(outcome: Outcome, doing: Callable[[Message], Message]) -> None:
     """Say what came of it; a V3Error if nothing was done."""
     text = outcome.describe(doing)
     if not outcome.done:
@@ -189,17 +195,25 @@ def _report(outcome: Outcome, doing: str) -> None:
 def _show(database: Database, progress: Progress) -> None:
     echo(f"{progress.name}: {progress.describe()}, {progress.reached()}.")
     if progress.deleted:
-        echo(f"{progress.deleted:,} of the runs that were asked for are deleted.")
+        echo(_("{deleted:,} of the runs that were asked for are deleted.", deleted=progress.deleted))
     for run in progress.failed:
         echo(f"{run.id[:8]}  {run.status:<9}  {run.name}: {run.reason}")
     standings = _standings(database, progress)
     label = standings.comparison.label
     for standing in standings.groups:
         result, so_far = standing.result, standing.so_far
-        where = f" in {result.env}" if len({group.env for group in standings.comparison.groups}) > 1 else ""
+        where = _(" in {env}", env=result.env) if len({group.env for group in standings.comparison.groups}) > 1 else ""
         echo(
-            f"{result.name}{where}: {label} {_estimate(result.final)} of {counted(result.final.n, 'completed run')}; "
-            f"mean return so far {_estimate(so_far)} of {counted(so_far.n, 'run')}."
+            _(
+                "{name}{where}: {label} {estimate} of {n}; mean return so far {estimate2} of {n2}.",
+                name=result.name,
+                where=where,
+                label=label,
+                estimate=_estimate(result.final),
+                n=counted(result.final.n, "completed run"),
+                estimate2=_estimate(so_far),
+                n2=counted(so_far.n, "run"),
+            )
         )
     echo(standings.comparison.verdict[0])
 
@@ -213,5 +227,9 @@ def _standings(database: Database, progress: Progress) -> "Standings":
 def _estimate(estimate: "Estimate") -> str:
     if not estimate.n:
         return "unknown"
-    interval = "" if estimate.low is None or estimate.high is None else f" ({estimate.low:.4g} to {estimate.high:.4g})"
+    interval = (
+        ""
+        if estimate.low is None or estimate.high is None
+        else _(" ({low:.4g} to {high:.4g})", low=estimate.low, high=estimate.high)
+    )
     return f"{estimate.value:.4g}{interval}"

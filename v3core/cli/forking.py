@@ -8,6 +8,7 @@ from v3core.errors import V3Error
 from v3core.jobs import forks
 from v3core.jobs.grid import fitted
 from v3core.jobs.what_happened import save_curriculum
+from v3core.messages import _
 from v3core.output import echo, fail
 from v3core.store.database import Database
 from v3core.store.runs import get_run
@@ -91,13 +92,18 @@ def _check_fork(database: Database, run_id: str, episode: int | None) -> int:
     from v3core.jobs.fork_check import check_fork
 
     found = check_fork(database, run_id, episode)
-    what = f"Episodes {found.first} to {found.last}, the first rollout of a fork at episode {found.first - 1}"
+    what = _(
+        "Episodes {first} to {last}, the first rollout of a fork at episode {value}",
+        first=found.first,
+        last=found.last,
+        value=found.first - 1,
+    )
     if not found.differing:
-        echo(f"{what}, equal the run's own to the bit: {found.numbers} numbers of each.")
+        echo(_("{what}, equal the run's own to the bit: {numbers} numbers of each.", what=what, numbers=found.numbers))
         return 0
     for sentence in found.differing[:_SHOWN]:
         echo(sentence)
-    return fail(f"{what}, differ from the run's own; docs/exactness.md says what can cause it.", 1)
+    return fail(_("{what}, differ from the run's own; docs/exactness.md says what can cause it.", what=what), 1)
 
 
 @commands.command("save-curriculum")

@@ -13,7 +13,8 @@ from v3core.jobs import slots as limits
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.monitor import run_monitored
-from v3core.jobs.several import counted
+from v3core.phrases import counted
+from v3core.messages import _
 from v3core.output import echo, echo_json, fail
 from v3core.store.opening import database_url, set_aside
 from v3core.store.runs import resolve
@@ -47,10 +48,22 @@ def slots(number: str | None) -> None:
         supervisor.reconcile(database)
         if (launcher := chosen()).name != LocalLauncher.name:
             offer = launcher.offer()
-            echo(offer.problem or "\n".join(f"{node.address}: {node.slots} slots" for node in offer.nodes))
+            echo(
+                offer.problem
+                or "\n".join(
+                    _("{address}: {slots} slots", address=node.address, slots=node.slots) for node in offer.nodes
+                )
+            )
             return
         limit, active = limits.slots(database), limits.slots_in_use(database)
-    echo(f"{limit} {'run' if limit == 1 else 'runs'} can train at once on this machine; {active} active now.")
+    echo(
+        _(
+            "{limit} {value} can train at once on this machine; {active} active now.",
+            limit=limit,
+            value="run" if limit == 1 else "runs",
+            active=active,
+        )
+    )
 
 
 @commands.command()
@@ -68,7 +81,7 @@ def tidy(remove: bool) -> int:
     elif not remove:
         echo(f"{room} that belong to no run in {database.describe()}; delete them with --delete.")
     if problems:
-        return fail(f"{problems[0]}{f' And {len(problems) - 1} more.' if len(problems) > 1 else ''}", 1)
+        return fail(f"{problems[0]}{_(' And {value} more.', value=len(problems) - 1) if len(problems) > 1 else ''}", 1)
     return 0
 
 
@@ -116,7 +129,7 @@ def compact() -> None:
     """Reclaim the disk space of deleted runs in the database; refused while a run trains."""
     with reconciled() as database:
         before, after = housekeeping.compact(database)
-    echo(f"{before:,} bytes before, {after:,} bytes after.")
+    echo(_("{before:,} bytes before, {after:,} bytes after.", before=before, after=after))
 
 
 @commands.command()
@@ -136,7 +149,7 @@ def doctor(aside: bool, setup: EnvironmentSetup | None, as_json: bool) -> int:
         return fail(fault, 1) if fault else 0
     if aside:
         target = set_aside(database_url(), datetime.now(UTC))
-        echo(f"The damaged database is now {target}; the next command creates a new one.")
+        echo(_("The damaged database is now {target}; the next command creates a new one.", target=target))
         return 0
     from v3core.doctor import examine
 
@@ -147,7 +160,7 @@ def doctor(aside: bool, setup: EnvironmentSetup | None, as_json: bool) -> int:
         mark = "ok     " if finding.ok else "MISSING" if finding.needed else "note   "
         echo(f"{mark}  {finding.subject}: {finding.detail}")
     missing = [finding.subject for finding in findings if not finding.ok and finding.needed]
-    return fail(f"Missing: {', '.join(missing)}.", 1) if missing else 0
+    return fail(_("Missing: {missing}.", missing=", ".join(missing)), 1) if missing else 0
 
 
 def _report_on(setup: EnvironmentSetup, *, as_json: bool) -> str | None:
@@ -164,7 +177,7 @@ def _report_on(setup: EnvironmentSetup, *, as_json: bool) -> str | None:
         echo_json({**asdict(report), "ok": report.fault is None, **named})
         return report.fault
     if report.fault is None:
-        echo(f"ok       {report.env}: can be created, reset and stepped, and works with the policy")
+        echo(_("ok       {env}: can be created, reset and stepped, and works with the policy", env=report.env))
     for mark, texts in (("WARNING", report.warnings), ("note   ", report.notes)):
         for text in texts:
             echo(f"{mark}  {text}")

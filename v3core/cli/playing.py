@@ -10,6 +10,7 @@ from v3core.cli.common import commands, json_option, opened, run_argument
 from v3core.config import MAX_SEED
 from v3core.errors import V3Error
 from v3core.insight.replays import MEDIAN, ROLES, Replay
+from v3core.messages import _
 from v3core.output import echo, echo_json
 from v3core.store.runs import resolve
 
@@ -82,14 +83,22 @@ def replay(
         else:
             count, what = replay_files.write_steps(target, chosen), "steps"
             if chosen.expert_outputs is None:
-                echo(f"Without what each expert puts out: {why}", err=True)
-        echo(f"{count} {what} of the {role} episode written to {target}.")
+                echo(_("Without what each expert puts out: {why}", why=why), err=True)
+        echo(
+            _(
+                "{count} {what} of the {role} episode written to {target}.",
+                count=count,
+                what=what,
+                role=role,
+                target=target,
+            )
+        )
         return
     described = [_described(role, one) for role, one in found.items()]
     if as_json:
         echo_json({"run": run_id, "trained_episodes": trained, "episodes": described})
         return
-    echo(f"Evaluation after {trained} episodes of training:")
+    echo(_("Evaluation after {trained} episodes of training:", trained=trained))
     for one in described:
         shares = ", ".join(f"{share:.0%}" for share in one["expert_shares"])
         echo(

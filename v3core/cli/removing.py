@@ -8,6 +8,7 @@ import click
 from v3core.cli.common import commands, json_option, opened, run_argument
 from v3core.cli.show import checkpoint_file
 from v3core.insight.removals import ALL_EXPERTS, Interval, Removal, removals
+from v3core.messages import _
 from v3core.output import echo, echo_json
 from v3core.store.expert_records import add_knockouts
 from v3core.store.runs import get_run, resolve
@@ -53,15 +54,26 @@ def knockout(run_id: str, episodes: int, at: int | None, as_json: bool) -> None:
         echo_json({"run": run_id, "trained_episodes": policy.episode, "returns": complete, "without": entries})
         return
     mean = sum(complete) / len(complete)
-    played_episodes = f"{episodes} episode{'s' if episodes > 1 else ''}"
-    echo(f"{played_episodes} after {policy.episode} of training: mean return {mean:.2f} with all experts.")
+    played_episodes = _("{episodes} episode{value}", episodes=episodes, value="s" if episodes > 1 else "")
+    echo(
+        _(
+            "{played_episodes} after {episode} of training: mean return {mean:.2f} with all experts.",
+            played_episodes=played_episodes,
+            episode=policy.episode,
+            mean=mean,
+        )
+    )
     for removal in found:
-        echo(f"Without expert {removal.expert + 1}: {_described(removal)}")
+        echo(_("Without expert {value}: {described}", value=removal.expert + 1, described=_described(removal)))
 
 
 def _described(removal: Removal) -> str:
     difference = removal.difference
-    spread = "" if math.isnan(difference.low) else f", 95 % interval {difference.low:+.2f} to {difference.high:+.2f}"
+    spread = (
+        ""
+        if math.isnan(difference.low)
+        else _(", 95 % interval {low:+.2f} to {high:+.2f}", low=difference.low, high=difference.high)
+    )
     return f"{removal.returns.mean:.2f} ({difference.mean:+.2f}{spread}): {removal.verdict}."
 
 

@@ -17,6 +17,7 @@ from v3core.jobs.files import log_file
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.played_episodes import imports_of_run, intact_checkpoint
+from v3core.messages import _
 from v3core.output import echo, echo_json
 from v3core.paths import COMMAND
 from v3core.places import local_file
@@ -64,7 +65,7 @@ def runs(as_json: bool, sizes: bool, wanted: str) -> None:
         echo("No runs match.", err=True)
         return
     if not rows:
-        echo(f"No runs yet in {database.describe()}.")
+        echo(_("No runs yet in {describe}.", describe=database.describe()))
         echo(f"Start one: {COMMAND} train --env CartPole-v1 --episodes 600")
         return
     width = max(len(row.name) for row in rows)
@@ -127,11 +128,11 @@ def alarms(run_id: str, as_json: bool) -> None:
     elif run.alarms_follow:
         echo(BEHIND)
     if not rows:
-        echo(f"No alarms in {run.episode} episodes.")
+        echo(_("No alarms in {episode} episodes.", episode=run.episode))
     for row in sorted(rows, key=lambda row: row.state != ACTIVE):
-        span = f"{row.first_episode} to {row.last_episode}"
+        span = _("{first_episode} to {last_episode}", first_episode=row.first_episode, last_episode=row.last_episode)
         number = f"{row.number:>3}  " if row.number else ""
-        muted = f" (muted: {row.reason})" if row.reason else ""
+        muted = _(" (muted: {reason})", reason=row.reason) if row.reason else ""
         echo(f"{number}{row.state:<8} {row.rule:<20} {row.phase:<20} episodes {span}: {row.sentence}.{muted}")
 
 
@@ -213,17 +214,31 @@ def evaluate(
             result |= {"tasks": [episode.task for episode in played]}
         echo_json(result)
         return
-    spread = "" if deviation is None else f", deviation {deviation:.2f}"
-    solved = f", {sum(successes):g} of {len(successes)} successes" if successes else ""
+    spread = "" if deviation is None else _(", deviation {deviation:.2f}", deviation=deviation)
+    solved = _(", {sum:g} of {successes} successes", sum=sum(successes), successes=len(successes)) if successes else ""
     echo(
-        f"{len(played)} episodes of {policy.spec.environment} after {policy.episode} of training: "
-        f"mean return {mean:.2f}{spread}{solved}."
+        _(
+            "{played} episodes of {environment} after {episode} of training: mean return {mean:.2f}{spread}{solved}.",
+            played=len(played),
+            environment=policy.spec.environment,
+            episode=policy.episode,
+            mean=mean,
+            spread=spread,
+            solved=solved,
+        )
     )
     for task in policy.tasks:
         mine = [episode for episode in played if episode.task == task]
         said = [episode.success for episode in mine if episode.success is not None]
-        solved = f", {sum(said):g} of {len(said)} successes" if said else ""
-        echo(f"  {task}: mean return {statistics.fmean(episode.return_ for episode in mine):.2f}{solved}")
+        solved = _(", {sum:g} of {said} successes", sum=sum(said), said=len(said)) if said else ""
+        echo(
+            _(
+                "  {task}: mean return {fmean:.2f}{solved}",
+                task=task,
+                fmean=statistics.fmean(episode.return_ for episode in mine),
+                solved=solved,
+            )
+        )
 
 
 def checkpoint_file(path_or_id: str, episode: int | None) -> tuple[Path, set[str] | None]:

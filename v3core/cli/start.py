@@ -33,6 +33,7 @@ from v3core.environments.apart import check_launch
 from v3core.jobs import demo as demo_runs
 from v3core.jobs import worker
 from v3core.jobs.grid import fitted
+from v3core.messages import _
 from v3core.output import echo, echo_json, fail, own_output
 from v3core.overrides import SETTINGS, set_values
 from v3core.paths import SERVE
@@ -126,8 +127,14 @@ def _start_demo(as_json: bool, dashboard: Address) -> str:
     for run_id in ids:
         echo(run_id)
     echo(
-        f"The demo trains in the background as experiment '{experiment}'. Watch it on the dashboard (`{SERVE}`; "
-        f"{dashboard.url}{address} compares its runs), or with `runs` and `show ID`.",
+        _(
+            "The demo trains in the background as experiment '{experiment}'. Watch it on the dashboard (`{serve}`; "
+            "{url}{address} compares its runs), or with `runs` and `show ID`.",
+            experiment=experiment,
+            serve=SERVE,
+            url=dashboard.url,
+            address=address,
+        ),
         err=True,
     )
     return ids[0]
@@ -153,7 +160,9 @@ def _prepared(
     warn(check_launch(setup, chosen, allow_import=True).warnings)
     notices = [notice for _, notice in fitted if notice]
     if length.steps is not None and length.steps != steps:
-        notices.insert(0, f"Steps rounded up to {length.steps:,}, because the environments are stepped together.")
+        notices.insert(
+            0, _("Steps rounded up to {steps:,}, because the environments are stepped together.", steps=length.steps)
+        )
     return recipe, length, chosen, notices
 
 
@@ -166,7 +175,7 @@ def print_notices(notices: Sequence[str], configs: Sequence[RunConfig]) -> None:
 
 def warn(sentences: Iterable[str]) -> None:
     for sentence in sentences:
-        echo(f"Warning: {sentence}", err=True)
+        echo(_("Warning: {sentence}", sentence=sentence), err=True)
 
 
 def _fitted(name_or_path: str, length: Length, scale: bool | None) -> tuple[Curriculum, str]:

@@ -14,6 +14,7 @@ from v3core.insight.compared import Across, Comparison, GroupResult, Pair
 from v3core.insight.estimates import Estimate
 from v3core.insight.replays import MEDIAN
 from v3core.jobs import control
+from v3core.messages import _
 from v3core.metrics import EVALUATION
 from v3core.output import echo, echo_json
 from v3core.store.database import Database
@@ -82,7 +83,7 @@ def compare(
     if found.across is not None:
         _print_across(found.across)
     for note in [*found.notes, *(found.across.notes if found.across else ())]:
-        echo(f"Note: {note}")
+        echo(_("Note: {note}", note=note))
 
 
 def _print_groups(found: Comparison) -> None:
@@ -94,9 +95,14 @@ def _print_groups(found: Comparison) -> None:
         threshold = found.thresholds.get(group.env)
         steps = ""
         if threshold is not None and group.steps_to is not None and group.steps_to.n:
-            steps = f"; {group.reached} of {group.final.n} runs reach {threshold:g}"
+            steps = _(
+                "; {reached} of {n} runs reach {threshold:g}",
+                reached=group.reached,
+                n=group.final.n,
+                threshold=threshold,
+            )
             if group.reached:
-                steps += f", steps to it: {_estimate(group.steps_to, steps_words)}"
+                steps += _(", steps to it: {estimate}", estimate=_estimate(group.steps_to, steps_words))
         echo(f"{_named(group, found):<{wide}}  {group.final.n:>5}  {_estimate(group.final)}{steps}")
 
 
@@ -106,28 +112,59 @@ def _named(group: GroupResult, found: Comparison) -> str:
 
 def _print_pairs(found: Comparison) -> None:
     for pair in found.pairs:
-        echo(f"\n{pair.first} − {pair.second} in {pair.env}: {_estimate(pair.difference)}")
+        echo(
+            _(
+                "\n{first} − {second} in {env}: {estimate}",
+                first=pair.first,
+                second=pair.second,
+                env=pair.env,
+                estimate=_estimate(pair.difference),
+            )
+        )
         if pair.paired is not None:
-            echo(f"  by seed: {_estimate(pair.paired)}, {pair.paired.n} pairs, p = {_p(pair.paired_p)}")
-        echo(f"  the chance that a run of the first ends above one of the second: {_estimate(pair.improvement)}")
+            echo(
+                _(
+                    "  by seed: {estimate}, {n} pairs, p = {p}",
+                    estimate=_estimate(pair.paired),
+                    n=pair.paired.n,
+                    p=_p(pair.paired_p),
+                )
+            )
+        echo(
+            _(
+                "  the chance that a run of the first ends above one of the second: {estimate}",
+                estimate=_estimate(pair.improvement),
+            )
+        )
         echo(f"  {_tests(pair)}")
 
 
 def _print_across(across: Across) -> None:
     if across.groups:
-        echo(f"\nNormalised scores over {', '.join(across.environments)}:")
+        echo(_("\nNormalised scores over {environments}:", environments=", ".join(across.environments)))
     for group in across.groups:
         values = (f"{name.replace('_', ' ')} {_estimate(value)}" for name, value in group.aggregates.items())
         echo(f"  {group.name}: {', '.join(values)}")
     for pair, chance in across.improvement.items():
-        echo(f"  the chance that a run of the first ends above one of the second, {pair}: {_estimate(chance)}")
+        echo(
+            _(
+                "  the chance that a run of the first ends above one of the second, {pair}: {estimate}",
+                pair=pair,
+                estimate=_estimate(chance),
+            )
+        )
 
 
 def _tests(pair: Pair) -> str:
     welch = "Welch's test is undefined"
     if pair.welch is not None:
-        welch = f"Welch's test p = {_p(pair.welch)}, corrected {_p(pair.welch_corrected)}"
-    return f"permutation test p = {_p(pair.permutation)}, corrected {_p(pair.permutation_corrected)}; {welch}"
+        welch = _("Welch's test p = {p}, corrected {p2}", p=_p(pair.welch), p2=_p(pair.welch_corrected))
+    return _(
+        "permutation test p = {p}, corrected {p2}; {welch}",
+        p=_p(pair.permutation),
+        p2=_p(pair.permutation_corrected),
+        welch=welch,
+    )
 
 
 def _p(value: float | None) -> str:
@@ -141,7 +178,9 @@ def _estimate(estimate: Estimate, words: Callable[[float], str] | None = None) -
     shown = words or number_words
     if estimate.low is None or estimate.high is None:
         return shown(estimate.value) + (" (exploratory)" if estimate.confidence == "exploratory" else "")
-    return f"{shown(estimate.value)} ({shown(estimate.low)} to {shown(estimate.high)})"
+    return _(
+        "{value} ({low} to {high})", value=shown(estimate.value), low=shown(estimate.low), high=shown(estimate.high)
+    )
 
 
 @commands.command()
@@ -171,7 +210,7 @@ def report(
         asked: dict[str, Any] = {"by": by, "metric": metric, "threshold": threshold, "bounds": within}
         found = gather(database, experiment, __version__, **asked, replay=shown)
         folder = write_report(database, found, target)
-    echo(f"{target} is written, and its data to {folder}.")
+    echo(_("{target} is written, and its data to {folder}.", target=target, folder=folder))
 
 
 def _replay(database: Database, run_id: str) -> "Section":
@@ -186,9 +225,12 @@ def _replay(database: Database, run_id: str) -> "Section":
     with TemporaryDirectory(prefix="v3-report-") as folder:
         file = Path(folder) / "episode.gif"
         replay_files.draw(spec, played, file)
-        title = f"An episode of {run.name}"
-        words = (
-            f"The median of the evaluation after {known[-1]:,} episodes of training: return {played.return_:.4g} in "
-            f"{len(played):,} steps."
+        title = _("An episode of {name}", name=run.name)
+        words = _(
+            "The median of the evaluation after {known:,} episodes of training: return {return_:.4g} in {played:,} "
+            "steps.",
+            known=known[-1],
+            return_=played.return_,
+            played=len(played),
         )
         return Section(title, [words], moving=(title, file.read_bytes()))

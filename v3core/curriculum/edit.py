@@ -15,6 +15,7 @@ from v3core.curriculum.typed import format_end, format_value
 from v3core.curriculum.until import Until
 from v3core.environment_setup import EnvArg, EnvironmentSetup
 from v3core.errors import V3Error, explained
+from v3core.messages import _
 
 _EDITED = " (edited)"
 _IS_EDITED = re.compile(r" \(edited(?: (\d{1,6}))?\)$")
@@ -34,7 +35,7 @@ def with_boundaries(curriculum: Curriculum, boundaries: list[int]) -> Curriculum
             boundaries2=len(boundaries),
         )
     ends = iter(boundaries)
-    with explained(f"Curriculum '{curriculum.name}'"):
+    with explained(_("Curriculum '{name}'", name=curriculum.name)):
         phases = [
             phase.model_copy(update={"until": Until(episode=next(ends))})
             if phase.until is not None and phase.until.episode is not None
@@ -134,7 +135,7 @@ def _with_overdue_phases_ended(curriculum: Curriculum, progress: Progress) -> Pr
 def _check_end_lies_ahead(number: int, phase: Phase, progress: Progress, *, in_force: bool) -> None:
     if phase.until is None:
         return
-    who = f"Phase {number + 1} '{phase.name}'"
+    who = _("Phase {value} '{name}'", value=number + 1, name=phase.name)
     for unit, end, now in (
         ("episode", phase.until.episode, progress.episode),
         ("step", phase.until.step, progress.step),
@@ -172,15 +173,23 @@ def changes(old: Curriculum, new: Curriculum) -> list[str]:
     found: list[str] = []
     for was, asked in zip_longest(old.phases, new.phases):
         if was is None or asked is None:
-            found.append(f"{asked.name}: new" if was is None else f"{was.name}: removed")
+            found.append(_("{name}: new", name=asked.name) if was is None else _("{name}: removed", name=was.name))
             continue
         if was.name != asked.name:
-            found.append(f"{was.name}: renamed to {asked.name}")
+            found.append(_("{name}: renamed to {name2}", name=was.name, name2=asked.name))
         for name in ("until", *SETTINGS):
             before, after = getattr(was, name), getattr(asked, name)
             if before != after:
                 title = "end" if name == "until" else SETTINGS[name].title.lower()
-                found.append(f"{asked.name}: {title} {_text(name, before)} to {_text(name, after)}")
+                found.append(
+                    _(
+                        "{name}: {title} {text} to {text2}",
+                        name=asked.name,
+                        title=title,
+                        text=_text(name, before),
+                        text2=_text(name, after),
+                    )
+                )
     return found
 
 
@@ -192,8 +201,8 @@ def summary(old: Curriculum, new: Curriculum) -> str:
     found = changes(old, new)
     ends = zip(old.planned_ends, new.planned_ends, strict=False)
     if found and len(found) == sum(was != asked and None not in (was, asked) for was, asked in ends):
-        return f"Boundaries {', '.join(f'{end:,}' for end in new.boundaries)}"
-    return "; ".join(found[:2]) + (f", and {len(found) - 2} more" if len(found) > 2 else "")
+        return _("Boundaries {join}", join=", ".join(f"{end:,}" for end in new.boundaries))
+    return "; ".join(found[:2]) + (_(", and {value} more", value=len(found) - 2) if len(found) > 2 else "")
 
 
 def _text(name: str, value: Any) -> str:

@@ -6,6 +6,7 @@ from v3core.curriculum.length import Length
 from v3core.curriculum.model import Curriculum, Over, Phase, ramps_of
 from v3core.curriculum.until import Until
 from v3core.errors import V3Error, explained
+from v3core.messages import _
 
 
 def check_fits(curriculum: Curriculum, episodes: int, steps: int | None = None) -> None:
@@ -19,7 +20,7 @@ def check_facts(curriculum: Curriculum, recorded: Collection[str]) -> None:
     """Raise a V3Error for a trigger on a fact of episodes that is not `recorded`: it would never fire."""
     for number, phase in enumerate(curriculum.phases, start=1):
         if phase.until is not None and phase.until.fact is not None and phase.until.fact not in recorded:
-            known = f"it records {', '.join(recorded)}" if recorded else "it records none"
+            known = _("it records {recorded}", recorded=", ".join(recorded)) if recorded else "it records none"
             raise V3Error(
                 "Phase {number} '{name}' waits for the episode fact '{fact}', which the run does not record; "
                 "{known}: name it in the recipe's episode_facts, or choose another trigger.",
@@ -34,21 +35,37 @@ def fit_problem(number: int, phase: Phase, episodes: int, steps: int | None = No
     """Why a run of this length never reaches the end of a phase, one sentence; empty if it may."""
     until = phase.until
     if until is not None and until.step is not None and steps is not None and until.step >= steps:
-        return (
-            f"Phase {number} '{phase.name}' ends at step {until.step}, but the run has only {steps} steps; end it "
-            "earlier, or train longer."
+        return _(
+            "Phase {number} '{name}' ends at step {step}, but the run has only {steps} steps; end it earlier, or "
+            "train longer.",
+            number=number,
+            name=phase.name,
+            step=until.step,
+            steps=steps,
         )
     by_steps = Length(episodes, steps).is_by_steps
-    has = f"{steps} steps, in which there are no more episodes than that" if by_steps else f"{episodes} episodes"
+    has = (
+        _("{steps} steps, in which there are no more episodes than that", steps=steps)
+        if by_steps
+        else _("{episodes} episodes", episodes=episodes)
+    )
     if until is not None and until.episode is not None and until.episode >= episodes:
-        return (
-            f"Phase {number} '{phase.name}' ends at episode {until.episode}, but the run has only {has}; end it "
-            "earlier, train longer, or scale the curriculum."
+        return _(
+            "Phase {number} '{name}' ends at episode {episode}, but the run has only {has}; end it earlier, train "
+            "longer, or scale the curriculum.",
+            number=number,
+            name=phase.name,
+            episode=until.episode,
+            has=has,
         )
     if until is not None and until.is_trigger and (needed := max(until.window, until.min_episodes)) >= episodes:
-        return (
-            f"Phase {number} '{phase.name}' ends after {needed} episodes at the earliest, but the run has only {has}; "
-            "lower its 'window' and 'min_episodes' or train longer."
+        return _(
+            "Phase {number} '{name}' ends after {needed} episodes at the earliest, but the run has only {has}; "
+            "lower its 'window' and 'min_episodes' or train longer.",
+            number=number,
+            name=phase.name,
+            needed=needed,
+            has=has,
         )
     return ""
 
@@ -90,7 +107,7 @@ def scaled(curriculum: Curriculum, episodes: int) -> Curriculum:
     factor = episodes / curriculum.episodes
     ends = _scaled_ends(curriculum, factor, episodes)
     phases = [_scaled_phase(phase, end, factor, episodes) for phase, end in zip(curriculum.phases, ends, strict=True)]
-    with explained(f"Curriculum '{curriculum.name}'"):
+    with explained(_("Curriculum '{name}'", name=curriculum.name)):
         return Curriculum.model_validate({**dict(curriculum), "episodes": episodes, "phases": tuple(phases)})
 
 
@@ -109,7 +126,7 @@ def scaled_to(curriculum: Curriculum, length: Length) -> Curriculum:
         return scaled(curriculum, length.episodes) if curriculum.boundaries else curriculum  # refused
     factor = length.steps / curriculum.episodes
     phases = [_by_steps(phase, factor) for phase in curriculum.phases]
-    with explained(f"Curriculum '{curriculum.name}'"):
+    with explained(_("Curriculum '{name}'", name=curriculum.name)):
         return Curriculum.model_validate({**dict(curriculum), "episodes": None, "phases": tuple(phases)})
 
 
@@ -183,7 +200,7 @@ def check_experts(curriculum: Curriculum, experts: int) -> None:
     """Raise a V3Error for a phase that chooses more experts than the router has, `policy` applied."""
     for number, phase in enumerate(curriculum.phases, start=1):
         if phase.top_k is not None and phase.top_k > experts:
-            chosen_among = "1 expert" if experts == 1 else f"{experts} experts"
+            chosen_among = "1 expert" if experts == 1 else _("{experts} experts", experts=experts)
             raise V3Error(
                 "Phase {number} '{name}' has top_k {top_k}, but the router has {chosen_among} to choose from; lower "
                 "it, or use more experts.",

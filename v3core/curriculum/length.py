@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from v3core.errors import V3Error
+from v3core.messages import _
 
 MAX_EPISODES = 100_000_000
 MAX_STEPS = 10_000_000_000
@@ -123,19 +124,33 @@ class Length:
 
     def reached(self, episode: int, step: int) -> str:
         """As in `130 of 800 episodes`, `12,000 of 20,000 steps`, or with a comma between both."""
-        parts = [] if self.is_by_steps else [f"{episode:,} of {self.episodes:,} episodes"]
-        return ", ".join(parts if self.steps is None else [*parts, f"{step:,} of {self.steps:,} steps"])
+        parts = (
+            []
+            if self.is_by_steps
+            else [_("{episode:,} of {episodes:,} episodes", episode=episode, episodes=self.episodes)]
+        )
+        return ", ".join(
+            parts if self.steps is None else [*parts, _("{step:,} of {steps:,} steps", step=step, steps=self.steps)]
+        )
 
     def changed_to(self, other: "Length") -> str:
         """As in `from 60 to 110 episodes`."""
         if self.steps is None:
-            return f"from {self.episodes:,} to {other}"
-        return f"from {self.steps:,} to {other}" if self.is_by_steps else f"from {self} to {other}"
+            return _("from {episodes:,} to {other}", episodes=self.episodes, other=other)
+        return (
+            _("from {steps:,} to {other}", steps=self.steps, other=other)
+            if self.is_by_steps
+            else _("from {self} to {other}", self=self, other=other)
+        )
 
     def __str__(self) -> str:
         """As in `800 episodes`, `20,000 steps` or `800 episodes or 20,000 steps`."""
-        parts = [] if self.is_by_steps else ["1 episode" if self.episodes == 1 else f"{self.episodes:,} episodes"]
-        return " or ".join(parts if self.steps is None else [*parts, f"{self.steps:,} steps"])
+        parts = (
+            []
+            if self.is_by_steps
+            else ["1 episode" if self.episodes == 1 else _("{episodes:,} episodes", episodes=self.episodes)]
+        )
+        return " or ".join(parts if self.steps is None else [*parts, _("{steps:,} steps", steps=self.steps)])
 
 
 def _bound(steps: int | None) -> int:

@@ -192,19 +192,43 @@ def order_problem(before: Sequence[Phase], phase: Phase, *, last: bool) -> str:
     number = len(before) + 1
     for earlier, other in enumerate(before, start=1):
         if other.name == phase.name:
-            return f"Phases {earlier} and {number} are both named '{phase.name}'; rename one of them."
+            return _(
+                "Phases {earlier} and {number} are both named '{name}'; rename one of them.",
+                earlier=earlier,
+                number=number,
+                name=phase.name,
+            )
     if phase.until is None:
-        return "" if last else f"Phase {number} '{phase.name}' has no end; only the last phase can omit 'until'."
+        return (
+            ""
+            if last
+            else _(
+                "Phase {number} '{name}' has no end; only the last phase can omit 'until'.",
+                number=number,
+                name=phase.name,
+            )
+        )
     if last:
-        return f"Phase {number} '{phase.name}' is the last and lasts until the end of the run; remove its 'until'."
+        return _(
+            "Phase {number} '{name}' is the last and lasts until the end of the run; remove its 'until'.",
+            number=number,
+            name=phase.name,
+        )
     for unit in ("episode", "step"):
         end = getattr(phase.until, unit)
         for earlier, other in enumerate(before, start=1):
             previous = getattr(other.until, unit, None)
             if end is not None and previous is not None and end <= previous:
-                return (
-                    f"Phase {number} '{phase.name}' ends at {unit} {end} but phase {earlier} '{other.name}' "
-                    f"ends at {previous}; each phase must end after the previous one."
+                return _(
+                    "Phase {number} '{name}' ends at {unit} {end} but phase {earlier} '{name2}' ends at {previous}; "
+                    "each phase must end after the previous one.",
+                    number=number,
+                    name=phase.name,
+                    unit=unit,
+                    end=end,
+                    earlier=earlier,
+                    name2=other.name,
+                    previous=previous,
                 )
     return ""
 
@@ -285,7 +309,7 @@ def value_problem(value: Value | None, knob: str) -> str:
     if any(isinstance(level, Times) for level in levels) and not KNOBS[knob].from_recipe:
         return "has no base value to multiply; write the number itself"
     if not all(math.isfinite(number) and allowed.holds(number) for number in numbers):
-        return f"must be {allowed.words}"
+        return _("must be {words}", words=allowed.words)
     if isinstance(value, Ramp) and value.shape == "exponential" and min(numbers) <= 0:
         return "cannot ramp exponentially to or from 0 or less; use a linear ramp"
     return ""

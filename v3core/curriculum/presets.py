@@ -11,6 +11,7 @@ from v3core.atomic_write import whole_file
 from v3core.curriculum.fit import check_router_learns, environments_of
 from v3core.curriculum.model import MAX_NAME, Curriculum
 from v3core.errors import V3Error, explained, suggestion
+from v3core.messages import _
 from v3core.paths import data_dir, shipped
 from v3core.places import PlaceError, place_here
 
@@ -78,7 +79,7 @@ def load_preset(name: str) -> Curriculum:
     """The preset of that name; raises a V3Error with close matches if there is none."""
     names = preset_names()
     if name not in names:
-        hint = suggestion(name, names) or f"The presets are {', '.join(names)}."
+        hint = suggestion(name, names) or _("The presets are {names}.", names=", ".join(names))
         raise V3Error("There is no curriculum preset '{name}'. {hint}", name=name, hint=hint)
     file = PRESETS / f"{name}.yaml"
     return _load_file(file if file.exists() else place_here().bring(saved_presets() / file.name))
@@ -94,7 +95,7 @@ def _load_file(path: Path) -> Curriculum:
         raise V3Error(
             "Curriculum file {path} cannot be read: {value}.", path=path, value=error.strerror or error
         ) from None
-    return parse(text, subject=f"Curriculum file {path}")
+    return parse(text, subject=_("Curriculum file {path}", path=path))
 
 
 def parse(text: str, subject: str = "Curriculum") -> Curriculum:
@@ -103,7 +104,7 @@ def parse(text: str, subject: str = "Curriculum") -> Curriculum:
         content: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark is not None else ""
+        where = _(" at line {value}", value=mark.line + 1) if mark is not None else ""
         problem = getattr(error, "problem", None) or "it cannot be parsed"
         raise V3Error(
             "{subject} is not valid YAML{where}: {problem}.", subject=subject, where=where, problem=problem

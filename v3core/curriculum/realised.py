@@ -11,6 +11,7 @@ from v3core.curriculum.progress import PhaseStart, Progress, starts_of
 from v3core.curriculum.settings import BaseValues, settings_at
 from v3core.curriculum.until import Until
 from v3core.errors import V3Error, explained
+from v3core.messages import _
 
 _CHOICES = ("routing", "top_k", "top_k_weights")
 _MAX_PHASE_NAME = 40
@@ -235,5 +236,5 @@ def continued(trained: Curriculum, wanted: Curriculum, progress: Progress, base:
     phases.append(Phase.model_validate({"name": name, "until": _end([stretch], 0, own, is_complete=False), **values}))
     for phase in wanted.phases[stretch.phase + 1 :]:
         phases.append(phase.model_copy(update={"name": _name(phases, phase.name)}))
-    with explained(f"Curriculum '{wanted.name}' from episode {progress.episode} on"):
+    with explained(_("Curriculum '{name}' from episode {episode} on", name=wanted.name, episode=progress.episode)):
         return Curriculum.model_validate({**dict(wanted), "policy": trained.policy, "phases": tuple(phases)})

@@ -7,6 +7,7 @@ from v3core.curriculum.knobs import KNOBS, METRICS
 from v3core.curriculum.model import Architecture, Level, Over, Ramp, Shape, Times, Value, value_problem
 from v3core.curriculum.until import FACT, Until
 from v3core.errors import V3Error, explained
+from v3core.messages import _
 
 HOW_TO_WRITE_AN_END = (
     "Enter a number of completed episodes (1000), of environment steps (step 50000), or a trigger: return ≥ 450 "
@@ -32,12 +33,16 @@ def format_end(until: Until | None) -> str:
     if until.episode is not None:
         return str(until.episode)
     if until.step is not None:
-        return f"step {until.step}"
+        return _("step {step}", step=until.step)
     sign = "≥" if until.at_least is not None else "≤"
     text = f"{until.metric} {sign} {format_number(until.threshold)} ({until.window})"
     if until.min_episodes:
-        text += f" after {until.min_episodes}"
-    return text if until.max_episodes is None else f"{text} within {until.max_episodes}"
+        text += _(" after {min_episodes}", min_episodes=until.min_episodes)
+    return (
+        text
+        if until.max_episodes is None
+        else _("{text} within {max_episodes}", text=text, max_episodes=until.max_episodes)
+    )
 
 
 def parse_end(text: str) -> Until | None:
@@ -75,7 +80,7 @@ def parse_end(text: str) -> Until | None:
         if found[name] is not None
     }
     bound = "at_least" if found["sign"] in {"≥", ">="} else "at_most"
-    with explained(f"End '{text}'"):
+    with explained(_("End '{text}'", text=text)):
         return Until.model_validate({"metric": metric, bound: level, **counts})
 
 
@@ -87,7 +92,7 @@ def format_value(value: Value | None) -> str:
         shape = "" if value.shape == "linear" else f" {value.shape}"
         over = ""
         if value.over is not None:
-            over = f" over {value.over.episodes or f'{value.over.steps} steps'}"
+            over = _(" over {value}", value=value.over.episodes or f"{value.over.steps} steps")
         return f"{_format_level(value.start)} → {_format_level(value.to)}{shape}{over}"
     return _format_level(value)
 
@@ -96,13 +101,13 @@ def describe_architecture(policy: Architecture) -> str:
     """What a curriculum changes of the recipe's network, as in `7 experts, 1 shared, experts ×0.5 as wide`."""
     parts = ["one expert as wide as all of the recipe's experts together"] if policy.single_expert else []
     if policy.experts is not None:
-        parts.append(f"{policy.experts} experts")
+        parts.append(_("{experts} experts", experts=policy.experts))
     if policy.shared_experts is not None:
-        parts.append(f"{policy.shared_experts} shared")
+        parts.append(_("{shared_experts} shared", shared_experts=policy.shared_experts))
     if policy.expert_width_times is not None:
-        parts.append(f"experts ×{policy.expert_width_times:g} as wide")
+        parts.append(_("experts ×{expert_width_times:g} as wide", expert_width_times=policy.expert_width_times))
     if policy.graph is not None:
-        parts.append("no message passing" if policy.graph == "mlp" else f"graph layers {policy.graph}")
+        parts.append("no message passing" if policy.graph == "mlp" else _("graph layers {graph}", graph=policy.graph))
     return ", ".join(parts) or "from the recipe"
 
 

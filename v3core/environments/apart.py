@@ -21,6 +21,7 @@ from v3core.environments.examine import Report, examine, look, look_briefly
 from v3core.environments.make import import_minigrid
 from v3core.environments.registry import check_run, environments_of
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.paths import import_folders
 
 CALL_SECONDS = 60.0
@@ -123,9 +124,9 @@ def _answer(process: "subprocess.Popen[str]", output: IO[str], run: EnvironmentS
 
 def _ending(code: int) -> str:
     if code >= 0:
-        return f"ended the process with exit code {code}"
-    name = signal.Signals(-code).name if -code in {*signal.Signals} else f"signal {-code}"
-    return f"crashed the process ({name})"
+        return _("ended the process with exit code {code}", code=code)
+    name = signal.Signals(-code).name if -code in {*signal.Signals} else _("signal {value}", value=-code)
+    return _("crashed the process ({name})", name=name)
 
 
 def _is_shipped(setup: EnvironmentSetup) -> bool:

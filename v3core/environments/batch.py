@@ -22,6 +22,7 @@ from v3core.environments.types import EnvironmentSpec
 from v3core.environments.unfinished import History, UnfinishedEpisode, generator_state, plain
 from v3core.errors import V3Error
 from v3core.interruption import Interrupted, never, raise_if
+from v3core.messages import _
 
 
 class EnvironmentFailureError(V3Error):
@@ -161,7 +162,7 @@ class EnvironmentBatch:
         sentence, and new environments must be made; likewise if Interrupted is raised, checked before every step.
         """
         assert not self._steps
-        for number, (episode, _) in enumerate(zip(episodes, self._envs, strict=True)):
+        for number, (episode, _env) in enumerate(zip(episodes, self._envs, strict=True)):
             self._replay(number, episode, interrupted)
         self._history = History.in_progress(episodes)
         self.bookmark()
@@ -210,7 +211,7 @@ class EnvironmentBatch:
             except KeyboardInterrupt:
                 raise
             except BaseException as problem:  # an environment's own code may raise anything, SystemExit too
-                raise self._failure(number, f"step {self._steps}", STEP, problem) from problem
+                raise self._failure(number, _("step {steps}", steps=self._steps), STEP, problem) from problem
             if terminated or truncated:
                 if self._history is not None:
                     self._history.begin(number, generator_state(self._unwrapped[number]))
@@ -239,7 +240,7 @@ class EnvironmentBatch:
         except KeyboardInterrupt:
             raise
         except BaseException as problem:
-            where = f"reset after step {self._steps}" if self._steps else "its first reset"
+            where = _("reset after step {steps}", steps=self._steps) if self._steps else "its first reset"
             raise self._failure(number, where, RESET, problem) from problem
 
     def _take_mask(self, number: int, info: dict[str, Any] | None) -> None:
@@ -294,7 +295,7 @@ class EnvironmentBatch:
         return success
 
     def _failure(self, number: int, where: str, call: str, problem: BaseException) -> EnvironmentFailureError:
-        who = f"Environment {self._spec.env_id}, copy {number + 1},"
+        who = _("Environment {env_id}, copy {value},", env_id=self._spec.env_id, value=number + 1)
         return EnvironmentFailureError(
             "{who} failed at {where}: {sentence}.", who=who, where=where, sentence=faults.sentence(call, problem)
         )

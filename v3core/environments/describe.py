@@ -12,6 +12,7 @@ from v3core.environments.faults import SUCCESS_KEYS
 from v3core.environments.nethack.surroundings import FAR, NEAR
 from v3core.environments.tasks import TaskEnvironment
 from v3core.environments.types import ActionSpec, EnvironmentSpec, NodePart, StateGraphSpec
+from v3core.messages import _
 
 
 def as_dict(spec: EnvironmentSpec) -> dict[str, Any]:
@@ -42,50 +43,86 @@ def as_dict(spec: EnvironmentSpec) -> dict[str, Any]:
 
 def as_text(spec: EnvironmentSpec) -> str:
     """A few lines: the graph as a whole, each part, the actions."""
-    wrappers = f" in {', '.join(spec.environment.wrappers)}" if spec.environment.wrappers else ""
-    whole = f"{spec.environment}{wrappers}: {spec.graph.nodes} nodes, {spec.graph.edges} edges between them"
-    return "\n  ".join([whole, *map(_part, spec.graph.parts), f"actions: {action_words(spec.actions)}"])
+    wrappers = _(" in {wrappers}", wrappers=", ".join(spec.environment.wrappers)) if spec.environment.wrappers else ""
+    whole = _(
+        "{environment}{wrappers}: {nodes} nodes, {edges} edges between them",
+        environment=spec.environment,
+        wrappers=wrappers,
+        nodes=spec.graph.nodes,
+        edges=spec.graph.edges,
+    )
+    return "\n  ".join(
+        [whole, *map(_part, spec.graph.parts), _("actions: {action_words}", action_words=action_words(spec.actions))]
+    )
 
 
 def _part(part: NodePart) -> str:
     name = f"'{part.name}': " if part.path else ""
     match part.kind:
         case "hub":
-            return f"{name}one global node, connected to every node of the key"
+            return _("{name}one global node, connected to every node of the key", name=name)
         case "features" if part.nodes == 1 and part.size > 1:
             named = f": {', '.join(part.labels[:6])}{', …' if len(part.labels) > 6 else ''}" if part.labels else ""
-            return f"{name}{part.size} numbers in one node{named}"
+            return _("{name}{size} numbers in one node{named}", name=name, size=part.size, named=named)
         case "features":
-            each = "a node for each" if part.group == 1 else f"a node for every {part.group}"
-            return f"{name}{part.size} numbers, {each}; all see each other"
+            each = "a node for each" if part.group == 1 else _("a node for every {group}", group=part.group)
+            return _("{name}{size} numbers, {each}; all see each other", name=name, size=part.size, each=each)
         case "grid" if part.labels == FAR:
             channels = ", ".join(f"{label} ({n})" for label, n in zip(part.labels, part.categories, strict=True))
-            return f"{name}the {part.nodes} nearest things that matter further away: {channels}; each sees the player"
+            return _(
+                "{name}the {nodes} nearest things that matter further away: {channels}; each sees the player",
+                name=name,
+                nodes=part.nodes,
+                channels=channels,
+            )
         case "grid" if part.labels == NEAR:
             size = " × ".join(map(str, part.shape[:2]))
-            return (
-                f"{name}{size} cells around the player, each a class of glyph ({part.categories[0]}); each sees its "
-                "8 neighbours and the player, which is the one in the middle and sees every node"
+            return _(
+                "{name}{size} cells around the player, each a class of glyph ({categories}); each sees its 8 "
+                "neighbours and the player, which is the one in the middle and sees every node",
+                name=name,
+                size=size,
+                categories=part.categories[0],
             )
         case "grid":
             size = " × ".join(map(str, part.shape[:2]))
             labels = part.labels or tuple(f"channel {number}" for number in range(1, len(part.categories) + 1))
             channels = ", ".join(f"{label} ({n})" for label, n in zip(labels, part.categories, strict=True))
-            return f"{name}{size} cells of {channels}; each sees its 8 neighbours"
+            return _(
+                "{name}{size} cells of {channels}; each sees its 8 neighbours", name=name, size=size, channels=channels
+            )
         case "image":
             size = " × ".join(map(str, part.shape))
-            return f"{name}image of {size}, {part.nodes} cells of a feature map; each sees its 8 neighbours"
+            return _(
+                "{name}image of {size}, {nodes} cells of a feature map; each sees its 8 neighbours",
+                name=name,
+                size=size,
+                nodes=part.nodes,
+            )
         case "words" if not part.labels:
-            return f"{name}a text: how often each of its words is in it, in {part.size} places by checksum; one node"
+            return _(
+                "{name}a text: how often each of its words is in it, in {size} places by checksum; one node",
+                name=name,
+                size=part.size,
+            )
         case "words":
-            return f"{name}a text: the count of each of {len(part.labels)} words, and of other words; one node"
+            return _(
+                "{name}a text: the count of each of {labels} words, and of other words; one node",
+                name=name,
+                labels=len(part.labels),
+            )
         case "categories" if part.labels:
-            return f"{name}one of {', '.join(part.labels)}; one node"
+            return _("{name}one of {labels}; one node", name=name, labels=", ".join(part.labels))
         case "categories" if part.nodes == 1:
-            return f"{name}one of {part.categories[0]} values, one node"
+            return _("{name}one of {categories} values, one node", name=name, categories=part.categories[0])
         case "categories":
             values = ", ".join(map(str, part.categories[:8])) + (", …" if len(part.categories) > 8 else "")
-            return f"{name}{part.nodes} components of {values} values; all see each other"
+            return _(
+                "{name}{nodes} components of {values} values; all see each other",
+                name=name,
+                nodes=part.nodes,
+                values=values,
+            )
 
 
 def graph_words(graph: StateGraphSpec) -> str:
@@ -97,14 +134,16 @@ def action_words(actions: ActionSpec) -> str:
     """The actions, in half a sentence."""
     match actions.kind:
         case "discrete":
-            return f"one of {actions.sizes[0]}"
+            return _("one of {sizes}", sizes=actions.sizes[0])
         case "multi_discrete":
             return "one each of " + ", ".join(map(str, actions.sizes))
         case "multi_binary":
-            return f"{actions.components} switches"
+            return _("{components} switches", components=actions.components)
         case "continuous":
             pairs = zip(actions.low, actions.high, strict=True)
-            return f"{actions.components} number(s) in " + ", ".join(f"[{low:g}, {high:g}]" for low, high in pairs)
+            return _("{components} number(s) in ", components=actions.components) + ", ".join(
+                f"[{low:g}, {high:g}]" for low, high in pairs
+            )
 
 
 MAX_KEYS = 12
@@ -119,22 +158,22 @@ def describe_seen(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, info_keys
     keys = list(dict.fromkeys(str(part.path[0]) for part in spec.graph.parts if part.path))
     lost = _lost_keys(env, keys)
     seen = _listed(keys) if keys else "the image" if "direction" in lost else "the whole observation"
-    sentences = [f"The policy sees {seen}."]
+    sentences = [_("The policy sees {seen}.", seen=seen)]
     masks = "the masks of action_masks()" if mask_method(env) is not None else ""
     if not masks and IN_INFO in info_keys:
         masks = "the action mask in info"
     left_out = lost
     if masks and spec.obeys_masks:
-        sentences.append(f"It obeys {masks}.")
+        sentences.append(_("It obeys {masks}.", masks=masks))
     elif masks:
         left_out.append(masks)
     if IN_INFO in keys:
-        left_out.append(f"the observation's '{IN_INFO}' as a mask (masks must be in info)")
+        left_out.append(_("the observation's '{in_info}' as a mask (masks must be in info)", in_info=IN_INFO))
     unused = sorted(str(key) for key in info_keys if key not in {*SUCCESS_KEYS, IN_INFO})
     if unused:
         left_out.append(f"info's {_listed(unused)}")
     if left_out:
-        sentences.append(f"Not used: {', '.join(left_out)}.")
+        sentences.append(_("Not used: {left_out}.", left_out=", ".join(left_out)))
     return " ".join(sentences)
 
 
@@ -161,5 +200,5 @@ def _lost_keys(env: gymnasium.Env[Any, Any], seen: list[str]) -> list[str]:
 def _listed(keys: list[str]) -> str:
     shown = [key if len(key) <= MAX_LETTERS else f"{key[: MAX_LETTERS - 1]}…" for key in keys[:MAX_KEYS]]
     if len(keys) > MAX_KEYS:
-        shown.append(f"{len(keys) - MAX_KEYS} more")
-    return f"{', '.join(shown[:-1])} and {shown[-1]}" if len(shown) > 1 else shown[0]
+        shown.append(_("{value} more", value=len(keys) - MAX_KEYS))
+    return _("{join} and {shown}", join=", ".join(shown[:-1]), shown=shown[-1]) if len(shown) > 1 else shown[0]

@@ -59,9 +59,9 @@ def _numbers(part: NodePart, entries: slice, dtype: str) -> Encoder:
     def write(observation: Any, row: NDArray[Any]) -> None:
         values = observation if type(observation) is np.ndarray else np.asarray(observation)
         if values.shape != expected and not (values.ndim == 0 and part.size == 1):
-            raise _wrong(part, f"has shape {values.shape}, not {expected}")
+            raise _wrong(part, _("has shape {shape}, not {expected}", shape=values.shape, expected=expected))
         if values.dtype.kind not in kinds:
-            raise _wrong(part, f"is of type {values.dtype}")
+            raise _wrong(part, _("is of type {dtype}", dtype=values.dtype))
         if fits is not None and values.dtype.name not in fits and (values.min() < 0 or values.max() > 255):
             raise _wrong(part, "contains a number that is not a byte")
         if part.channels_first:
@@ -79,9 +79,9 @@ def _category(part: NodePart) -> Encoder:
         if not isinstance(observation, int | np.integer):
             values = np.asarray(observation)
             if values.shape not in ((), part.observed if part.observed is not None else part.shape):
-                raise _wrong(part, f"has shape {values.shape}, not {part.observed or ()}")
+                raise _wrong(part, _("has shape {shape}, not {value}", shape=values.shape, value=part.observed or ()))
             if values.dtype.kind not in "biu":
-                raise _wrong(part, f"is of type {values.dtype}")
+                raise _wrong(part, _("is of type {dtype}", dtype=values.dtype))
             observation = values.item()
         category = int(observation) - first
         if not 0 <= category < count:
@@ -99,9 +99,9 @@ def _categories(part: NodePart, entries: slice) -> Encoder:
     def write(observation: Any, row: NDArray[Any]) -> None:
         values = observation if type(observation) is np.ndarray else np.asarray(observation)
         if values.shape != expected:
-            raise _wrong(part, f"has shape {values.shape}, not {expected}")
+            raise _wrong(part, _("has shape {shape}, not {expected}", shape=values.shape, expected=expected))
         if values.dtype.kind not in "biu":
-            raise _wrong(part, f"is of type {values.dtype}")
+            raise _wrong(part, _("is of type {dtype}", dtype=values.dtype))
         values = values.reshape(-1)
         if starts is not None:
             values = values.astype(np.int64) - starts
@@ -117,14 +117,14 @@ def _words(part: NodePart, entries: slice) -> Encoder:
 
     def write(observation: Any, row: NDArray[Any]) -> None:
         if not isinstance(observation, str):
-            raise _wrong(part, f"is a {type(observation).__name__}, not a string")
+            raise _wrong(part, _("is a {name}, not a string", name=type(observation).__name__))
         row[entries] = bag(observation)
 
     return write
 
 
 def _wrong(part: NodePart, problem: str) -> ValueError:
-    place = f" at '{part.name}'" if part.path else ""
+    place = _(" at '{name}'", name=part.name) if part.path else ""
     return ValueError(_("the observation{place} {problem}", place=place, problem=problem))
 
 

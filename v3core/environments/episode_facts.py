@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from v3core.messages import _
+
 Fact = float | str
 MAX_LETTERS = 60
 """Of a word that is recorded."""
@@ -30,9 +32,12 @@ def facts_of(info: Mapping[str, Any], paths: Mapping[str, str]) -> tuple[dict[st
         elif isinstance(plain, bool | int | float) and is_finite(plain):
             found[name] = float(plain)
         elif plain is not None:
-            odd = odd or (
-                f"info['{path}'] at the end of an episode is a {type(value).__name__} that is neither a finite number "
-                f"nor a text; the fact '{name}' of such an episode is not recorded."
+            odd = odd or _(
+                "info['{path}'] at the end of an episode is a {name} that is neither a finite number nor a text; "
+                "the fact '{name2}' of such an episode is not recorded.",
+                path=path,
+                name=type(value).__name__,
+                name2=name,
             )
     return found, odd
 

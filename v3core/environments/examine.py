@@ -86,7 +86,7 @@ def examine(setup: EnvironmentSetup, *, seconds: float, say: Call) -> Report:
             with _made(setup, call) as (env, spec):
                 _ask_gymnasium(env.unwrapped, report, call)
     except _EnoughError:
-        report.warnings.append(f"The check ended after {seconds:g} s, before it was complete.")
+        report.warnings.append(_("The check ended after {seconds:g} s, before it was complete.", seconds=seconds))
     except V3Error as problem:
         report.fault = str(problem)
     report.warnings = list(dict.fromkeys(report.warnings))
@@ -121,7 +121,7 @@ def _play(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, report: Report, c
             seen.append(look.reset(None))
     report.sees = describe_seen(env, spec, look.info_keys)
     if generator_state(env.unwrapped) is None:
-        report.warnings.append(f"Its np_random is not one of NumPy's generators: {_EXACT}.")
+        report.warnings.append(_("Its np_random is not one of NumPy's generators: {exact}.", exact=_EXACT))
     return seen
 
 
@@ -149,7 +149,9 @@ class _Look:
             self._check_mask(info)
             faults.check_action_space(self._action_space, self._env.action_space)
             if self._env.observation_space != self._observation_space:
-                self._report.warnings.append(f"Its observation_space changes with {call}; the first one is used.")
+                self._report.warnings.append(
+                    _("Its observation_space changes with {call}; the first one is used.", call=call)
+                )
         self.over = False
         return row
 
@@ -194,7 +196,9 @@ class _Look:
                 _("{call} returned an observation with a number that is not finite; all must be finite", call=call)
             )
         if problem := _outside(observation, self._env.observation_space):
-            self._report.warnings.append(f"An observation that {call} returned is {problem}.")
+            self._report.warnings.append(
+                _("An observation that {call} returned is {problem}.", call=call, problem=problem)
+            )
         return row.tobytes()
 
     @contextlib.contextmanager
@@ -217,7 +221,11 @@ def _outside(observation: Any, space: spaces.Space[Any]) -> str | None:
             return None
         if isinstance(space, spaces.Box) and isinstance(observation, np.ndarray):
             if observation.dtype != space.dtype:
-                return f"of type {observation.dtype} but its observation_space has {space.dtype}"
+                return _(
+                    "of type {dtype} but its observation_space has {dtype2}",
+                    dtype=observation.dtype,
+                    dtype2=space.dtype,
+                )
             return "outside the bounds of its observation_space"
     except Exception:  # a space may be the environment's own class
         return None
@@ -242,9 +250,14 @@ def _repeats(first: list[bytes], again: list[bytes], other: list[bytes]) -> Iter
         pairs = zip(first, played, strict=False)
         moment = next((number for number, (one, two) in enumerate(pairs) if one != two), min(len(first), len(played)))
         if moment == 0:
-            yield f"Two resets with the same seed, {who}, {_UNSEEDED}"
+            yield _("Two resets with the same seed, {who}, {unseeded}", who=who, unseeded=_UNSEEDED)
         else:
-            yield f"Two episodes {who}, with the same seed and the same actions, differ at step {moment}: {_EXACT}."
+            yield _(
+                "Two episodes {who}, with the same seed and the same actions, differ at step {moment}: {exact}.",
+                who=who,
+                moment=moment,
+                exact=_EXACT,
+            )
         return
 
 
@@ -266,7 +279,7 @@ def _ask_gymnasium(env: gymnasium.Env[Any, Any], report: Report, call: Call) -> 
     ]
     report.notes += dict.fromkeys(note for note in found if note)
     if said is not None and not is_minigrid(env):  # MiniGrid keeps its mission, which its own checks let pass
-        report.warnings.append(f"Gymnasium's checker: {said.rstrip('.')}.")
+        report.warnings.append(_("Gymnasium's checker: {rstrip}.", rstrip=said.rstrip(".")))
 
 
 def look(setup: EnvironmentSetup, *, allow_import: bool) -> str:
@@ -284,7 +297,11 @@ def look_briefly(setup: EnvironmentSetup, *, allow_import: bool) -> Report:
     try:
         first = batch.observations.tobytes()
         batch.reset_again()
-        warnings = [] if batch.observations.tobytes() == first else [f"Two resets with the same seed {_UNSEEDED}"]
+        warnings: list[str] = (
+            []
+            if batch.observations.tobytes() == first
+            else [_("Two resets with the same seed {unseeded}", unseeded=_UNSEEDED)]
+        )
         firsts = np.cumsum((0, *spec.actions.sizes[:-1]))
         action = np.zeros((1, spec.actions.components), dtype=np.int64)
         if batch.masks is not None:

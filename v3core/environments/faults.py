@@ -84,7 +84,7 @@ def picture_of(value: Any) -> NDArray[np.uint8]:
     if isinstance(value, np.ndarray):
         if value.ndim == 3 and value.shape[2] == 3 and value.size and value.dtype == np.uint8:
             return value
-        given = f"an array of shape {value.shape} and type {value.dtype}"
+        given: str = _("an array of shape {shape} and type {dtype}", shape=value.shape, dtype=value.dtype)
     else:
         given = _described(value)
     raise Misbehaviour(
@@ -100,7 +100,11 @@ def unusable_reward(reward: float) -> str | None:
     """Why nothing can be learned from a reward, after `a reward of …`; None if it is usable."""
     if not math.isfinite(reward):
         return "which is not a finite number"
-    return f"too large to learn from (at most {LARGEST_REWARD:g})" if abs(reward) > LARGEST_REWARD else None
+    return (
+        _("too large to learn from (at most {largest_reward:g})", largest_reward=LARGEST_REWARD)
+        if abs(reward) > LARGEST_REWARD
+        else None
+    )
 
 
 def remedy_for(reward: float) -> str:
@@ -136,9 +140,12 @@ def success_of(info: Mapping[str, Any]) -> tuple[bool | None, str | None]:
         plain = _plain(value)
         if isinstance(plain, bool | int | float) and plain in (0, 1):
             return bool(plain), None
-        odd = odd or (
-            f"{STEP} returned info['{key}'] = {_short(value)} at the end of an episode, which is neither True nor "
-            "False; the success of such an episode is not recorded."
+        odd = odd or _(
+            "{step} returned info['{key}'] = {short} at the end of an episode, which is neither True nor False; the "
+            "success of such an episode is not recorded.",
+            step=STEP,
+            key=key,
+            short=_short(value),
         )
     return None, odd
 
@@ -162,8 +169,14 @@ def sentence(call: str, problem: BaseException) -> str:
         return str(problem)
     text = _text_of(problem)
     if type(problem) is ValueError and text.startswith("the "):  # of our own encoders
-        return f"{call}: {text}; fix the environment"
-    return f"{call} raised {type(problem).__name__}{': ' if text else ''}{text}; fix the environment"
+        return _("{call}: {text}; fix the environment", call=call, text=text)
+    return _(
+        "{call} raised {name}{value}{text}; fix the environment",
+        call=call,
+        name=type(problem).__name__,
+        value=": " if text else "",
+        text=text,
+    )
 
 
 def _plain(value: Any) -> Any:
@@ -173,13 +186,13 @@ def _plain(value: Any) -> Any:
 
 def _described(value: Any) -> str:
     if isinstance(value, tuple | list):
-        return f"{len(value)} values" if len(value) != 1 else "1 value"
+        return _("{value} values", value=len(value)) if len(value) != 1 else "1 value"
     if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape}"
+        return _("an array of shape {shape}", shape=value.shape)
     if value is None or isinstance(value, bool | int | float | np.generic):
         return _short(value)
     if isinstance(value, str):
-        return f"the string {_short(value)}"
+        return _("the string {short}", short=_short(value))
     return f"{'an' if type(value).__name__[0].lower() in 'aeiou' else 'a'} {type(value).__name__}"
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from v3core.environments.types import NodePart, StateGraphSpec
 from v3core.errors import V3Error
+from v3core.messages import _
 
 MAX_NODES = 64
 """Most nodes of a complete graph, whose cost grows with their square; more features share nodes."""
@@ -109,7 +110,7 @@ def _parts(space: spaces.Space[object], path: Path, start: int) -> Iterator[Node
 
 
 def _leaf(space: spaces.Space[object], path: Path, start: int) -> NodePart:
-    of = f"its observations{f' at {path}' if path else ''}"
+    of = _("its observations{value}", value=f" at {path}" if path else "")
     match space:
         case spaces.Discrete():
             part = NodePart("categories", 1, start, 1, (1,), path, (), (int(space.start),), categories=(int(space.n),))
@@ -265,8 +266,8 @@ def _neighbours(parts: list[NodePart]) -> NDArray[np.bool_]:
                 if part.path[: len(path)] == path:
                     near[hub, first:end] = near[first:end, hub] = True
         first = end
-    for _, hub in hubs:
-        near[hub, [other for _, other in hubs]] = True
+    for _path, hub in hubs:
+        near[hub, [other for _path, other in hubs]] = True
     return near
 
 

@@ -29,6 +29,7 @@ from v3core.environments.situations import computed, registered_for
 from v3core.environments.tasks import TaskEnvironment
 from v3core.environments.types import StateGraphSpec
 from v3core.errors import V3Error, suggestion
+from v3core.messages import _
 
 
 def make_environment(env: EnvironmentSetup | str, *, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
@@ -246,7 +247,7 @@ def _class_of(wrapper: Wrapper) -> Any:
     if inspect.isclass(kind) and issubclass(kind, gymnasium.Wrapper):
         return kind
     known = [name for name, value in vars(module).items() if _is_wrapper(value) and not (own and name in _REFUSED)]
-    hint = suggestion(wrapper.name, known) or f"It has {', '.join(sorted(known)[:40]) or 'none'}."
+    hint = suggestion(wrapper.name, known) or _("It has {value}.", value=", ".join(sorted(known)[:40]) or "none")
     raise V3Error(
         "There is no wrapper '{name}' in {module}. {hint}", name=wrapper.name, module=wrapper.module, hint=hint
     )
@@ -260,7 +261,7 @@ def _reason(problem: BaseException, kind: Any) -> str:
     text = " ".join(str(problem).split())[:200].rstrip(".") or type(problem).__name__
     if isinstance(problem, TypeError) and kind is not None:
         names = [name for name in inspect.signature(kind).parameters if name != "env"]
-        return f"{text}; it accepts {', '.join(names) or 'no arguments'}."
+        return _("{text}; it accepts {value}.", text=text, value=", ".join(names) or "no arguments")
     return f"{text}."
 
 
@@ -273,15 +274,26 @@ def _argument_problem(setup: EnvironmentSetup, problem: BaseException) -> str | 
     if not isinstance(problem, TypeError):
         return None
     known = _arguments_of(setup.env_id)
-    takes = f"it accepts {', '.join(known)}" if known else "it accepts none"
+    takes = _("it accepts {known}", known=", ".join(known)) if known else "it accepts none"
     unknown = _UNKNOWN.search(str(problem))
     if unknown and unknown[1] in setup.args:
         hint = suggestion(unknown[1], known)
-        return f"Environment {setup.env_id} has no argument '{unknown[1]}'; {takes}.{f' {hint}' if hint else ''}"
+        return _(
+            "Environment {env_id} has no argument '{unknown}'; {takes}.{value}",
+            env_id=setup.env_id,
+            unknown=unknown[1],
+            takes=takes,
+            value=f" {hint}" if hint else "",
+        )
     if missing := _MISSING.search(str(problem)):
         names = re.findall(r"'(\w+)'", missing[1])
         given = " ".join(f"--env-arg {name}=…" for name in names)
-        return f"Environment {setup.env_id} needs the argument {' and '.join(names)}; give {given}."
+        return _(
+            "Environment {env_id} needs the argument {names}; give {given}.",
+            env_id=setup.env_id,
+            names=" and ".join(names),
+            given=given,
+        )
     return None
 
 

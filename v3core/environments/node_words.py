@@ -11,6 +11,7 @@ from v3core.environments.nethack.glyphs import class_name
 from v3core.environments.nethack.surroundings import FAR, NEAR, cell_name, thing_words
 from v3core.environments.state_words import MINIGRID_CELL, feature_names
 from v3core.environments.types import EnvironmentSpec, NodePart
+from v3core.messages import _
 
 _AGENT = "agent"
 _DIRECTIONS = ("right", "down", "left", "up")
@@ -46,17 +47,20 @@ def node_kinds(spec: EnvironmentSpec) -> list[str]:
 def _names_of(spec: EnvironmentSpec, part: NodePart) -> list[str]:
     title = part.name.capitalize()
     if part.kind == "hub":
-        return [f"{title or 'All'} (hub)"]
+        return [_("{value} (hub)", value=title or "All")]
     if part.kind == "words":
         return [title or "Text"]
     if part.labels == FAR:
-        return [f"Thing {place}, by distance" for place in range(1, part.nodes + 1)]
+        return [_("Thing {place}, by distance", place=place) for place in range(1, part.nodes + 1)]
     if part.labels == NEAR:
         return [cell_name(place) for place in range(part.nodes)]
     if part.kind in {"grid", "image"}:
         columns, rows = _extent(part)
         before = f"{title}, " if title and title != "Image" else ""
-        names = [[f"column {column}, row {row}" for row in range(1, rows + 1)] for column in range(1, columns + 1)]
+        names = [
+            [_("column {column}, row {row}", column=column, row=row) for row in range(1, rows + 1)]
+            for column in range(1, columns + 1)
+        ]
         flat = [name for one in names for name in one] if part.kind == "grid" else [
             names[column][row] for row in range(rows) for column in range(columns)
         ]  # fmt: skip
@@ -67,7 +71,10 @@ def _names_of(spec: EnvironmentSpec, part: NodePart) -> list[str]:
     if part.group == 1:
         return names_of_features
     groups = [names_of_features[first : first + part.group] for first in range(0, part.size, part.group)]
-    return [one[0] if len(one) == 1 else f"{one[0]} to {one[-1].rsplit(' ', 1)[-1]}" for one in groups]
+    return [
+        one[0] if len(one) == 1 else _("{one} to {value}", one=one[0], value=one[-1].rsplit(" ", 1)[-1])
+        for one in groups
+    ]
 
 
 def _extent(part: NodePart) -> tuple[int, int]:
@@ -152,7 +159,7 @@ def _put_agent(part: NodePart, said: NDArray[np.int32], words: dict[str, int], c
     known = list(words)
     for place in np.unique(own):
         thing = "nothing" if known[place] in {"empty", "unseen"} else known[place]
-        text = f"{_AGENT}, carries {thing}"
+        text = _("{agent}, carries {thing}", agent=_AGENT, thing=thing)
         words[text] = len(words)
         colours.append(colours[place])
         own[own == place] = words[text]
@@ -173,21 +180,21 @@ def _thing(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:
     if _has_named_values(part):
         return part.labels[int(values[0])], ""
     if part.kind == "categories":
-        return f"facing {_DIRECTIONS[int(values[0])]}", ""
+        return _("facing {directions}", directions=_DIRECTIONS[int(values[0])]), ""
     return _cell(part, values) if part.kind == "grid" else (_text(part, values), "")
 
 
 def _text(part: NodePart, counts: NDArray[Any]) -> str:
     """The words of a text in the order of the vocabulary: their order in the text is not observed."""
     if not part.labels:
-        return f"{int(counts.sum())} words" if counts.any() else "no words"
+        return _("{int} words", int=int(counts.sum())) if counts.any() else "no words"
     known = [
         f"{word} ×{times}" if times > 1 else word
         for word, times in zip(part.labels, counts.tolist(), strict=False)
         if times
     ]
     other = int(counts[len(part.labels) :].sum())
-    return ", ".join(known + [f"{other} that are not in the vocabulary"] * bool(other)) or "no words"
+    return ", ".join(known + [_("{other} that are not in the vocabulary", other=other)] * bool(other)) or "no words"
 
 
 def _cell(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:
@@ -204,7 +211,7 @@ def _cell(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:
             return name, ""
         colour = IDX_TO_COLOR.get(int(values[1]), "")
         if name == "agent":
-            return f"{_AGENT}, facing {_DIRECTIONS[int(values[2]) % 4]}", ""
+            return _("{agent}, facing {directions}", agent=_AGENT, directions=_DIRECTIONS[int(values[2]) % 4]), ""
         states = {number: state for state, number in STATE_TO_IDX.items()}
         before = f"{states.get(int(values[2]), '')} " if name == "door" else ""
         shade = "#{:02x}{:02x}{:02x}".format(*(int(one) for one in COLORS[colour])) if colour in COLORS else ""

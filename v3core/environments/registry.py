@@ -19,6 +19,7 @@ from v3core.environments.nethack.ids import PACKAGES, import_package, is_install
 from v3core.environments.tasks import TaskEnvironment, with_task
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error, either, suggestion
+from v3core.messages import _
 from v3core.paths import COMMAND
 
 # They give no reward, or need further packages.
@@ -126,9 +127,17 @@ def _spec_of_tasks(setup: EnvironmentSetup, made: TaskEnvironment) -> Environmen
     for name, spec in zip(setup.task_names, specs, strict=True):
         differ = None
         if spec.graph != first.graph:
-            differ = f"observations differ: {graph_words(spec.graph)}, and {graph_words(first.graph)}"
+            differ = _(
+                "observations differ: {graph_words}, and {graph_words2}",
+                graph_words=graph_words(spec.graph),
+                graph_words2=graph_words(first.graph),
+            )
         elif spec.actions != first.actions:
-            differ = f"actions differ: {action_words(spec.actions)}, and {action_words(first.actions)}"
+            differ = _(
+                "actions differ: {action_words}, and {action_words2}",
+                action_words=action_words(spec.actions),
+                action_words2=action_words(first.actions),
+            )
         if differ is not None:
             raise V3Error(
                 "{name} and {task_names} cannot be trained on at once, because their {differ}; choose environments "
@@ -172,8 +181,8 @@ def _check_id(env_id: str) -> None:
         )
     matches = matching_environments(env_id)
     if len(matches) > _MAX_LISTED:
-        matches = [*matches[:_MAX_LISTED], f"one of {len(matches) - _MAX_LISTED} more"]
-    hint = f"Did you mean {either(matches)}?" if matches else suggestion(env_id, registry)
+        matches = [*matches[:_MAX_LISTED], _("one of {value} more", value=len(matches) - _MAX_LISTED)]
+    hint = _("Did you mean {matches}?", matches=either(matches)) if matches else suggestion(env_id, registry)
     if not hint:
         hint = "Give an id such as CartPole-v1, or module:Name-v0 for an environment registered by your own module."
     raise V3Error("There is no environment '{env_id}'. {hint}", env_id=env_id, hint=hint)

@@ -110,10 +110,14 @@ def _objects(cells: NDArray[Any]) -> str:
             words = f"{states.get(int(cells[column, row, 2]), '')} {words}".strip()
         if agent is not None:
             distance = abs(column - agent[0]) + abs(row - agent[1])
-            found.append((distance, f"{words} at column {column + 1}, row {row + 1}"))
+            found.append(
+                (distance, _("{words} at column {value}, row {value2}", words=words, value=column + 1, value2=row + 1))
+            )
             continue
         ahead, right = rows - 1 - row, column - columns // 2
-        where = [f"{ahead} ahead"] if ahead else []
+        where = [_("{ahead} ahead", ahead=ahead)] if ahead else []
         where += [f"{abs(right)} {'right' if right > 0 else 'left'}"] if right else []
-        found.append((ahead + abs(right), f"{words} {', '.join(where)}" if where else f"carries {words}"))
+        found.append(
+            (ahead + abs(right), f"{words} {', '.join(where)}" if where else _("carries {words}", words=words))
+        )
     return "; ".join(words for _, words in sorted(found, key=lambda one: one[0])) or "nothing"

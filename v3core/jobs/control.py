@@ -23,8 +23,9 @@ from v3core.jobs.needs import Needs
 from v3core.jobs.retention import need_whole
 from v3core.jobs.slots import save_requested_slots
 from v3core.jobs.supervisor import reconcile
-from v3core.messages import _
+from v3core.messages import Message, _
 from v3core.paths import COMMAND
+from v3core.phrases import sentences
 from v3core.store import commands
 from v3core.store.alarms import set_muted
 from v3core.store.database import Database
@@ -135,7 +136,7 @@ def set_priority(database: Database, run_id: str, priority: int, actor: str = "u
             update_run(tx, run_id, {"priority": priority}, only_in={run.status})
             command = commands.add_command(tx, run_id, commands.PRIORITY, actor=actor, now=now, value=str(priority))
             commands.apply_commands(tx, run_id, ids=[command], episode=run.episode, now=now)
-            message = f"Priority changed from {run.priority} to {priority}."
+            message = _("Priority changed from {priority} to {priority2}.", priority=run.priority, priority2=priority)
             add_event(tx, run_id, actor=actor, kind="priority", message=message, now=now)
 
 
@@ -182,7 +183,7 @@ def _annotate(tx: Transaction, run: RunRow, values: dict[str, str | None], actor
     changes = {name: value for name, value in values.items() if value != getattr(run, name)}
     if changes:
         update_run(tx, run.id, changes, only_in=tuple(Status))
-        message = f"New {' and '.join(changes)}."
+        message = _("New {changes}.", changes=" and ".join(changes))
         add_event(tx, run.id, actor=actor, kind="note", message=message, now=datetime.now(UTC))
 
 
@@ -320,12 +321,19 @@ def _lengthen(tx: Transaction, run: RunRow, length: Length, actor: str, now: dat
     if longer != in_force:
         commands.add_revision(tx, run.id, longer, actor=actor, now=now, applied_episode=run.episode)
     set_length(tx, run, length)
-    message = f"Length changed {run.length.changed_to(length)}."
+    message = _("Length changed {changed_to}.", changed_to=run.length.changed_to(length))
     add_event(tx, run.id, actor=actor, kind="length", message=message, now=now)
 
 
 def _note_edit(tx: Transaction, run_id: str, episode: int, actor: str, now: datetime) -> None:
-    add_event(tx, run_id, actor=actor, kind="edit", message=f"Curriculum edited from episode {episode} on.", now=now)
+    add_event(
+        tx,
+        run_id,
+        actor=actor,
+        kind="edit",
+        message=_("Curriculum edited from episode {episode} on.", episode=episode),
+        now=now,
+    )
 
 
 def _progress(tx: Transaction, run: RunRow) -> Progress:
@@ -411,9 +419,10 @@ def resume(
             "restarts": 0,
         }
         save_requested_slots(tx)
-        message = f"Resuming {where}."
+        message: Message = _("Resuming {where}.", where=where)
         if (run.needs_label, run.needs_gpus or None) != (needs.label, needs.gpus or None):
-            message += " It no longer needs a certain node or GPU, because this machine is no cluster."
+            lost = _("It no longer needs a certain node or GPU, because this machine is no cluster.")
+            message = sentences(message, lost)
         change_status(tx, run, Status.QUEUED, message, actor=actor, now=now, values=values)
     drain(database, command)
 
@@ -431,11 +440,14 @@ def _start(database: Database, tx: Transaction, run: RunRow) -> tuple[Checkpoint
             names=names,
         )
     if start is None:
-        return None, "from the beginning"
-    where = f"from the checkpoint at episode {start.episode}"
+        return None, _("from the beginning")
     if start != known[-1]:
-        where += f"; the newest, at episode {known[-1].episode}, is gone or damaged"
-    return start, where
+        return start, _(
+            "from the checkpoint at episode {episode}; the newest, at episode {newest}, is gone or damaged",
+            episode=start.episode,
+            newest=known[-1].episode,
+        )
+    return start, _("from the checkpoint at episode {episode}", episode=start.episode)
 
 
 def _edit_before_resume(

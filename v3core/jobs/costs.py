@@ -11,8 +11,9 @@ from v3core.errors import V3Error
 from v3core.insight.duration import Duration, Pace, seconds_for, steps_for, total_time
 from v3core.jobs.identity import is_here
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
-from v3core.jobs.several import counted
 from v3core.jobs.slots import slots
+from v3core.messages import Message, _
+from v3core.phrases import capitalised, counted, sentences, strung
 from v3core.store.database import Database
 from v3core.store.pace import read_pace
 from v3core.store.run_row import RunRow
@@ -47,10 +48,12 @@ class Cost:
 
     def time(self) -> str:
         """The time and what it rests on, in a sentence or two."""
-        wait = f" {counted(self.ahead, 'run')} ahead in the queue not included." if self.ahead else ""
+        ahead = counted(self.ahead, "run")
+        wait = _("{ahead} ahead in the queue not included.", ahead=ahead) if self.ahead else ""
         if self.duration is None:
-            return f"Time unknown: {self.basis}.{wait}"
-        return f"{self.duration.describe().capitalize()} on {counted(self.slots, 'slot')}, {self.basis}.{wait}"
+            return sentences(_("Time unknown: {basis}.", basis=self.basis), wait)
+        time, free = capitalised(self.duration.describe()), counted(self.slots, "slot")
+        return sentences(_("{time} on {slots}, {basis}.", time=time, slots=free, basis=self.basis), wait)
 
     def amount(self) -> str:
         """As in `20 runs · 10,000 episodes · about 480,000 environment steps`."""
@@ -58,8 +61,12 @@ class Cost:
         if self.episodes is not None:
             parts.append(counted(self.episodes, "episode"))
         if self.steps is not None:
-            parts.append(f"{'about ' if self.are_steps_estimated else ''}{self.steps:,} environment steps")
-        return " · ".join(parts)
+            parts.append(
+                _("about {steps:,} environment steps", steps=self.steps)
+                if self.are_steps_estimated
+                else _("{steps:,} environment steps", steps=self.steps)
+            )
+        return strung(" · ", parts)
 
 
 def cost_of(database: Database, configs: Sequence[RunConfig], read: "ReadPace | None" = None) -> Cost:
@@ -70,10 +77,13 @@ def cost_of(database: Database, configs: Sequence[RunConfig], read: "ReadPace | 
     works = {env: {_work(config) for config in configs if config.env == env} for env, _ in counts}
     found = {kind: _measured(database, everything, works[kind[0]], kind, read or pace_of) for kind in counts}
     known = {kind: measured for kind, measured in found.items() if measured is not None}
-    missing = " or ".join(dict.fromkeys(env for env, length in found if (env, length) not in known))
-    basis = f"no earlier run of {missing} on this machine"
+    missing = strung(_(" or "), list(dict.fromkeys(env for env, length in found if (env, length) not in known)))
+    basis = _("no earlier run of {missing} on this machine", missing=missing)
     if not missing:
-        basis = f"based on {' and '.join(dict.fromkeys(measured.basis for measured in known.values()))}"
+        basis = _(
+            "based on {runs}",
+            runs=strung(_(" and "), list(dict.fromkeys(measured.basis for measured in known.values()))),
+        )
     groups = [(counts[kind], measured.low, measured.high) for kind, measured in known.items()]
     by_steps = [config.steps for config in configs if config.length.is_by_steps and config.steps]
     planned = len(by_steps) == len(configs)
@@ -142,28 +152,49 @@ def _measured(
         return None
     seconds = [found for pace in paces if (found := seconds_for(pace, length)) is not None]
     steps = [found for pace in paces if (found := steps_for(pace, length)) is not None]
-    basis = f"{counted(len(paces), 'earlier run')} of {env}{which}"
-    return _Measured(min(seconds), max(seconds), sum(steps) / len(steps), basis)
+    return _Measured(
+        min(seconds), max(seconds), sum(steps) / len(steps), which(counted(len(paces), "earlier run"), env)
+    )
+
+
+_Basis = Callable[[Message, str], Message]
+"""What an estimate rests on, of a number of earlier runs and an environment."""
+
+
+def _as_asked(runs: Message, env: str) -> Message:
+    return _("{runs} of {env}", runs=runs, env=env)
+
+
+def _with_other_settings(runs: Message, env: str) -> Message:
+    return _("{runs} of {env} with other settings", runs=runs, env=env)
+
+
+def _shorter(runs: Message, env: str) -> Message:
+    return _("{runs} of {env}, shorter than this one", runs=runs, env=env)
+
+
+def _other_and_shorter(runs: Message, env: str) -> Message:
+    return _("{runs} of {env} with other settings, shorter than this one", runs=runs, env=env)
 
 
 def _alike(
     runs: list[RunRow], works: set[Hashable], length: Length, database: Database, read: ReadPace
-) -> tuple[list[Pace], str]:
+) -> tuple[list[Pace], "_Basis"]:
     """The paces of the runs that say most about runs of this length, and how those differ from them."""
     earlier = runs[:MAX_LOOKED_AT]
     alike = [run for run in earlier if _work_of(run) in works]
     # Episodes grow or shrink as the policy learns: what reached this length says more than what has these settings.
     groups = (
-        ([run for run in alike if length.is_reached(run.episode, run.step)], ""),
-        ([run for run in earlier if length.is_reached(run.episode, run.step)], " with other settings"),
-        (alike, ", shorter than this one"),
-        (earlier, " with other settings, shorter than this one"),
+        ([run for run in alike if length.is_reached(run.episode, run.step)], _as_asked),
+        ([run for run in earlier if length.is_reached(run.episode, run.step)], _with_other_settings),
+        (alike, _shorter),
+        (earlier, _other_and_shorter),
     )
     for chosen, which in groups:
         paces = [read(database, run) for run in chosen[:MAX_MEASURED]]
         if any(seconds_for(pace, length) is not None for pace in paces):
             return paces, which
-    return [], ""
+    return [], _as_asked
 
 
 def _work_of(run: RunRow) -> Hashable:

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from v3core.errors import V3Error
 from v3core.jobs.launchers.processes import start_process
+from v3core.messages import _
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 
@@ -69,9 +70,13 @@ class BackgroundEvaluation:
                 os.killpg(self._process.pid, signal.SIGKILL)
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(5)
-            self._problem = f"The {self.name} took more than {MAX_SECONDS:g} seconds and was terminated."
+            self._problem = _(
+                "The {name} took more than {max_seconds:g} seconds and was terminated.",
+                name=self.name,
+                max_seconds=MAX_SECONDS,
+            )
         elif self._process.returncode:
-            self._problem = f"The {self.name} failed: {self._last_words()}"
+            self._problem = _("The {name} failed: {last_words}", name=self.name, last_words=self._last_words())
         else:
             self._output.seek(0)
             self._played = self._read(json.loads(self._output.read()))
@@ -92,7 +97,11 @@ class BackgroundEvaluation:
     def _last_words(self) -> str:
         self._errors.seek(0)
         lines = self._errors.read().decode("utf-8", "replace").strip().splitlines()
-        return lines[-1][:_MAX_CHARACTERS] if lines else f"its process ended with code {self._process.returncode}."
+        return (
+            lines[-1][:_MAX_CHARACTERS]
+            if lines
+            else _("its process ended with code {returncode}.", returncode=self._process.returncode)
+        )
 
 
 class BackgroundKnockout(BackgroundEvaluation):

@@ -22,9 +22,11 @@ from v3core.jobs.grid import configs_of as configs_of
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.jobs.needs import NO_NEEDS, Needs
-from v3core.jobs.several import Outcome, counted, for_each
+from v3core.jobs.several import Outcome, for_each
 from v3core.jobs.sweep import experiment_name, experiments_of
+from v3core.messages import _
 from v3core.overrides import SETTINGS
+from v3core.phrases import counted, listed
 from v3core.store.database import Database
 from v3core.store.experiment_rows import read_experiment, read_experiments
 from v3core.store.run_row import RunRow
@@ -118,9 +120,13 @@ class Progress:
     def reached(self) -> str:
         """As in `130 of 800 episodes` or `12,000 of 20,000 steps`, of all runs together."""
         if self.episodes is not None:
-            return f"{self.episode:,} of {self.episodes:,} episodes"
+            return _("{episode:,} of {episodes:,} episodes", episode=self.episode, episodes=self.episodes)
         step = sum(run.step for run in self.runs)
-        return f"{step:,} steps" if self.steps is None else f"{step:,} of {self.steps:,} steps"
+        return (
+            _("{step:,} steps", step=step)
+            if self.steps is None
+            else _("{step:,} of {steps:,} steps", step=step, steps=self.steps)
+        )
 
     @property
     def share(self) -> float:
@@ -135,8 +141,9 @@ class Progress:
 
     def describe(self) -> str:
         """As in `6 runs: 2 running, 1 queued, 3 completed`."""
-        parts = [f"{self.counts[status]} {status}" for status in Status if status in self.counts]
-        return f"{counted(len(self.runs), 'run')}: {', '.join(parts)}"
+        counts = self.counts
+        parts = [_("{count} {status}", count=counts[status], status=status) for status in Status if status in counts]
+        return _("{runs}: {parts}", runs=counted(len(self.runs), "run"), parts=listed(parts))
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""

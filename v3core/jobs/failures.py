@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Iterator
 
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.paths import COMMAND
 
 REASON_CHARACTERS = 300
@@ -19,16 +20,22 @@ def describe_failure(error: BaseException) -> str:
         if isinstance(cause, MemoryError) or (
             isinstance(cause, RuntimeError | OSError) and any(words in _text(cause) for words in _OUT_OF_MEMORY)
         ):
-            return (
-                f"Out of memory ({_name(cause)}); let fewer runs train at once ({COMMAND} slots N), or train a "
-                "smaller network in fewer environments."
+            return _(
+                "Out of memory ({name}); let fewer runs train at once ({command} slots N), or train a smaller "
+                "network in fewer environments.",
+                name=_name(cause),
+                command=COMMAND,
             )
         if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
-            where = f"{cause.filename} cannot be written: " if cause.filename else ""
-            return f"{where}{cause.strerror or 'No space left on device'}; free some space, then resume the run."
+            where = _("{filename} cannot be written: ", filename=cause.filename) if cause.filename else ""
+            return _(
+                "{where}{value}; free some space, then resume the run.",
+                where=where,
+                value=cause.strerror or "No space left on device",
+            )
     if isinstance(error, V3Error):
         return _text(error)
-    return f"Training failed with {_name(error)}."
+    return _("Training failed with {name}.", name=_name(error))
 
 
 def failure_text(error: BaseException) -> str:
@@ -40,10 +47,14 @@ def failure_text(error: BaseException) -> str:
     try:
         text = "".join(traceback.format_exception(error)).rstrip()
     except Exception as problem:  # where memory ran out it may still be short
-        text = f"{type(error).__name__}, whose traceback cannot be shown ({type(problem).__name__})."
+        text = _(
+            "{name}, whose traceback cannot be shown ({name2}).",
+            name=type(error).__name__,
+            name2=type(problem).__name__,
+        )
     if len(text) <= TRACEBACK_CHARACTERS:
         return text
-    left_out = f"\n… {len(text) - TRACEBACK_CHARACTERS:,} characters and more are omitted …\n"
+    left_out = _("\n… {value:,} characters and more are omitted …\n", value=len(text) - TRACEBACK_CHARACTERS)
     kept = TRACEBACK_CHARACTERS - len(left_out)
     return text[: kept // 2] + left_out + text[len(text) - (kept - kept // 2) :]
 

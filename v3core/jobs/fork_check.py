@@ -10,6 +10,7 @@ from typing import Any
 from v3core.errors import V3Error
 from v3core.jobs.forks import Change, Origin, config_of, origin_of
 from v3core.jobs.kinds import named
+from v3core.messages import _
 from v3core.metrics import METRICS, PER_EXPERT, EpisodeRecord
 from v3core.store.database import Database
 from v3core.store.run_tables import wide_episodes, wide_fields
@@ -112,8 +113,18 @@ def _compared(origin: Origin, trained: Sequence[EpisodeRecord], recorded: Sequen
         numbers = len(values)
         other = [name for name, value in values.items() if not _is_same(value, row[name])]
         if other:
-            shown = ", ".join(f"{name} {values[name]!r} instead of {row[name]!r}" for name in other[:3])
-            differing.append(f"Episode {record.episode} differs in {len(other)} numbers: {shown}.")
+            shown = ", ".join(
+                _("{name} {values!r} instead of {row!r}", name=name, values=values[name], row=row[name])
+                for name in other[:3]
+            )
+            differing.append(
+                _(
+                    "Episode {episode} differs in {other} numbers: {shown}.",
+                    episode=record.episode,
+                    other=len(other),
+                    shown=shown,
+                )
+            )
     first = origin.checkpoint.episode + 1
     return Compared(first, first + len(trained) - 1, numbers, tuple(differing))
 

@@ -164,18 +164,25 @@ def origin_of(
 
 
 def _no_checkpoint(database: Database, run: RunRow, known: Sequence[CheckpointRow], episode: int | None) -> str:
-    where = "to begin with" if episode is None else f"at episode {episode}"
+    where = "to begin with" if episode is None else _("at episode {episode}", episode=episode)
     if any(row.episode == episode for row in known):
-        return f"The checkpoint of {named(run)} at episode {episode} is gone or damaged; {_there(database, known)}."
-    return f"{named(run)} has no checkpoint {where}; {_there(database, known)}."
+        return _(
+            "The checkpoint of {named} at episode {episode} is gone or damaged; {there}.",
+            named=named(run),
+            episode=episode,
+            there=_there(database, known),
+        )
+    return _(
+        "{named} has no checkpoint {where}; {there}.", named=named(run), where=where, there=_there(database, known)
+    )
 
 
 def _there(database: Database, known: Sequence[CheckpointRow]) -> str:
     there = [str(row.episode) for row in known if is_present(database, database.data_dir / row.path)]
     if not there:
         return "it has none that a fork could begin with"
-    more = f" and {len(there) - _NAMED} earlier ones" if len(there) > _NAMED else ""
-    return f"its checkpoints are at {', '.join(there[-_NAMED:])}{more}"
+    more = _(" and {value} earlier ones", value=len(there) - _NAMED) if len(there) > _NAMED else ""
+    return _("its checkpoints are at {join}{more}", join=", ".join(there[-_NAMED:]), more=more)
 
 
 def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
@@ -452,10 +459,16 @@ def _begin(
         phases=len(origin.starts),
         evaluated=trunk.evaluated,
     )
-    where = f"at episode {checkpoint.episode:,}"
-    message = f"Forked from {named(parent)} {where}, with curriculum {config.curriculum.name} and seed {config.seed}."
+    where = _("at episode {episode:,}", episode=checkpoint.episode)
+    message = _(
+        "Forked from {named} {where}, with curriculum {name} and seed {seed}.",
+        named=named(parent),
+        where=where,
+        name=config.curriculum.name,
+        seed=config.seed,
+    )
     add_event(tx, new_id, actor=actor, kind=EVENT, message=message, now=now)
-    message = f"Run {new_id[:8]} '{config.name}' was forked from it {where}."
+    message = _("Run {new_id} '{name}' was forked from it {where}.", new_id=new_id[:8], name=config.name, where=where)
     add_event(tx, parent.id, actor=actor, kind=EVENT, message=message, now=now)
     return file
 

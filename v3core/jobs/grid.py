@@ -14,6 +14,7 @@ from v3core.curriculum.typed import format_end
 from v3core.environment_setup import EnvironmentSetup, split
 from v3core.errors import V3Error
 from v3core.jobs.sweep import MAX_NAMED, expand
+from v3core.messages import _
 from v3core.overrides import SETTINGS, set_values
 
 MANY_RUNS = 100
@@ -93,7 +94,7 @@ def fitted(curriculum: Curriculum, length: Length, scale: bool) -> tuple[Curricu
     if [phase.until for phase in moved.phases] == [phase.until for phase in curriculum.phases]:
         return moved, ""
     ends = ", ".join(format_end(phase.until) for phase in moved.phases if phase.until is not None)
-    return moved, f"Boundaries of {curriculum.name} scaled to {length}: {ends}."
+    return moved, _("Boundaries of {name} scaled to {length}: {ends}.", name=curriculum.name, length=length, ends=ends)
 
 
 def _may_end_before(curriculum: Curriculum, length: Length) -> str:
@@ -280,9 +281,9 @@ def _check_distinct(grid: Grid, blocks: Sequence[Sequence[RunConfig]]) -> None:
 def title_of(grid: Grid) -> str:
     """What a grid without a name compares, environments and settings: `CartPole-v1 · load_balance 0.1, 0.2`."""
     setups = [str(setup) for setup in grid.environments]
-    parts = [", ".join(setups) if len(setups) <= MAX_NAMED else f"{len(setups)} environments"]
+    parts = [", ".join(setups) if len(setups) <= MAX_NAMED else _("{setups} environments", setups=len(setups))]
     for path, values in grid.swept:
-        shown = ", ".join(values) if len(values) <= MAX_NAMED else f"{len(values)} values"
+        shown = ", ".join(values) if len(values) <= MAX_NAMED else _("{values} values", values=len(values))
         parts.append(f"{path.rpartition('.')[2]} {shown}")
     return " · ".join(parts)
 

@@ -15,6 +15,7 @@ from v3core.jobs.kinds import COMMANDS, check, named
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
 from v3core.jobs.made_replays import FOLDER as MADE_REPLAYS
 from v3core.jobs.made_replays import discard_of_run
+from v3core.messages import _
 from v3core.paths import COMMAND
 from v3core.places import PlaceError, folder_bytes
 from v3core.store import runs
@@ -101,7 +102,7 @@ def _entries(folder: Path) -> Iterator[Path]:
 
 def remove_leftovers(database: Database, found: list[Leftover]) -> list[str]:
     """Delete those that belong to nothing still; returns a sentence for each that cannot be deleted."""
-    problems = []
+    problems: list[str] = []
     for leftover in found:
         path = leftover.path
         try:
@@ -111,7 +112,7 @@ def remove_leftovers(database: Database, found: list[Leftover]) -> list[str]:
         except PlaceError as error:
             problems.append(str(error))
         except OSError as error:
-            problems.append(f"{path} cannot be deleted: {error.strerror or error}.")
+            problems.append(_("{path} cannot be deleted: {value}.", path=path, value=error.strerror or error))
     return problems
 
 

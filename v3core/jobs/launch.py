@@ -14,6 +14,7 @@ from typing import Literal
 from v3core import __version__
 from v3core.config import RunConfig
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.paths import COMMAND, import_folders
 from v3core.store.run_row import RunRow
 
@@ -63,11 +64,11 @@ class Launch:
         if not (self.imports or self.path):
             return None  # it needs neither its folders nor its interpreter
         if not os.access(self.python, os.X_OK):
-            return f"its Python {self.python}"
+            return _("its Python {python}", python=self.python)
         lost = next((folder for folder in self.path if not os.access(folder, os.R_OK)), None)
         if lost is None and self.imports and not os.access(self.folder, os.R_OK | os.X_OK):
             lost = self.folder
-        return None if lost is None else f"its import folder {lost}"
+        return None if lost is None else _("its import folder {lost}", lost=lost)
 
     def interpreter(self) -> str:
         """The Python to start it with here."""

@@ -18,6 +18,7 @@ from v3core.jobs.launchers.interface import StartCommand as StartCommand
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.needs import NO_NEEDS, Needs
 from v3core.jobs.slots import save_requested_slots
+from v3core.messages import _
 from v3core.store.commands import add_revision
 from v3core.store.database import Database
 from v3core.store.dialect import lock_queue
@@ -125,7 +126,12 @@ def create(
         **needs.columns(),
     )
     add_revision(tx, run_id, config.curriculum, actor="user", now=now, applied_episode=0)
-    message = f"Queued: {config.length} of {config.env} with curriculum {config.curriculum.name}."
+    message = _(
+        "Queued: {length} of {env} with curriculum {name}.",
+        length=config.length,
+        env=config.env,
+        name=config.curriculum.name,
+    )
     add_event(tx, run_id, actor="user", kind=Status.QUEUED, message=message, now=now)
     return run_id
 
@@ -191,7 +197,7 @@ def _start(database: Database, run: RunRow, launcher: Launcher, command: StartCo
         pid = launcher.start(database, run, command)
     except (OSError, V3Error) as error:
         problem = error.strerror if isinstance(error, OSError) else None
-        reason = f"The worker process could not be started: {problem or str(error).removesuffix('.')}."
+        reason = _("The worker process could not be started: {value}.", value=problem or str(error).removesuffix("."))
         with database.write() as tx:
             change_status(tx, run, Status.FAILED, reason, actor="launcher", reason=reason, now=datetime.now(UTC))
         return

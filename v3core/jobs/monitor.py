@@ -20,6 +20,7 @@ from v3core.jobs.shipped_logs import shipping
 from v3core.jobs.signals import StopRequest, stop_on_signals
 from v3core.jobs.supervisor import DIED, NEVER_BEGAN, end_without_process, reconcile
 from v3core.jobs.worker import End, run_worker, write_end
+from v3core.messages import _
 from v3core.store.database import Database
 from v3core.store.opening import open_patiently
 from v3core.store.run_row import RunRow
@@ -179,20 +180,27 @@ def _say(sentence: str) -> None:
 
 def _explain(run: RunRow, death: _Death) -> tuple[Status, str]:
     """The status and the reason of a worker that died without recording them."""
-    peak = f"{death.peak_bytes / _GIB:.1f} of {psutil.virtual_memory().total / _GIB:.0f} GiB"
+    peak = _(
+        "{value:.1f} of {value2:.0f} GiB", value=death.peak_bytes / _GIB, value2=psutil.virtual_memory().total / _GIB
+    )
     number = -death.code
     if death.memory_ran_out and number == signal.SIGKILL:
-        return Status.FAILED, (
-            f"Out of memory: the system killed the worker process, which used {peak}; train fewer runs at once, or "
-            "with fewer environments or a smaller network."
+        return Status.FAILED, _(
+            "Out of memory: the system killed the worker process, which used {peak}; train fewer runs at once, or "
+            "with fewer environments or a smaller network.",
+            peak=peak,
         )
     if number == signal.SIGKILL:
-        return Status.LOST, f"The worker process was killed (SIGKILL) from outside; it used {peak} of memory."
+        return Status.LOST, _(
+            "The worker process was killed (SIGKILL) from outside; it used {peak} of memory.", peak=peak
+        )
     if number > 0:
-        name = signal.Signals(number).name if number in {*signal.Signals} else f"signal {number}"
-        return Status.FAILED, f"The worker process crashed with {name}, probably in native code; see the log."
+        name = signal.Signals(number).name if number in {*signal.Signals} else _("signal {number}", number=number)
+        return Status.FAILED, _(
+            "The worker process crashed with {name}, probably in native code; see the log.", name=name
+        )
     if run.status == Status.STARTING:
         return Status.LOST, NEVER_BEGAN
     if death.code:
-        return Status.LOST, f"The worker process exited unexpectedly with code {death.code}; see the log."
+        return Status.LOST, _("The worker process exited unexpectedly with code {code}; see the log.", code=death.code)
     return Status.LOST, DIED

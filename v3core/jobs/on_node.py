@@ -108,7 +108,9 @@ def _end(monitor: int) -> None:
 
 
 def _record(database: Database, run: RunRow) -> None:
-    reason = f"Ray on node {identity.this_node_address()} ended, and the worker with it."
+    reason = _(
+        "Ray on node {this_node_address} ended, and the worker with it.", this_node_address=identity.this_node_address()
+    )
     # Where the database does not answer either, whoever looks after the run finds it by its heartbeat.
     with suppress(DatabaseBusyError), database.write() as tx:
         now = get_run(tx, run.id, for_update=True)
@@ -123,5 +125,8 @@ if __name__ == "__main__":
         print(f"{LATER}Node {os.environ.get('V3_NODE_ADDRESS')}: {error}", flush=True)
         sys.exit(1)
     except (V3Error, OSError) as error:
-        print(f"Node {os.environ.get('V3_NODE_ADDRESS')}: {error}" if isinstance(error, OSError) else error, flush=True)
+        print(
+            f"Node {os.environ.get('V3_NODE_ADDRESS')}: {error}" if isinstance(error, OSError) else error,
+            flush=True,
+        )
         sys.exit(1)

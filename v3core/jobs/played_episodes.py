@@ -17,6 +17,7 @@ from v3core.insight.inside import Inside
 from v3core.insight.replays import Replay
 from v3core.interruption import never
 from v3core.jobs.checkpoints import newest_whole, whole_checkpoints
+from v3core.messages import _
 from v3core.store.commands import read_revisions
 from v3core.store.database import Database
 from v3core.store.runs import get_run
@@ -46,7 +47,11 @@ def intact_checkpoint(database: Database, run_id: str, episode: int | None = Non
             whole = {row.episode: row for row in whole_checkpoints(database, run_id, tx)}
             found = whole.get(episode)
             available = ", ".join(map(str, reversed(whole))) or "none"
-            missing = f"no intact checkpoint at episode {episode}; available: {available}"
+            missing = _(
+                "no intact checkpoint at episode {episode}; available: {available}",
+                episode=episode,
+                available=available,
+            )
     if found is None:
         raise V3Error("Run {run_id} has {missing}.", run_id=run_id[:8], missing=missing)
     return database.place.bring(database.data_dir / found.path)

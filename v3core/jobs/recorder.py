@@ -18,6 +18,7 @@ from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger
 from v3core.jobs.sampler import ProcessSampler
 from v3core.jobs.signals import StopRequest
+from v3core.messages import _
 from v3core.metrics import EpisodeRecord
 from v3core.places import PlaceError
 from v3core.store import commands, history
@@ -157,7 +158,12 @@ class Recorder:
             self._on_progress(ForegroundProgress(self._episode, self._length.episodes, step, self._phase, mean))
         if log:
             self._next_log = time.monotonic() + LOG_SECONDS
-            where = f"{self._length.reached(self._episode, step)}, step {step}, phase {self._phase}"
+            where = _(
+                "{reached}, step {step}, phase {phase}",
+                reached=self._length.reached(self._episode, step),
+                step=step,
+                phase=self._phase,
+            )
             logger.info("%s: mean return %.2f.", where, mean)
 
     def spent(self, spent: Spent, steps: int) -> None:
@@ -184,7 +190,14 @@ class Recorder:
         self._keep_replays(evaluation)
         self._writer.mark(Evaluated(at, [return_ for return_, _, _ in results]))
         self._note(
-            "evaluation", f"Evaluation at episode {at}: mean return {mean:.2f} over {len(results)} episodes.", write
+            "evaluation",
+            _(
+                "Evaluation at episode {at}: mean return {mean:.2f} over {results} episodes.",
+                at=at,
+                mean=mean,
+                results=len(results),
+            ),
+            write,
         )
 
     def _keep_replays(self, evaluation: Evaluation) -> None:
@@ -198,17 +211,25 @@ class Recorder:
             self._note("remark", str(error), level=logging.WARNING)
 
     def update_undone(self, reason: str, in_a_row: int) -> None:
-        message = f"Rollout without an update: {reason} ({in_a_row} in a row)."
+        message = _("Rollout without an update: {reason} ({in_a_row} in a row).", reason=reason, in_a_row=in_a_row)
         self._note("undone", message, level=logging.WARNING)
 
     def phase_changed(self, change: PhaseChange) -> None:
-        planned = f" (planned at {change.planned})" if change.planned not in {None, change.episode} else ""
+        planned = (
+            _(" (planned at {planned})", planned=change.planned) if change.planned not in {None, change.episode} else ""
+        )
         self._phase = change.name
         self._boundaries.add(change.episode)
         self._writer.mark(Began(change.episode, change.phase, PhaseStart(change.episode, change.step)))
         self._note(
             "phase",
-            f"Phase {change.phase + 1} '{change.name}' begins at episode {change.episode}{planned}.",
+            _(
+                "Phase {value} '{name}' begins at episode {episode}{planned}.",
+                value=change.phase + 1,
+                name=change.name,
+                episode=change.episode,
+                planned=planned,
+            ),
             lambda tx, now: history.add_phase_change(
                 tx, self._run.id, PhaseChangeRow(**vars(change), generation=self._run.generation, at=now)
             ),
@@ -281,7 +302,13 @@ class Recorder:
 
         def write(tx: Transaction) -> None:
             commands.apply_commands(tx, self._run.id, ids=[*pauses, row.id], episode=episode, now=now)
-            self._move(tx, Status.RUNNING, f"Continues at episode {episode}.", {Status.PAUSED, Status.STALLED}, now)
+            self._move(
+                tx,
+                Status.RUNNING,
+                _("Continues at episode {episode}.", episode=episode),
+                {Status.PAUSED, Status.STALLED},
+                now,
+            )
 
         self._writer.also(write)
 
@@ -300,7 +327,7 @@ class Recorder:
         self._longer.append(Longer(row.id, episodes, steps))
 
     def _unknown(self, row: CommandRow) -> None:
-        sentence = f"The worker does not know the command '{row.kind}'; stop the run and resume it."
+        sentence = _("The worker does not know the command '{kind}'; stop the run and resume it.", kind=row.kind)
         self._reject(row.id, row.kind, sentence)
 
     def _reject(self, command: int, kind: str, reason: str) -> None:
@@ -315,7 +342,13 @@ class Recorder:
 
         def write(tx: Transaction) -> None:
             commands.apply_commands(tx, self._run.id, ids=pauses, episode=episode, now=now)
-            self._move(tx, Status.PAUSED, f"Paused at episode {episode}.", {Status.RUNNING, Status.STALLED}, now)
+            self._move(
+                tx,
+                Status.PAUSED,
+                _("Paused at episode {episode}.", episode=episode),
+                {Status.RUNNING, Status.STALLED},
+                now,
+            )
 
         if pauses:
             logger.info("Paused at episode %d.", episode)
@@ -348,21 +381,21 @@ class Recorder:
         self._writer.mark(Edited(episode, edit.curriculum))
         self._note(
             "edit",
-            f"Curriculum edited from episode {episode} on; boundaries: {ends}.",
+            _("Curriculum edited from episode {episode} on; boundaries: {ends}.", episode=episode, ends=ends),
             lambda tx, now: commands.apply_revision(tx, self._run.id, edit.id, episode=episode, now=now),
         )
 
     def edit_rejected(self, edit: Edit, reason: str) -> None:
         self._note(
             "edit",
-            f"Edit rejected: {reason}",
+            _("Edit rejected: {reason}", reason=reason),
             lambda tx, now: commands.reject_revision(tx, self._run.id, edit.id, reason=reason, now=now),
         )
 
     def length_applied(self, longer: Longer, curriculum: Curriculum | None, episode: int) -> None:
         """Curves and means are taken over the new length from now on."""
         length = Length(longer.episodes or self._length.episodes, longer.steps)
-        message = f"Length changed {self._length.changed_to(length)}."
+        message = _("Length changed {changed_to}.", changed_to=self._length.changed_to(length))
         self._length = length
 
         def write(tx: Transaction, now: datetime) -> None:

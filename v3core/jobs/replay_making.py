@@ -35,6 +35,7 @@ from v3core.jobs.made_replays import (
     made_folder,
     read_state,
 )
+from v3core.messages import _
 from v3core.store.database import Database
 from v3core.store.runs import get_run
 
@@ -162,8 +163,8 @@ def progress(database: Database, wanted: Wanted) -> Progress:
 
 def _died(folder: Path) -> str:
     words = made_replays.last_words(folder)
-    said = f" (the end of its log: {words})" if words else ""
-    return f"The process that made this replay ended unexpectedly{said}; try again."
+    said = _(" (the end of its log: {words})", words=words) if words else ""
+    return _("The process that made this replay ended unexpectedly{said}; try again.", said=said)
 
 
 def _has_died(folder: Path) -> bool:

@@ -25,6 +25,7 @@ from v3core.jobs.kept_replays import recorded_replay
 from v3core.jobs.made_replays import DONE, DRAWING, EXPLAINING, FAILED, PLAYING, State, Wanted, made_folder
 from v3core.jobs.played_episodes import MAX_OBSERVED_BYTES, explain, play, policy_of, spec_of_replay
 from v3core.jobs.replay_making import CANCEL
+from v3core.messages import _
 from v3core.store.database import Database
 
 HANGS_SECONDS = 120.0
@@ -55,10 +56,14 @@ def make(database: Database, wanted: Wanted) -> bool:
     except OSError as problem:
         if not folder.exists():
             return False
-        report.end(FAILED, f"The replay cannot be written: {problem.strerror or problem}; free some space.")
+        report.end(
+            FAILED, _("The replay cannot be written: {value}; free some space.", value=problem.strerror or problem)
+        )
     except Exception as problem:  # a fault of ours, or of a package: the log has it
         traceback.print_exc()
-        report.end(FAILED, f"The replay cannot be made: {type(problem).__name__}: {problem}.")
+        report.end(
+            FAILED, _("The replay cannot be made: {name}: {problem}.", name=type(problem).__name__, problem=problem)
+        )
     finally:
         report.over.set()
         made_replays.release()
@@ -117,7 +122,9 @@ def _draw(spec: EnvironmentSpec, replay: Replay, report: "_Report") -> str:
         if not report.folder.exists():
             raise
         frames.discard()
-        return f"The frames cannot be written: {problem.strerror or problem}; free some space and try again."
+        return _(
+            "The frames cannot be written: {value}; free some space and try again.", value=problem.strerror or problem
+        )
     finally:
         frames.close()
     return ""
@@ -128,9 +135,14 @@ def _explain(database: Database, wanted: Wanted, spec: EnvironmentSpec, replay: 
     observations = made_replays.read_observations(report.folder)
     if observations is None:
         size = MAX_OBSERVED_BYTES >> 20
-        return f"The inside of the network is not shown: the episode's observations take more than {size} MiB."
+        return _(
+            "The inside of the network is not shown: the episode's observations take more than {size} MiB.", size=size
+        )
     if not database.place.has(checkpoint_file(database, wanted.run_id, wanted.episode)):
-        return f"The inside of the network needs the checkpoint at episode {wanted.episode}, which was not kept."
+        return _(
+            "The inside of the network needs the checkpoint at episode {episode}, which was not kept.",
+            episode=wanted.episode,
+        )
     report.begin(EXPLAINING, len(replay))
     try:
         policy = policy_of(database, wanted.run_id, wanted.episode)  # torch: seconds to import, after the frames
@@ -146,7 +158,9 @@ def _explain(database: Database, wanted: Wanted, spec: EnvironmentSpec, replay: 
         if not report.folder.exists():
             raise
         made_replays.discard(made_replays.inside_folder(report.folder))
-        return f"The inside of the network cannot be written: {problem.strerror or problem}; free some space."
+        return _(
+            "The inside of the network cannot be written: {value}; free some space.", value=problem.strerror or problem
+        )
     return ""
 
 
@@ -191,7 +205,13 @@ class _Report:
                 os._exit(1)
             if self.state.stage != EXPLAINING and time.monotonic() - self._alive_at > HANGS_SECONDS:
                 with suppress(OSError):
-                    self.end(FAILED, f"The environment made no step for {HANGS_SECONDS:g} s; its process was ended.")
+                    self.end(
+                        FAILED,
+                        _(
+                            "The environment made no step for {hangs_seconds:g} s; its process was ended.",
+                            hangs_seconds=HANGS_SECONDS,
+                        ),
+                    )
                 os._exit(1)
 
     def _is_wanted(self) -> bool:

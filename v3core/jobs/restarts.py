@@ -8,6 +8,7 @@ from v3core.jobs.identity import NOWHERE, is_here
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import Status, change_status
 from v3core.places import PlaceError
+from v3core.messages import _
 from v3core.store.database import Database
 from v3core.store.history import add_event
 from v3core.store.runs import get_run, restartable, update_run
@@ -38,7 +39,11 @@ def restart_lost(database: Database) -> list[str]:
                 update_run(tx, run_id, {"max_restarts": None}, only_in={Status.LOST})
                 add_event(tx, run_id, actor="supervisor", kind="remark", message=message, now=now)
                 continue
-            where = "from the beginning" if start is None else f"from the checkpoint at episode {start.episode}"
+            where = (
+                "from the beginning"
+                if start is None
+                else _("from the checkpoint at episode {episode}", episode=start.episode)
+            )
             values = {
                 "generation": run.generation + 1,
                 "restarts": run.restarts + 1,
@@ -48,7 +53,12 @@ def restart_lost(database: Database) -> list[str]:
                 "rollout_at": None,
                 **NOWHERE,
             }
-            message = f"Queued again {where}: restart {run.restarts + 1} of {run.max_restarts}."
+            message = _(
+                "Queued again {where}: restart {value} of {max_restarts}.",
+                where=where,
+                value=run.restarts + 1,
+                max_restarts=run.max_restarts,
+            )
             if change_status(tx, run, Status.QUEUED, message, actor="supervisor", now=now, values=values):
                 restarted.append(run_id)
     return restarted

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 
 from v3core.errors import V3Error
 from v3core.jobs.kinds import named
+from v3core.messages import Message, _
+from v3core.phrases import counted as counted
+from v3core.phrases import sentences
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError
 
@@ -20,14 +23,15 @@ class Outcome:
     refused: dict[str, str] = field(default_factory=dict)
     """Run id to why it was not done, in one sentence."""
 
-    def describe(self, doing: str) -> str:
-        """As in `Deleted 3 runs. Not done for 1 run: …`, given what was done, `Deleted {}.`"""
-        parts = [doing.format(counted(len(self.done), "run"))] if self.done else []
+    def describe(self, doing: Callable[[Message], Message]) -> Message:
+        """As in `Deleted 3 runs. Not done for 1 run: …`, given what was done to a number of runs."""
+        parts: list[str] = [doing(counted(len(self.done), "run"))] if self.done else []
         if self.refused:
             reasons = list(self.refused.values())
-            more = [f"And {len(reasons) - _SHOWN} more."] if len(reasons) > _SHOWN else []
-            parts.append(" ".join([f"Not done for {counted(len(reasons), 'run')}:", *reasons[:_SHOWN], *more]))
-        return " ".join(parts)
+            more = [_("And {more} more.", more=len(reasons) - _SHOWN)] if len(reasons) > _SHOWN else []
+            undone = _("Not done for {runs}:", runs=counted(len(reasons), "run"))
+            parts += [undone, *reasons[:_SHOWN], *more]
+        return sentences(*parts)
 
 
 def for_each(runs: Sequence[RunRow], action: Callable[[str], object]) -> Outcome:
@@ -37,14 +41,9 @@ def for_each(runs: Sequence[RunRow], action: Callable[[str], object]) -> Outcome
         try:
             action(run.id)
         except UnknownRunError:
-            outcome.refused[run.id] = f"{named(run)} was deleted meanwhile."
+            outcome.refused[run.id] = _("{run} was deleted meanwhile.", run=named(run))
         except V3Error as error:
-            outcome.refused[run.id] = str(error)
+            outcome.refused[run.id] = error.message
         else:
             outcome.done.append(run.id)
     return outcome
-
-
-def counted(count: int, noun: str) -> str:
-    """As in `1 run` and `6 runs`."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"

@@ -11,6 +11,7 @@ from v3core.jobs.launcher import StartCommand, drain, worker_command
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.restarts import restart_lost
+from v3core.messages import _
 from v3core.store.commands import CommandRow, note_step, open_stop, redate_stop
 from v3core.store.database import Database
 from v3core.store.history import add_event
@@ -66,11 +67,14 @@ def describe_stop(tx: Transaction, run_id: str, otherwise: str | None) -> str | 
     asked = open_stop(tx, run_id)
     if asked is None or asked.value is None:
         return otherwise
-    _, grace = _patience(asked, get_run(tx, run_id))
+    grace = _patience(asked, get_run(tx, run_id))[1]
     if asked.value == SIGKILL:
         waited = grace + SIGNAL_GRACE_SECONDS
-        return f"The run did not stop within {waited:g} seconds, nor after SIGTERM, and was killed (SIGKILL)."
-    return f"The run did not stop within {grace:g} seconds and was terminated (SIGTERM)."
+        return _(
+            "The run did not stop within {waited:g} seconds, nor after SIGTERM, and was killed (SIGKILL).",
+            waited=waited,
+        )
+    return _("The run did not stop within {grace:g} seconds and was terminated (SIGTERM).", grace=grace)
 
 
 def _patience(asked: CommandRow, run: RunRow) -> tuple[datetime, float]:
@@ -91,10 +95,10 @@ def _settle(database: Database, run: RunRow, now: datetime) -> bool:
         return False  # the next check uses its new due time
     late = timedelta(0) if run.heartbeat_due_at is None else now - run.heartbeat_due_at
     if alive is None:
-        where = f"node {run.node_address} of the cluster" if run.node else run.host
+        where = _("node {node_address} of the cluster", node_address=run.node_address) if run.node else run.host
         gone = late > timedelta(seconds=launcher.silence_seconds(run))
         return gone and _end(
-            database, run, now, f"The heartbeat of the worker on {where} has been overdue for too long."
+            database, run, now, _("The heartbeat of the worker on {where} has been overdue for too long.", where=where)
         )
     if run.pid is None and run.status in {Status.STARTING, Status.STOPPING}:
         # Claimed, but not started: the launcher is at it, unless it died in between.
@@ -106,7 +110,12 @@ def _settle(database: Database, run: RunRow, now: datetime) -> bool:
         if run.heartbeat_at is not None and now - run.heartbeat_at < timedelta(seconds=MONITOR_SECONDS):
             return False  # its own monitor knows the cause of its death; it writes it in a moment
         if run.node:
-            return _end(database, run, now, f"Node {run.node_address} of the cluster ended the worker, or went down.")
+            return _end(
+                database,
+                run,
+                now,
+                _("Node {node_address} of the cluster ended the worker, or went down.", node_address=run.node_address),
+            )
         if run.boot_id != identity.this_boot():
             return _end(database, run, now, RESTARTED)
         return _end(database, run, now, NEVER_BEGAN if run.status == Status.STARTING else DIED)
@@ -133,7 +142,7 @@ def _requeue(database: Database, run: RunRow, now: datetime) -> bool:
 
 def _mark_stalled(database: Database, run: RunRow, now: datetime) -> bool:
     silent = (now - (run.heartbeat_at or now)).total_seconds()
-    message = f"No heartbeat for {silent:.0f} seconds; the process is alive and is left alone."
+    message = _("No heartbeat for {silent:.0f} seconds; the process is alive and is left alone.", silent=silent)
     unchanged = {Status(run.status)}
     with database.write() as tx:
         return change_status(
@@ -158,12 +167,15 @@ def _hurry(database: Database, run: RunRow, now: datetime) -> bool:
     waited = (now - since).total_seconds()
     launcher = chosen()
     if waited > grace and asked.value is None:
-        message = f"Still running {grace:g} seconds after the stop: sent SIGTERM."
+        message = _("Still running {grace:g} seconds after the stop: sent SIGTERM.", grace=grace)
         if _note_step(database, run, SIGTERM, None, message, now):
             launcher.send_signal(run, signal.SIGTERM)
     if waited <= grace + SIGNAL_GRACE_SECONDS:
         return False
-    message = f"Still running {SIGNAL_GRACE_SECONDS:g} seconds after SIGTERM: sent SIGKILL."
+    message = _(
+        "Still running {signal_grace_seconds:g} seconds after SIGTERM: sent SIGKILL.",
+        signal_grace_seconds=SIGNAL_GRACE_SECONDS,
+    )
     _note_step(database, run, SIGKILL, SIGTERM, message, now)
     # Not only by the process that noted it, which may have died right after.
     launcher.send_signal(run, signal.SIGKILL, whole_group=True)

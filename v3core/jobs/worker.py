@@ -28,6 +28,7 @@ from v3core.jobs.recorder import Recorder
 from v3core.jobs.shipped_logs import shipping
 from v3core.jobs.signals import StopRequest, stop_on_signals
 from v3core.jobs.supervisor import describe_stop, reconcile
+from v3core.messages import _
 from v3core.paths import COMMAND
 from v3core.places import PlaceError
 from v3core.store.commands import curriculum_in_force, open_stop
@@ -182,7 +183,13 @@ def train_run(
 
     Returns the status that the run ended with; LOST if it was taken from this process meanwhile.
     """
-    what = f"{run.env} for {run.length} with curriculum {run.curriculum}, seed {run.seed}"
+    what = _(
+        "{env} for {length} with curriculum {curriculum}, seed {seed}",
+        env=run.env,
+        length=run.length,
+        curriculum=run.curriculum,
+        seed=run.seed,
+    )
     logger.info("Training %s (run %s '%s', process %d).", what, run.id, run.name, os.getpid())
     writer: EpisodeWriter | None = None
     end = End(Status.STOPPED)
@@ -196,7 +203,7 @@ def train_run(
             end = End(_train(run, curriculum, checkpoint, recorder))
             writer.close(catch_up=end.status is Status.COMPLETED)
         if end.status is Status.STOPPED and stop.asked():
-            end = End(Status.STOPPED, f"Stopped by {stop.describe()}.")
+            end = End(Status.STOPPED, _("Stopped by {describe}.", describe=stop.describe()))
     except RunTakenOverError as error:
         logger.error("%s", error)
         return Status.LOST
@@ -312,9 +319,11 @@ def _before_its_end(
 
 def _begin_from(tx: Transaction, run: RunRow, kept: _Kept | None, notes: list[str]) -> bool:
     now = datetime.now(UTC)
-    where = f"from the checkpoint at episode {kept.file.episode}" if kept else "from the beginning"
+    where = _("from the checkpoint at episode {episode}", episode=kept.file.episode) if kept else "from the beginning"
     values = {"started_at": now}
-    if not change_status(tx, run, Status.RUNNING, f"Training {where}.", actor="worker", now=now, values=values):
+    if not change_status(
+        tx, run, Status.RUNNING, _("Training {where}.", where=where), actor="worker", now=now, values=values
+    ):
         return False
     logger.info("Training %s.", where)
     if run.parent is not None and kept is not None:
@@ -322,8 +331,8 @@ def _begin_from(tx: Transaction, run: RunRow, kept: _Kept | None, notes: list[st
     if run.generation or run.parent is not None:  # resumed, or forked from what it continues
         deleted = _take_back(tx, run, kept, now)
         if deleted:
-            again = "1 later episode is" if deleted == 1 else f"{deleted} later episodes are"
-            notes = [*notes, f"{again} trained again."]
+            again = "1 later episode is" if deleted == 1 else _("{deleted} later episodes are", deleted=deleted)
+            notes = [*notes, _("{again} trained again.", again=again)]
     for note in notes:
         add_event(tx, run.id, actor="worker", kind="remark", message=note, now=now)
     return True
@@ -354,7 +363,7 @@ def _unbegun(tx: Transaction, run: RunRow) -> str:
     """What a complete run did not come to, because its steps were used before its phases ended; mostly nothing."""
     curriculum = curriculum_in_force(tx, run.id)
     missing = [phase.name for phase in curriculum.phases[len(read_phase_changes(tx, run.id)) :]]
-    return f", before {' and '.join(missing)} began" if missing and run.steps is not None else ""
+    return _(", before {missing} began", missing=" and ".join(missing)) if missing and run.steps is not None else ""
 
 
 def write_end(tx: Transaction, run: RunRow, end: End, now: datetime) -> Status:
@@ -362,13 +371,22 @@ def write_end(tx: Transaction, run: RunRow, end: End, now: datetime) -> Status:
     now_run, reason = get_run(tx, run.id), end.reason
     episode = now_run.episode
     unbegun = _unbegun(tx, now_run) if end.status is Status.COMPLETED else ""
-    message = f"{end.status.capitalize()} at episode {episode}{unbegun}." if reason is None else reason
+    message = (
+        _(
+            "{capitalize} at episode {episode}{unbegun}.",
+            capitalize=end.status.capitalize(),
+            episode=episode,
+            unbegun=unbegun,
+        )
+        if reason is None
+        else reason
+    )
     if end.status is Status.STOPPED and not change_status(
         tx, run, Status.STOPPING, reason or "Stops.", actor="worker", now=now
     ):
         # Someone asked for the stop; a signal only hurried it.
         reason = describe_stop(tx, run.id, None)
-        message = reason or f"Stopped at episode {episode}, as asked."
+        message = reason or _("Stopped at episode {episode}, as asked.", episode=episode)
     values = {"traceback": end.traceback}
     moved = change_status(tx, run, end.status, message, actor="worker", now=now, reason=reason, values=values)
     logger.info("%s", message)

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from v3core.errors import V3Error
 from v3core.insight.alarms import RULES
 from v3core.insight.alarms.rules import STALLED
+from v3core.messages import _
 from v3core.store.bulk import floats
 from v3core.store.database import Database, reading
 from v3core.store.history import CALLED, CALLING, CLAIM_SECONDS, DUE, FAILED, NOTICE, add_event
@@ -137,7 +138,11 @@ def put_alarm(tx: Transaction, run_id: str, alarm: AlarmRow, *, actor: str, now:
         values["cleared_at"] = func.coalesce(alarms.c.cleared_at, now) if is_cleared else None
         tx.execute(update(alarms).where(*mine).values(values))
     if is_cleared and (known is None or known.state == ACTIVE):
-        message = f"{_headline(alarm)} is over, last at episode {alarm.last_episode}."
+        message = _(
+            "{headline} is over, last at episode {last_episode}.",
+            headline=_headline(alarm),
+            last_episode=alarm.last_episode,
+        )
         add_event(tx, run_id, actor=actor, kind=EVENT, message=message, now=now)
 
 
@@ -162,7 +167,7 @@ def _raise(tx: Transaction, run_id: str, alarm: AlarmRow, *, actor: str, now: da
 
 def _headline(alarm: AlarmRow) -> str:
     """Names an alarm in the history; the same whenever it is raised."""
-    return f"Alarm '{alarm.title}' of episode {alarm.first_episode}"
+    return _("Alarm '{title}' of episode {first_episode}", title=alarm.title, first_episode=alarm.first_episode)
 
 
 def keep_alarms(tx: Transaction, run_id: str, known: Collection[tuple[str, int]], episode: int) -> None:
@@ -217,7 +222,11 @@ def set_muted(tx: Transaction, run_id: str, number: int, *, reason: str | None, 
     mine = (alarms.c.run_id == run_id, alarms.c.number == number)
     unmuted = case((alarms.c.cleared_at.is_(None), ACTIVE), else_=CLEARED)
     tx.execute(update(alarms).where(*mine).values(state=MUTED if reason else unmuted, reason=reason))
-    message = f"{_headline(row)} was muted: {reason}" if reason else f"{_headline(row)} is no longer muted."
+    message = (
+        _("{headline} was muted: {reason}", headline=_headline(row), reason=reason)
+        if reason
+        else _("{headline} is no longer muted.", headline=_headline(row))
+    )
     add_event(tx, run_id, actor=actor, kind=EVENT, message=message, now=now)
 
 

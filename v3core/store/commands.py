@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 
 from v3core.curriculum import Curriculum, is_lengthened
 from v3core.errors import V3Error, explain
+from v3core.messages import _
 from v3core.store.database import Database, reading
 from v3core.store.runs import get_run
 from v3core.store.schema import Transaction, commands, revisions, runs
@@ -92,10 +93,14 @@ class CommandRow:
     def describe(self) -> str:
         """Its outcome as text."""
         if self.rejected_reason is not None:
-            return f"rejected: {self.rejected_reason}"
+            return _("rejected: {rejected_reason}", rejected_reason=self.rejected_reason)
         if self.applied_at is not None:
             took = max(0.0, (self.applied_at - self.requested_at).total_seconds())  # a clock may jump back
-            return f"applied at episode {self.applied_episode}, {took:.1f} s after the request"
+            return _(
+                "applied at episode {applied_episode}, {took:.1f} s after the request",
+                applied_episode=self.applied_episode,
+                took=took,
+            )
         return "not acknowledged by the worker yet" if self.acknowledged_at is None else "acknowledged by the worker"
 
     def to_dict(self) -> dict[str, Any]:

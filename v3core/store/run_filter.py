@@ -64,8 +64,12 @@ def _check_status(value: str) -> str | None:
     if value in set(Status):
         return None
     near = get_close_matches(value, list(Status), n=1)
-    hint = f"did you mean status:{near[0]}?" if near else f"choose one of {', '.join(Status)}."
-    return f"names no status; {hint}"
+    hint = (
+        _("did you mean status:{near}?", near=near[0])
+        if near
+        else _("choose one of {status}.", status=", ".join(Status))
+    )
+    return _("names no status; {hint}", hint=hint)
 
 
 def _check_seed(value: str) -> str | None:
@@ -108,8 +112,10 @@ def parse_filter(text: str) -> tuple[Term, ...]:
 def _unreadable(rest: str) -> str:
     word = rest.split()[0]
     if rest.count('"') % 2:
-        return f"The filter cannot be read at {_named(word)}: a quotation mark is not closed."
-    return f'The filter cannot be read at {_named(word)}: write quotes around a whole value, as in env:"a b".'
+        return _("The filter cannot be read at {named}: a quotation mark is not closed.", named=_named(word))
+    return _(
+        'The filter cannot be read at {named}: write quotes around a whole value, as in env:"a b".', named=_named(word)
+    )
 
 
 def _term(found: re.Match[str]) -> Term:
@@ -117,7 +123,7 @@ def _term(found: re.Match[str]) -> Term:
     field, value = (found["field"] or "").lower(), found["value"].strip('"').lower()
     if found["field"] is not None and field not in FIELDS:
         near = get_close_matches(field, FIELDS, n=1)
-        known = f"did you mean {near[0]}:?" if near else f"known are {', '.join(FIELDS)}."
+        known = _("did you mean {near}:?", near=near[0]) if near else _("known are {fields}.", fields=", ".join(FIELDS))
         raise FilterError(
             f'The filter cannot be read at {_named(word)}: there is no field "{field[:_SHOWN]}"; {known}'
             + ("" if near else " Write quotes around a word with a colon.")

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from v3core.config import MAX_EPISODES, MAX_STEPS, RunConfig
 from v3core.curriculum import Length
 from v3core.errors import V3Error, explain
+from v3core.messages import _
 from v3core.rollup import mean_window
 from v3core.store.schema import ACTIVE, STORED, UNLISTED, UNREADABLE_TIME, Status
 
@@ -189,7 +190,7 @@ class RunRow:
         Raises:
             V3Error: if that cannot be read.
         """
-        return parse_config(self.config_json, f"The configuration of run {self.id[:8]} cannot be read")
+        return parse_config(self.config_json, _("The configuration of run {id} cannot be read", id=self.id[:8]))
 
     def to_dict(self) -> dict[str, Any]:
         """For exports, without the configuration."""
@@ -248,10 +249,14 @@ class _Rule:
 
     def __str__(self) -> str:
         if self.kind is int:
-            bounds = f"of {self.least:,} or more" if self.most == _INTEGER else f"from {self.least:,} to {self.most:,}"
-            return f"a whole number {bounds}"
+            bounds = (
+                _("of {least:,} or more", least=self.least)
+                if self.most == _INTEGER
+                else _("from {least:,} to {most:,}", least=self.least, most=self.most)
+            )
+            return _("a whole number {bounds}", bounds=bounds)
         if self.kind is float:
-            return "a number" if self.least == -math.inf else f"a number of {self.least:g} or more"
+            return "a number" if self.least == -math.inf else _("a number of {least:g} or more", least=self.least)
         return "a text" if self.kind is str else "a time"
 
 
@@ -271,14 +276,16 @@ def checked(values: Mapping[str, Any]) -> dict[str, Any]:
     odd = [name for name, rule in RULES.items() if not rule.fits(values[name])]
     if values["status"] in _STATUSES and not odd:
         return dict(values)
-    problems = [f"{name} is {_shown(values[name])}, not {RULES[name]}" for name in odd]
+    problems = [
+        _("{name} is {shown}, not {rules}", name=name, shown=_shown(values[name]), rules=RULES[name]) for name in odd
+    ]
     if values["status"] not in _STATUSES:
-        problems.insert(0, f"status is {_shown(values['status'])}, which V3 Lab does not know")
+        problems.insert(0, _("status is {shown}, which V3 Lab does not know", shown=_shown(values["status"])))
     return {
         **values,
         **{name: RULES[name].instead(values[name]) for name in odd},
         "status": Status.UNREADABLE,
-        "reason": f"Its row in the database is invalid: {'; '.join(problems)}.",
+        "reason": _("Its row in the database is invalid: {problems}.", problems="; ".join(problems)),
     }
 
 

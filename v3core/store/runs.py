@@ -45,11 +45,11 @@ _RUN_SHARE = 10.0
 """Size of a run without episodes, its events and curricula, in episodes."""
 
 
-_UNKNOWN = f"There is no run '{{}}'; list them with: {COMMAND} runs."
-
-
 class UnknownRunError(V3Error):
     """There is no such run; it may have been deleted."""
+
+    def __init__(self, run_id: str):
+        super().__init__("There is no run '{prefix}'; list them with: {command} runs.", prefix=run_id, command=COMMAND)
 
 
 _FIELDS = tuple(field.name for field in fields(RunRow))
@@ -128,7 +128,7 @@ def get_run(source: Database | Transaction, run_id: str, *, for_update: bool = F
     with reading(source) as tx:
         run = find_run(tx, run_id, for_update=for_update)
     if run is None:
-        raise UnknownRunError(_UNKNOWN.format(run_id))
+        raise UnknownRunError(run_id)
     return run
 
 
@@ -164,7 +164,7 @@ def get_runs(database: Database, run_ids: Sequence[str]) -> list[RunRow]:
         found = {run.id: run for run in map(_run, tx.execute(query))}
     for run_id in run_ids:
         if run_id not in found:
-            raise UnknownRunError(_UNKNOWN.format(run_id))
+            raise UnknownRunError(run_id)
     return [found[run_id] for run_id in run_ids]
 
 

@@ -17,6 +17,7 @@ from v3core.jobs.checkpoints import is_present
 from v3core.jobs.fork_remedies import fork_before, origin_before, remedied
 from v3core.jobs.kinds import COMMANDS, trained_elsewhere
 from v3core.jobs.lifecycle import RESUMABLE
+from v3core.messages import _
 from v3core.store.alarms import ACTIVE, MUTED, AlarmRow
 from v3core.store.commands import EDIT_CURRICULUM
 from v3core.store.database import Database
@@ -67,7 +68,7 @@ def active(alarms: Sequence[AlarmRow]) -> list[AlarmRow]:
 def verdict(alarms: Sequence[AlarmRow]) -> None:
     """The most urgent alarm in one line, with what helps; nothing without an active alarm."""
     if found := active(alarms):
-        more = f"{counted(len(found) - 1, 'more alarm')} below." if len(found) > 1 else ""
+        more = _("{counted} below.", counted=counted(len(found) - 1, "more alarm")) if len(found) > 1 else ""
         st.warning(md("**{}.** {}", found[0].sentence, more), icon=":material/notification_important:")
 
 
@@ -250,7 +251,7 @@ def _mute_buttons(database: Database, run: RunRow, alarm: AlarmRow, key: str) ->
         _ask_for_reason(database, run, alarm)
 
 
-@dialog("Mute this alarm?", icon=":material/notifications_off:")
+@dialog(_("Mute this alarm?"), icon=":material/notifications_off:")
 def _ask_for_reason(database: Database, run: RunRow, alarm: AlarmRow) -> None:
     st.markdown(md("**{}**: {}.", alarm.title, alarm.detail))
     st.text_input(
@@ -259,7 +260,7 @@ def _ask_for_reason(database: Database, run: RunRow, alarm: AlarmRow) -> None:
         max_chars=control.MAX_REASON,
         help=md("Shown with the alarm. Later alarms of this rule in this run are muted with it."),
     )
-    confirm("Mute", ":material/notifications_off:", "mute", _mute, database, run.id, alarm.number)
+    confirm(_("Mute"), ":material/notifications_off:", "mute", _mute, database, run.id, alarm.number)
 
 
 def _mute(database: Database, run_id: str, number: int) -> None:

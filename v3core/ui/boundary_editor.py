@@ -11,6 +11,7 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.kinds import trained_elsewhere
 from v3core.jobs.lifecycle import RESUMABLE, Status
+from v3core.messages import _
 from v3core.store.commands import RevisionRow, known_revisions
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -85,7 +86,7 @@ def _with(curriculum: Curriculum, held: dict[int, int]) -> list[int]:
 
 
 def _apply_label(run: RunRow) -> str:
-    return "Resume with these boundaries" if run.status in RESUMABLE else "Apply"
+    return _("Resume with these boundaries") if run.status in RESUMABLE else "Apply"
 
 
 def drafts(run_id: str, curriculum: Curriculum) -> dict[int, int]:
@@ -123,9 +124,9 @@ def _editor(database: Database, run_id: str) -> None:
     elif not open_ones:
         st.caption(md("All boundaries have passed; none can be moved."))
     else:
-        then = "apply: the run adopts them between two updates."
+        then = _("apply: the run adopts them between two updates.")
         if run.status in RESUMABLE:
-            then = "resume: the run continues from its checkpoint with the new boundaries."
+            then = _("resume: the run continues from its checkpoint with the new boundaries.")
         st.caption(
             md(
                 "Each phase ends at this number of completed episodes. Change a number, or drag a dashed line in "
@@ -246,7 +247,7 @@ def _newest_edit(revisions: list[RevisionRow]) -> None:
         applied = md("{}: applied at episode {:,}", what, revision.applied_episode)
         st.caption(md(":green[:material/check:] {}", applied))
         return
-    requested = f"{what}: requested {age(revision.requested_at)} ago"
+    requested = _("{what}: requested {age} ago", what=what, age=age(revision.requested_at))
     if revision.state == "rejected":
         st.caption(md(":red[:material/block:] {}, rejected. {}", requested, revision.reason or ""))
     else:

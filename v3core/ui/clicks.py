@@ -15,6 +15,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from v3core.curriculum import Curriculum
 from v3core.errors import V3Error
 from v3core.jobs import control
+from v3core.messages import _
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui import ticks
@@ -77,13 +78,12 @@ def dialog(title: str, icon: str) -> Callable[[Callable[P, None]], Callable[P, N
     """A decorator: `st.dialog` whose function opens it, from a part of the page that rests while it is open."""
 
     def decorate(body: Callable[P, None]) -> Callable[P, None]:
-        opened = st.dialog(plain(title), icon=icon, on_dismiss="rerun")(body)
-
         @functools.wraps(body)
         def opens(*args: P.args, **kwargs: P.kwargs) -> None:
             ticks.rest_for_dialog()
             try:
-                opened(*args, **kwargs)
+                # Only here: whoever opens it reads its title, in the language of that moment.
+                st.dialog(plain(title), icon=icon, on_dismiss="rerun")(body)(*args, **kwargs)
             except Exception:
                 st.session_state.pop(_ASKED, None)
                 raise
@@ -106,7 +106,7 @@ def confirm(label: str, icon: str, key: str, action: Callable[..., object], *arg
             st.rerun()
 
 
-@dialog("Resume on this host?", icon=":material/swap_horiz:")
+@dialog(_("Resume on this host?"), icon=":material/swap_horiz:")
 def ask_to_take_over(database: Database, run: RunRow, curriculum: Curriculum | None = None) -> None:
     """Ask, then resume a run that was trained on another host, under another curriculum if one is given."""
     st.markdown(
@@ -118,4 +118,4 @@ def ask_to_take_over(database: Database, run: RunRow, curriculum: Curriculum | N
         )
     )
     resume = functools.partial(control.resume, curriculum=curriculum, take_over=True)
-    confirm("Resume here", ":material/resume:", "take-over", resume, database, run.id, ACTOR)
+    confirm(_("Resume here"), ":material/resume:", "take-over", resume, database, run.id, ACTOR)

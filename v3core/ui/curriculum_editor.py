@@ -1,5 +1,6 @@
 """The curricula of a launch: presets, an editable table of phases, and others to compare with; each with its errors."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -25,24 +26,24 @@ from v3core.curriculum.typed import HOW_TO_WRITE_AN_END, format_end
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments.nethack.ids import how_to_install, is_installed, package_of
 from v3core.errors import V3Error
-from v3core.messages import say
+from v3core.messages import _, say, several, translated
+from v3core.phrases import listed
 from v3core.ui.environment_choice import run_problem
-from v3core.ui.status import counted
 from v3core.ui.text import md, plain
 
 _STATE = "curriculum-editor"
 MIN_FIELD_WIDTH = 130
 """Pixels: the longest title and the longest name of a routing fit."""
-HOW_TO_WRITE = (
+HOW_TO_WRITE = _(
     "A value is a number (0.5), a multiple of the recipe's base value (×0.5), or a ramp over the phase (1 → 0.5, or "
     "1 → 0.5 cosine). An empty field keeps the previous value; the first phase starts from the recipe. A phase ends "
     "at an episode (1000), at a step (step 50000) or on a trigger (return ≥ 450 (100))."
 )
-FROM_A_FILE = "From a file"
-AS_BEFORE = "As in the run"
-_OTHERS = {
-    FROM_A_FILE: "Your own curriculum, as a YAML file.",
-    AS_BEFORE: "The curriculum of that run, including edits made while it trained.",
+FROM_A_FILE = _("From a file")
+AS_BEFORE = _("As in the run")
+_OTHERS: Mapping[str, str] = {
+    FROM_A_FILE: _("Your own curriculum, as a YAML file."),
+    AS_BEFORE: _("The curriculum of that run, including edits made while it trained."),
 }
 
 
@@ -166,7 +167,7 @@ def _show_row(
                 or ""
             )
             if last:
-                st.text_input(md("Ends"), "end of run", key=_key(index, "end"), disabled=True)
+                st.text_input(md("Ends"), _("end of run"), key=_key(index, "end"), disabled=True)
                 until = ""
             else:
                 until = (
@@ -193,7 +194,7 @@ def _unset(index: int, field: str) -> str:
     """What an empty setting means: nothing comes before the first phase."""
     if index:
         return "unchanged"
-    return "from the recipe" if field in KNOBS and KNOBS[field].from_recipe else "default"
+    return _("from the recipe") if field in KNOBS and KNOBS[field].from_recipe else "default"
 
 
 def _field(index: int, row: PhaseRow, field: str) -> str | None:
@@ -216,7 +217,9 @@ def setting_field(row: PhaseRow, field: str, *, key: str, unset: str, addressed:
             bind=bind,
             help=meaning,
         )
-    return st.text_input(title, getattr(row, field), key=key, bind=bind, placeholder=unset, help=meaning) or ""
+    return (
+        st.text_input(title, getattr(row, field), key=key, bind=bind, placeholder=translated(unset), help=meaning) or ""
+    )
 
 
 def _replace_rows(rows: list[PhaseRow]) -> None:
@@ -231,7 +234,7 @@ def _add_phase(rows: list[PhaseRow], length: Length) -> None:
     start = max(ends, default=0)
     middle = min(start + max((whole - start) // 2, 1), whole)
     ended = replace(rows[-1], until=format_end(Until.model_validate({unit: middle})))
-    _replace_rows([*rows[:-1], ended, PhaseRow(f"phase {len(rows) + 1}")])
+    _replace_rows([*rows[:-1], ended, PhaseRow(_("phase {value}", value=len(rows) + 1))])
 
 
 def _remove_phase(index: int) -> None:
@@ -273,6 +276,7 @@ def pick_preset(env: str, *, as_before: bool = False) -> str:
     preset: str = left.selectbox(
         md("Preset"),
         [*([AS_BEFORE] if as_before else []), *fitting, FROM_A_FILE],
+        format_func=translated,
         key="curriculum",
         bind="query-params",
     )
@@ -307,10 +311,12 @@ def _say_what_is_missing(name: str) -> None:
 
 def _absent_presets(names: list[str], env: str) -> str:
     """How many presets are not offered for `env`, which, and why."""
-    are, have = ("is", "has its") if len(names) == 1 else ("are", "have their")
-    return (
-        f"{counted(len(names), 'preset')} {are} not available: {', '.join(names)} {have} own environments, which do "
-        f"not include {env}."
+    return several(
+        "{count:,} preset is not available: {names} has its own environments, which do not include {env}.",
+        "{count:,} presets are not available: {names} have their own environments, which do not include {env}.",
+        count=len(names),
+        names=listed(names),
+        env=env,
     )
 
 
@@ -320,7 +326,7 @@ def chosen_curriculum(preset: str, env: str, as_before: Curriculum | None) -> tu
         return presets.load_preset(preset), []
     source = as_before if preset == AS_BEFORE else _uploaded()
     if source is None:
-        return None, ["Choose a curriculum file."]
+        return None, [_("Choose a curriculum file.")]
     try:
         check_environment_named(source, env)
     except V3Error as error:
@@ -335,7 +341,7 @@ def _uploaded() -> Curriculum | None:
     if upload is None:
         return None
     try:
-        return presets.parse(upload.getvalue().decode("utf-8"), subject=f"Curriculum file {upload.name}")
+        return presets.parse(upload.getvalue().decode("utf-8"), subject=_("Curriculum file {name}", name=upload.name))
     except UnicodeDecodeError:
         st.error(md("Curriculum file {} is not text; it must be YAML in UTF-8.", upload.name))
     except V3Error as error:

@@ -9,6 +9,7 @@ from v3core.insight.loads import dead_experts
 from v3core.insight.measures import recent_loads
 from v3core.jobs.demo import ENV, METRIC, WITH, WITHOUT, demo_of, is_demo
 from v3core.jobs.lifecycle import ENDED, Status
+from v3core.messages import _
 from v3core.metrics import DEAD_LOAD
 from v3core.rollup import MEAN_WINDOW
 from v3core.store.database import Database
@@ -19,13 +20,13 @@ from v3core.ui.run_picker import compare_link, show_here
 from v3core.ui.text import Markdown, md, plain
 
 _LOOK_FOR = {
-    WITH: (
+    WITH: _(
         "This run has a **curriculum**: a warmup in which load balancing keeps all 16 experts in use, then routing "
         "gradually becomes sparse. Look at **Expert loads**: every expert should keep a share of the load until the "
-        "end, so **Effective experts** should stay near 16, although **Support** shows that each step then uses only "
-        "a few. Try dragging a future phase boundary in the first chart to see what changes."
+        "end, so **Effective experts** should stay near 16, although **Support** shows that each step then uses "
+        "only a few. Try dragging a future phase boundary in the first chart to see what changes."
     ),
-    WITHOUT: (
+    WITHOUT: _(
         "This run has **no curriculum**: routing is sparse from the first episode. Look at **Expert loads**: two or "
         "three experts take over all of the load within the first episodes. The others are **dead**: without load "
         "they get no gradient (see **Gradient of each expert**) and rarely recover."
@@ -67,10 +68,13 @@ def what_to_look_for(database: Database, run: RunRow) -> None:
         with st.container(horizontal=True):
             for other in runs:
                 if other.id != run.id:
-                    label = f"Look at the run {'with' if other.curriculum == WITH else 'without'} the curriculum"
+                    label = _(
+                        "Look at the run {value} the curriculum",
+                        value="with" if other.curriculum == WITH else "without",
+                    )
                     show_here(plain(label), ":material/monitoring:", run=other.id)
             if len(runs) > 1 and _at_work(runs):
-                _comparison("Compare them as they train", runs)
+                _comparison(_("Compare them as they train"), runs)
 
 
 def after_the_demo(database: Database, runs: Sequence[RunRow]) -> None:
@@ -111,7 +115,7 @@ def _next_step(database: Database, demo: Sequence[RunRow]) -> None:
             md(":material/check_circle: **The demo is complete.**") if whole else md("**The demo ended early.**")
         )
         st.markdown(_dead_so_far(database, demo))
-        _comparison("Compare the two runs", demo)
+        _comparison(_("Compare the two runs"), demo)
 
 
 def _is_whole(run: RunRow) -> bool:
@@ -130,8 +134,16 @@ def _dead_so_far(database: Database, demo: Sequence[RunRow]) -> Markdown:
         if (dead := dead_experts(loads)) is None:
             return Markdown()
         which = "with" if run.curriculum == WITH else "without"
-        parts.append(f"**{dead} of {len(loads)}** experts are dead {which} the curriculum")
-    return Markdown(f"Over the last {demo[0].mean_window} episodes of each run, {' and '.join(parts)}.")
+        parts.append(
+            _("**{dead} of {loads}** experts are dead {which} the curriculum", dead=dead, loads=len(loads), which=which)
+        )
+    return Markdown(
+        _(
+            "Over the last {mean_window} episodes of each run, {parts}.",
+            mean_window=demo[0].mean_window,
+            parts=" and ".join(parts),
+        )
+    )
 
 
 def _at_work(runs: Sequence[RunRow]) -> bool:

@@ -19,14 +19,14 @@ from v3core.environments import known_environments, matching_environments
 from v3core.environments.apart import check_launch
 from v3core.environments.examine import Report
 from v3core.errors import V3Error
-from v3core.messages import say
+from v3core.messages import _, say
 from v3core.ui.text import md, plain
 
 DEFAULT_ENV = "CartPole-v1"
 MAX_CHOICES = 8
 _KEY = "env"
 _AT_ONCE = "at-once"
-_HELP = (
+_HELP = _(
     "Choose one, or type any id that is registered with Gymnasium. Environments of the form `module:Env-v0` import "
     "code and can only be used from the command line. MT3 and MT7 are sets of MOORE: a run trains on all of them."
 )
@@ -34,14 +34,14 @@ _AT_ONCE_HELP = (
     "The same policy trains on all of them: each episode is of one, drawn at its start. They need the same "
     "observations and actions. To train a run on each instead, choose further environments under Sweep."
 )
-_ARGS_HELP = (
+_ARGS_HELP = _(
     "Arguments for its constructor, separated by commas: `size=8, map_name=8x8`. Every environment accepts "
     "`max_episode_steps`."
 )
-_WRAPPERS_HELP = (
-    "Names from `gymnasium.wrappers`, innermost first, separated by commas: "
-    "`TimeAwareObservation, TimeLimit(max_episode_steps=200)`. Wrappers of the form `module:Class` import code and can "
-    "only be used from the command line."
+_WRAPPERS_HELP = _(
+    "Names from `gymnasium.wrappers`, innermost first, separated by commas: `TimeAwareObservation, "
+    "TimeLimit(max_episode_steps=200)`. Wrappers of the form `module:Class` import code and can only be used from "
+    "the command line."
 )
 CALL_SECONDS = 30.0
 """A call of an environment's code that takes longer counts as hanging: a user is waiting for the page."""
@@ -86,7 +86,7 @@ def pick_environment(before: EnvironmentSetup | None = None) -> tuple[Environmen
     setup, wrong = _fields(usual)
     if wrong:
         return setup, wrong
-    found = _look_at(setup, None) if chosen else Report("", "Choose an environment.")
+    found = _look_at(setup, None) if chosen else Report("", _("Choose an environment."))
     if found.fault:
         st.error(plain(found.fault), icon=":material/error:")
     else:
@@ -98,7 +98,7 @@ def pick_environment(before: EnvironmentSetup | None = None) -> tuple[Environmen
 
 def _ask(typed: str, matches: Sequence[str]) -> str:
     """The ids that may be meant, as buttons; returns what is open until one is chosen."""
-    question = f"Which environment do you mean by '{typed}'?"
+    question = _("Which environment do you mean by '{typed}'?", typed=typed)
     with st.container(border=True, key="which-environment"):
         st.markdown(md("**{}**", question))
         with st.container(horizontal=True, gap="xsmall"):
@@ -107,7 +107,7 @@ def _ask(typed: str, matches: Sequence[str]) -> str:
         if len(matches) > MAX_CHOICES:
             more = len(matches) - MAX_CHOICES
             st.caption(md("And {} more: type more of the name, or choose from the list.", more))
-    return f"{question} Choose one."
+    return _("{question} Choose one.", question=question)
 
 
 def _choose(env: str) -> None:
@@ -149,7 +149,11 @@ def _fields(usual: EnvironmentSetup) -> tuple[EnvironmentSetup, str | None]:
 def setup_problem(setup: EnvironmentSetup) -> str | None:
     """Why an environment cannot be trained on, as one sentence; None if it can."""
     if matches := matching_environments(setup.env_id):
-        return f"'{setup.env_id}' is part of several names, such as {', '.join(matches[:3])}; choose one."
+        return _(
+            "'{env_id}' is part of several names, such as {join}; choose one.",
+            env_id=setup.env_id,
+            join=", ".join(matches[:3]),
+        )
     return _look_at(setup, None).fault
 
 

@@ -1,5 +1,6 @@
 """What can be done with all runs of an experiment at once: more seeds, stop, resume, archives."""
 
+from collections.abc import Callable
 from shlex import quote
 
 import streamlit as st
@@ -11,6 +12,7 @@ from v3core.jobs.experiments import MORE_SEEDS, Progress
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.jobs.several import Outcome
 from v3core.jobs.sweep import MAX_SEEDS
+from v3core.messages import Message, _
 from v3core.paths import COMMAND
 from v3core.store.database import Database
 from v3core.ui.clicks import ACTOR, asking, confirm, dialog, or_notice
@@ -63,14 +65,14 @@ def experiment_actions(database: Database, progress: Progress) -> None:
             command = f"{COMMAND} experiment {quote(name)} --archive FOLDER"
             offer_archives(database, list(progress.runs), command)
         if len(progress.runs) > 1:
-            compare_link("Compare", experiment=name)
+            compare_link(_("Compare"), experiment=name)
     if result := st.session_state.get(_RESULT):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.warning(plain(result), icon=":material/rule:")
             st.button(md("Dismiss"), key="dismiss-experiment-result", type="tertiary", on_click=_forget_result)
 
 
-@dialog("Add seeds", icon=":material/add:")
+@dialog(_("Add seeds"), icon=":material/add:")
 def _ask_for_seeds(database: Database, name: str) -> None:
     chosen = st.number_input(md("Seeds"), 1, MAX_SEEDS, MORE_SEEDS, key="more-seeds")
     seeds = int(chosen or MORE_SEEDS)
@@ -81,10 +83,17 @@ def _ask_for_seeds(database: Database, name: str) -> None:
         st.error(plain(error))
         return
     new = sorted({one.config.seed for one in added})
-    span = f"seed {new[0]}" if len(new) == 1 else f"seeds {new[0]} to {new[-1]}"
+    span = _("seed {seed}", seed=new[0]) if len(new) == 1 else _("seeds {first} to {last}", first=new[0], last=new[-1])
     st.markdown(md("Everything that **{}** compares, with {}: {}.", name, span, cost.amount()))
     st.caption(plain(cost.time()))
-    confirm(f"Start {counted(len(added), 'run')}", ":material/play_arrow:", "add-seeds", _add_seeds, database, name)
+    confirm(
+        _("Start {runs}", runs=counted(len(added), "run")),
+        ":material/play_arrow:",
+        "add-seeds",
+        _add_seeds,
+        database,
+        name,
+    )
 
 
 def _add_seeds(database: Database, name: str) -> None:
@@ -93,7 +102,7 @@ def _add_seeds(database: Database, name: str) -> None:
     notify(md("Added {}.", counted(len(added), "run")), icon=":material/add:", seconds=4)
 
 
-@dialog("Stop the experiment?", icon=":material/stop_circle:")
+@dialog(_("Stop the experiment?"), icon=":material/stop_circle:")
 def _confirm_stop(database: Database, name: str, count: int) -> None:
     st.markdown(
         md(
@@ -102,7 +111,7 @@ def _confirm_stop(database: Database, name: str, count: int) -> None:
             name,
         )
     )
-    confirm("Stop", ":material/stop_circle:", "stop-experiment", _stop, database, name)
+    confirm(_("Stop"), ":material/stop_circle:", "stop-experiment", _stop, database, name)
 
 
 def _stop(database: Database, name: str) -> None:
@@ -113,10 +122,10 @@ def _stop(database: Database, name: str) -> None:
 @or_notice
 def _resume(database: Database, name: str, which: str) -> None:
     resume = experiments.resume_failed if which == "failed" else experiments.resume_stopped
-    _report(resume(database, name, ACTOR), "Resuming {}.")
+    _report(resume(database, name, ACTOR), lambda runs: _("Resuming {runs}.", runs=runs))
 
 
-def _report(outcome: Outcome, doing: str) -> None:
+def _report(outcome: Outcome, doing: Callable[[Message], Message]) -> None:
     """Say what came of it: in a notice, and what was refused until it is dismissed."""
     _forget_result()
     text = outcome.describe(doing)

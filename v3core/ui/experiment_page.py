@@ -7,6 +7,8 @@ from v3core.jobs import experiments
 from v3core.jobs.costs import seconds_left
 from v3core.jobs.experiments import Progress
 from v3core.jobs.lifecycle import Status
+from v3core.messages import _, recalled, several
+from v3core.phrases import strung
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.experiment_actions import experiment_actions
@@ -51,7 +53,7 @@ def _line(progress: Progress, place: int) -> None:
             with st.container(horizontal=True, vertical_alignment="center", width="content"):
                 st.caption(md("{} ago", age(progress.created_at)), width="content")
                 if len(progress.runs) > 1:
-                    compare_link("Compare", experiment=progress.name)
+                    compare_link(_("Compare"), experiment=progress.name)
         _bar(progress, None)
 
 
@@ -63,8 +65,12 @@ def experiment_head(database: Database, progress: Progress) -> None:
     if asked := _asked(progress):
         st.caption(plain(asked))
     if progress.deleted:
-        was = "was" if progress.deleted == 1 else "were"
-        st.caption(md("{deleted} of this experiment {was} deleted.", deleted=counted(progress.deleted, "run"), was=was))
+        deleted = several(
+            "{count:,} run of this experiment was deleted.",
+            "{count:,} runs of this experiment were deleted.",
+            count=progress.deleted,
+        )
+        st.caption(plain(deleted))
     experiment_actions(database, progress)
     _failures(progress)
 
@@ -96,7 +102,7 @@ def _asked(progress: Progress) -> str:
         if isinstance(values, list) and values:
             parts.append(f"{title}: {', '.join(map(str, values))}")
     seeds = sorted({run.seed for run in progress.runs})
-    return " · ".join([*parts, f"seeds: {', '.join(map(str, seeds))}"])
+    return strung(" · ", [*parts, _("seeds: {seeds}", seeds=", ".join(map(str, seeds)))])
 
 
 def _failures(progress: Progress) -> None:
@@ -117,5 +123,8 @@ def _failures(progress: Progress) -> None:
 def _failure(run: RunRow) -> None:
     with st.container(gap=None):
         st.page_link("pages/live.py", label=plain(run.name), icon=":material/monitoring:", query_params={"run": run.id})
-        how = "Lost" if run.status == Status.LOST else "Failed"
-        st.caption(md("{} after {}: {}", how, counted(run.episode, "episode"), run.reason or "see its log."))
+        after, why = counted(run.episode, "episode"), recalled(run.reason) if run.reason else _("see its log.")
+        if run.status == Status.LOST:
+            st.caption(md("Lost after {after}: {why}", after=after, why=why))
+        else:
+            st.caption(md("Failed after {after}: {why}", after=after, why=why))

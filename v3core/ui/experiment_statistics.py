@@ -10,6 +10,7 @@ from v3core.comparison.standings import Standings
 from v3core.insight.estimates import Estimate
 from v3core.jobs.experiments import Progress
 from v3core.jobs.lifecycle import Status
+from v3core.messages import _, said, say
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.status import counted, number
@@ -25,18 +26,25 @@ def experiment_statistics(database: Database, progress: Progress) -> None:
     standings = _standings(database, _Runs(progress.runs))
     st.markdown(md(":material/balance: {}", standings.comparison.verdict[0]))
     st.dataframe(
-        _rows(standings),
+        said(_rows(standings)),
         hide_index=True,
-        alt="Statistics of the groups of the experiment so far",
-        column_config={
-            "Group": st.column_config.TextColumn(pinned=True),
-            "Completed": st.column_config.TextColumn(help="Completed runs of all runs of the group."),
-            "Interval": st.column_config.TextColumn("95 % interval", help="Bootstrap interval; of 5 runs and more."),
-            "So far": st.column_config.TextColumn(
-                "Mean return so far",
-                help="Interquartile mean of the newest mean returns of all runs, wherever they are; how many they are.",
-            ),
-        },
+        alt=say("Statistics of the groups of the experiment so far"),
+        column_config=said(
+            {
+                _("Group"): st.column_config.TextColumn(pinned=True),
+                _("Completed"): st.column_config.TextColumn(help=_("Completed runs of all runs of the group.")),
+                _("Interval"): st.column_config.TextColumn(
+                    _("95 % interval"), help=_("Bootstrap interval; of 5 runs and more.")
+                ),
+                _("So far"): st.column_config.TextColumn(
+                    _("Mean return so far"),
+                    help=_(
+                        "Interquartile mean of the newest mean returns of all runs, wherever they are; "
+                        "how many they are."
+                    ),
+                ),
+            }
+        ),
     )
     label = standings.comparison.label
     st.caption(
@@ -55,15 +63,21 @@ def _rows(standings: Standings) -> list[dict[str, str]]:
     for standing in standings.groups:
         result = standing.result
         completed = sum(run.status == Status.COMPLETED for run in result.runs)
-        row = {"Group": result.name}
+        row: dict[str, str] = {_("Group"): result.name}
         if several:
-            row["Environment"] = result.env
+            row[_("Environment")] = result.env
         row |= {
-            "Completed": f"{completed:,} of {len(result.runs):,}"
-            + (f", {result.failed:,} failed" if result.failed else ""),
+            _("Completed"): _(
+                "{completed:,} of {runs:,}, {failed:,} failed",
+                completed=completed,
+                runs=len(result.runs),
+                failed=result.failed,
+            )
+            if result.failed
+            else _("{completed:,} of {runs:,}", completed=completed, runs=len(result.runs)),
             label: _value(result.final),
-            "Interval": _interval(result.final),
-            "So far": f"{_value(standing.so_far)} ({counted(standing.so_far.n, 'run')})",
+            _("Interval"): _interval(result.final),
+            _("So far"): _("{value} ({runs})", value=_value(standing.so_far), runs=counted(standing.so_far.n, "run")),
         }
         rows.append(row)
     return rows
@@ -76,7 +90,7 @@ def _value(estimate: Estimate) -> str:
 def _interval(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return "–"
-    return f"{number(estimate.low)} to {number(estimate.high)}"
+    return _("{low} to {high}", low=number(estimate.low), high=number(estimate.high))
 
 
 class _Runs(tuple[RunRow, ...]):

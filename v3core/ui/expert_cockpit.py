@@ -25,6 +25,7 @@ from v3core.jobs.evaluating import BackgroundKnockout
 from v3core.jobs.files import checkpoint_file
 from v3core.jobs.kept_replays import find_replays
 from v3core.jobs.lifecycle import ENDED
+from v3core.messages import _
 from v3core.metrics import METRICS, of_chart
 from v3core.paths import COMMAND
 from v3core.store.database import Database
@@ -54,35 +55,39 @@ KEY = "experts"
 _LED_TO = "experts-led-to"
 _EVALUATION = "evaluation"
 _NEWEST = "evaluation-newest"
-FORMS = {AREA: "Areas", HEATMAP: "Heatmap"}
+FORMS = {AREA: _("Areas"), HEATMAP: _("Heatmap")}
 ON_ALL, WHERE_USED = "all", "used"
-WHERE = {ON_ALL: "On all states", WHERE_USED: "Where it is used"}
+WHERE = {ON_ALL: _("On all states"), WHERE_USED: _("Where it is used")}
 BY_EXPERT, BY_SCENARIO = "expert", "scenario"
-COLOURS = {BY_EXPERT: "By expert", BY_SCENARIO: "By scenario"}
+COLOURS = {BY_EXPERT: _("By expert"), BY_SCENARIO: _("By scenario")}
 EPISODES = 20
 """Default number of episodes of a knock-out."""
 
-_NO_NUMBERS = "None of these numbers is finite, so there is nothing to show."
+_NO_NUMBERS = _("None of these numbers is finite, so there is nothing to show.")
 
-_DISTANCE = (
-    "Jensen-Shannon distance of the action distributions of two experts in the same state, √divergence with logarithms "
-    "of base 2, averaged over the states: 0 if they always act alike, 1 if they never share an action. Of several "
-    "independent actions, the divergence is the mean over them; of numbers it is exact, before clipping to the bounds."
+_DISTANCE = _(
+    "Jensen-Shannon distance of the action distributions of two experts in the same state, √divergence with "
+    "logarithms of base 2, averaged over the states: 0 if they always act alike, 1 if they never share an action. "
+    "Of several independent actions, the divergence is the mean over them; of numbers it is exact, before clipping "
+    "to the bounds."
 )
-_ACTIONS = (
-    "What each expert would do alone, with a gate of 1. On all states: the same states for every expert. Where it is "
-    "used: the same states, weighted with its gates. Of numbers, the mean and the deviation over states and actions."
+_ACTIONS = _(
+    "What each expert would do alone, with a gate of 1. On all states: the same states for every expert. Where it "
+    "is used: the same states, weighted with its gates. Of numbers, the mean and the deviation over states and "
+    "actions."
 )
-_MAP = (
-    "Scene embeddings of the newest evaluation's states on the two axes along which they vary most (PCA). A point is "
-    "coloured by the expert with the largest gate, or by scenario where the environment names several: what its reset "
-    "returns as info['scenario'], or the mission of a MiniGrid. A click shows the state."
+_MAP = _(
+    "Scene embeddings of the newest evaluation's states on the two axes along which they vary most (PCA). A point "
+    "is coloured by the expert with the largest gate, or by scenario where the environment names several: what its "
+    "reset returns as info['scenario'], or the mission of a MiniGrid. A click shows the state."
 )
-_KNOCKOUT = (
-    "Mean return when an expert is removed and the gates of the others are renormalised; where it had all the weight, "
-    "the routing chooses among the others. Bars are means with 95 % intervals over the episodes (Student's t), the "
-    "dashed line is the policy with all experts. Verdicts compare pairs of episodes that begin alike: needed if the "
-    f"interval of the difference lies below 0, idle if it lies within {IDLE_SHARE:.0%} of the mean return."
+_KNOCKOUT = _(
+    "Mean return when an expert is removed and the gates of the others are renormalised; where it had all the "
+    "weight, the routing chooses among the others. Bars are means with 95 % intervals over the episodes (Student's "
+    "t), the dashed line is the policy with all experts. Verdicts compare pairs of episodes that begin alike: "
+    "needed if the interval of the difference lies below 0, idle if it lies within {idle_share:.0%} of the mean "
+    "return.",
+    idle_share=IDLE_SHARE,
 )
 
 
@@ -161,24 +166,26 @@ class _Section:
     def loads(self) -> None:
         """The load of each expert over time."""
         explained = [(METRICS[name].label, METRICS[name].sentence) for name in LOADS]
-        _head("Load over time", "The dotted lines are the fair share of each expert, 1/N.", explained)
+        _head(_("Load over time"), _("The dotted lines are the fair share of each expert, 1/N."), explained)
         with st.container(horizontal=True):
-            form = _choice("Form of the loads", FORMS, "loads")
-            metric = _choice("Which load", {"load": "Soft load", "hard_load": "Hard load"}, "share")
+            form = _choice(_("Form of the loads"), FORMS, "loads")
+            metric = _choice(_("Which load"), {"load": _("Soft load"), "hard_load": _("Hard load")}, "share")
         self.chart_of_run(loads_chart(form, metric))
 
     def why_nothing(self) -> str:
         """Why no evaluation has recorded what the experts do."""
         run = self.run
         if read_evaluations(self.database, run.id):
-            return "The evaluations of this run were recorded by a version that did not record what each expert does."
+            return _(
+                "The evaluations of this run were recorded by a version that did not record what each expert does."
+            )
         if not run.config.evaluation.episodes:
-            return "This run has no evaluations, which record what each expert does."
+            return _("This run has no evaluations, which record what each expert does.")
         if run.status in ENDED:
-            return "The run ended before its first evaluation, which records what each expert does."
+            return _("The run ended before its first evaluation, which records what each expert does.")
         every = run.config.evaluation.every
-        when = f"after {every:,} episodes" if every else "at the end of the run"
-        return f"What each expert does is recorded by evaluations; the first one is {when}."
+        when = _("after {every:,} episodes", every=every) if every else _("at the end of the run")
+        return _("What each expert does is recorded by evaluations; the first one is {when}.", when=when)
 
     def evaluations(self, reports: Sequence[EvaluatedExperts]) -> None:
         """What each expert did in an evaluation, newest first, and how that came about."""
@@ -198,8 +205,8 @@ class _Section:
         name, experts = self.run.name, shown.experts
         left, right = st.columns(2)
         with left.container(border=True, height="stretch"):
-            _head("Actions of each expert", _ACTIONS)
-            where = _choice("Weights of the states", WHERE, "states")
+            _head(_("Actions of each expert"), _ACTIONS)
+            where = _choice(_("Weights of the states"), WHERE, "states")
             used = where == WHERE_USED
             unused = [str(number) for number, expert in enumerate(experts, 1) if expert.used_actions is None]
             if any((expert.used_actions if used else expert.actions) is not None for expert in experts):
@@ -213,7 +220,7 @@ class _Section:
                 md("Episode {episode:,}, {states}.", episode=shown.episode, states=counted(shown.states, "state"))
             )
         with right.container(border=True, height="stretch"):
-            _head("Distances of experts", _DISTANCE)
+            _head(_("Distances of experts"), _DISTANCE)
             if len(experts) < 2:
                 st.caption(md("There is only one expert."))
                 return
@@ -227,7 +234,7 @@ class _Section:
             )
         if len(reports) > 1:
             with st.container(border=True):
-                _head("Distances over time", _DISTANCE)
+                _head(_("Distances over time"), _DISTANCE)
                 series = load_series(self.database, self.run, control.current_curriculum(self.database, self.run.id))
                 history: list[tuple[int, Sequence[ExpertProfile]]] = [(one.episode, one.experts) for one in reports]
                 figure = expert_figures.distance_history_figure(series, history)
@@ -245,13 +252,13 @@ class _Section:
 
     def state_map(self, experts: int) -> None:
         """Which states go where."""
-        _head("Which states go where", _MAP)
+        _head(_("Which states go where"), _MAP)
         found: tuple[int, StateMap] | None = read_state_map(self.database, self.run.id)
         if found is None:
             st.caption(md("The newest evaluation draws this map; there is none yet."))
             return
         episode, points = found
-        by_scenario = len(points.scenarios) > 1 and _choice("Colour of the states", COLOURS, "colour") == BY_SCENARIO
+        by_scenario = len(points.scenarios) > 1 and _choice(_("Colour of the states"), COLOURS, "colour") == BY_SCENARIO
         kept = find_replays(self.database, self.run.id, episode).values()
         replays = {replay.number: replay.seed for replay in kept}
         tasks = len(read_task_evaluation(self.database, self.run.id, episode))
@@ -270,16 +277,18 @@ class _Section:
     def _not_again(self, episode: int, replays: Mapping[int, int], tasks: int) -> str:
         """Why the episodes of the newest evaluation that were not kept cannot be played again; empty if they can."""
         if self.run.config.evaluation.sampled:
-            return "Its actions were drawn at random, so it would not go the same from its seed."
+            return _("Its actions were drawn at random, so it would not go the same from its seed.")
         if not self.database.place.has(checkpoint_file(self.database, self.run.id, episode)):
-            return f"Playing it again needs the checkpoint at episode {episode:,}, which is not there."
+            return _(
+                "Playing it again needs the checkpoint at episode {episode:,}, which is not there.", episode=episode
+            )
         if not replays or any(evaluation_seed(number, tasks) != seed for number, seed in replays.items()):
-            return "What it began with is not known, so it cannot be played again."
+            return _("What it began with is not known, so it cannot be played again.")
         return ""
 
     def knockout(self) -> None:
         """Returns without each expert, and a button to measure them."""
-        _head("Knock-out", _KNOCKOUT)
+        _head(_("Knock-out"), _KNOCKOUT)
         if self.run.experts < 2:
             st.caption(md("The policy has only one expert, so none can be removed."))
             return
@@ -287,7 +296,11 @@ class _Section:
         if rows:
             row = rows[-1]
             found = removals(row.complete, row.without)
-            measured = f"Episode {row.episode:,}, {counted(len(row.complete), 'episode')} each."
+            measured = _(
+                "Episode {episode:,}, {complete} each.",
+                episode=row.episode,
+                complete=counted(len(row.complete), "episode"),
+            )
             if np.isfinite([*row.complete, *chain(*row.without.values())]).any():
                 figure = expert_figures.knockout_figure(self.run.name, row.complete, found)
                 live_chart(figure, key=f"knockout-{self.run.id}", height=figure.layout.height)
@@ -311,7 +324,7 @@ class _Section:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             field = f"knockout-episodes-{self.run.id}"
             st.number_input(md("Episodes"), 1, 1000, EPISODES, key=field, width=140)
-            label = f"Measure at episode {newest.episode:,}"
+            label = md("Measure at episode {episode:,}", episode=newest.episode)
             st.button(
                 label,
                 icon=":material/person_remove:",
@@ -358,11 +371,15 @@ def _under_way(run: RunRow) -> None:
             st.error(plain(error), icon=":material/error:")
         return
     ticks.draw_again_in(1)
-    text = f"Playing {counted(measured.episodes, 'episode')} with all experts and without each of {run.experts} …"
+    text = _(
+        "Playing {episodes} with all experts and without each of {experts} …",
+        episodes=counted(measured.episodes, "episode"),
+        experts=run.experts,
+    )
     st.info(plain(text), icon=":material/hourglass_top:")
 
 
-def _choice(label: str, options: dict[str, str], key: str) -> str:
+def _choice(label: str, options: Mapping[str, str], key: str) -> str:
     """A switch whose value is in the address."""
     first = next(iter(options))
     chosen: str | None = st.segmented_control(

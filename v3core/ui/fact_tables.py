@@ -10,6 +10,7 @@ import streamlit as st
 
 from v3core.charts.fact_figures import fact_figure
 from v3core.comparison.groups import is_readable
+from v3core.messages import _, said
 from v3core.store.database import Database
 from v3core.store.fact_records import FactResult, fact_points, fact_results, read_facts
 from v3core.store.run_row import RunRow
@@ -49,7 +50,9 @@ def _section(database: Database, run_id: str) -> None:
             with column:
                 live_chart(fact_figure(run.name, result.name, points), key=f"fact-{result.name}-{run.id}", height=240)
     if numbers:
-        st.dataframe(pd.DataFrame(map(_row, numbers)), hide_index=True, width="stretch", key=f"facts-{run.id}")
+        st.dataframe(
+            pd.DataFrame(said(list(map(_row, numbers)))), hide_index=True, width="stretch", key=f"facts-{run.id}"
+        )
     for result in newest:
         if result.words:
             st.markdown(md("**{}**", result.name))
@@ -64,11 +67,11 @@ def _section(database: Database, run_id: str) -> None:
 
 def _row(result: FactResult) -> dict[str, object]:
     return {
-        "Fact": result.name,
-        "Mean": result.mean,
-        "Least": result.least,
-        "Most": result.most,
-        "Episodes": result.numbers,
+        _("Fact"): result.name,
+        _("Mean"): result.mean,
+        _("Least"): result.least,
+        _("Most"): result.most,
+        _("Episodes"): result.numbers,
     }
 
 
@@ -77,8 +80,8 @@ def _words(result: FactResult) -> pd.DataFrame:
     rows = [(word, count, f"{count / result.episodes:.0%}") for word, count in result.words[:MOST_WORDS]]
     if left := result.words[MOST_WORDS:]:
         count = sum(count for _, count in left)
-        rows.append((f"{len(left)} others", count, f"{count / result.episodes:.0%}"))
-    return pd.DataFrame(rows, columns=["Value", "Episodes", "Share"])
+        rows.append((_("{left} others", left=len(left)), count, f"{count / result.episodes:.0%}"))
+    return pd.DataFrame(said(rows), columns=said([_("Value"), _("Episodes"), _("Share")]))
 
 
 def compared_facts(database: Database, runs: Sequence[RunRow], names: Sequence[str]) -> None:
@@ -91,10 +94,10 @@ def compared_facts(database: Database, runs: Sequence[RunRow], names: Sequence[s
         facts = read_facts(database, run.id, after=after, last=run.episode)
         results = fact_results(facts, list(run.config.episode_facts))
         if results:
-            rows.append({"Run": name, **{result.name: _short(result) for result in results}})
+            rows.append({_("Run"): name, **{result.name: _short(result) for result in results}})
     if rows:
         st.subheader(md("Facts of episodes"), anchor=False)
-        st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", key="compared-facts")
+        st.dataframe(pd.DataFrame(said(rows)), hide_index=True, width="stretch", key="compared-facts")
         st.caption(md("Means of each run's newest tenth of its episodes, at least 100; of words the most frequent."))
 
 

@@ -11,7 +11,7 @@ from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import known_environments
 from v3core.errors import V3Error
 from v3core.jobs.grid import Candidate, Grid, cells_of, check_size, configs_of, different_environments, read_settings
-from v3core.messages import say
+from v3core.messages import _, say
 from v3core.overrides import overridden, paths_of
 from v3core.ui.environment_choice import run_problem, setup_problem
 from v3core.ui.text import md, plain
@@ -20,7 +20,7 @@ _ROWS, _REMOVED = "sweep-rows", "sweep-rows-removed"
 _PATH = "sweep-path-"
 _MAX_ROWS = 20
 """Rows of an address."""
-_HOW = "Separated by commas, such as 0.001, 0.01, 0.1; one with commas in it stands in parentheses."
+_HOW = _("Separated by commas, such as 0.001, 0.01, 0.1; one with commas in it stands in parentheses.")
 
 
 @dataclass
@@ -62,7 +62,11 @@ def grid_editor(env: str, recipe: Recipe, curricula: Sequence[Curriculum], lengt
             varied.problems.append(str(wrong))
             st.error(plain(wrong), icon=":material/error:")
             continue
-        problem = setup_problem(setup) if setup.env_id != env else f"{env} is chosen above already; remove it here."
+        problem = (
+            setup_problem(setup)
+            if setup.env_id != env
+            else _("{env} is chosen above already; remove it here.", env=env)
+        )
         if problem is None:
             varied.environments.append(setup)
         else:

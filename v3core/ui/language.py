@@ -1,22 +1,50 @@
-"""The language of a page: `?lang=zh` in its address, which the session keeps for its other pages."""
+"""The language of a page: `?lang=zh` in its address, else what this browser chose before, else what it prefers.
+
+A choice is kept by the session for its other pages, and by the browser in a cookie for later ones. `page_language.js`
+draws the buttons, one for each other language.
+"""
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from v3core import messages
-from v3core.messages import known_language
+from v3core.messages import ENGLISH, known_language, languages, spoken
+from v3core.phrases import own_name
 
 PARAMETER = "lang"
+COOKIE = "v3lab-language"
+_KEY = "language"
+
+
+def choose() -> None:
+    """Call at the start of a page: from here on it speaks the language of its reader."""
+    wanted = known_language(st.query_params.get(PARAMETER))
+    if wanted is None:
+        wanted = st.session_state.get(_KEY) or known_language(st.context.cookies.get(COOKIE))
+    if wanted is None and (preferred := st.context.locale):
+        wanted = known_language(preferred) or ENGLISH
+    if wanted is not None:
+        st.session_state[_KEY] = wanted
+
+
+def as_data() -> dict[str, object]:
+    """The language of the page, and the others with their own names, for `page_language.js`."""
+    here = spoken()
+    others = [{"code": one, "tag": _tag(one), "name": own_name(one)} for one in languages() if one != here]
+    return {"tag": _tag(here), "code": here, "others": others, "parameter": PARAMETER, "cookie": COOKIE}
 
 
 def of_page() -> str | None:
-    """The language of the script that runs in this thread; None where none does, or its reader chose none."""
+    """The language of the script that runs in this thread; None where none does, or its reader's is not known."""
     if get_script_run_ctx(suppress_warning=True) is None:
         return None
-    wanted = known_language(st.query_params.get(PARAMETER))
-    if wanted is not None:
-        st.session_state[PARAMETER] = wanted
-    return st.session_state.get(PARAMETER)
+    language: str | None = st.session_state.get(_KEY)
+    return language
+
+
+def _tag(language: str) -> str:
+    """As HTML writes it: `zh-CN`."""
+    return language.replace("_", "-")
 
 
 messages.ask_for_language(of_page)

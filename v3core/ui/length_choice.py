@@ -9,9 +9,10 @@ from v3core import config
 from v3core.config import MAX_EPISODES, MAX_STEPS, Recipe
 from v3core.curriculum import Curriculum, Length
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.ui.text import md, plain
 
-EPISODES, STEPS = "Episodes", "Environment steps"
+EPISODES, STEPS = _("Episodes"), _("Environment steps")
 
 
 def pick_length(env: str, recipe: Recipe, before: Length | None) -> tuple[Length, DeltaGenerator, list[str]]:
@@ -26,6 +27,7 @@ def pick_length(env: str, recipe: Recipe, before: Length | None) -> tuple[Length
     unit = st.radio(
         md("Length by"),
         [EPISODES, STEPS],
+        format_func=plain,
         index=int(was_by_steps),
         key="length",
         bind="query-params",
@@ -45,7 +47,15 @@ def pick_length(env: str, recipe: Recipe, before: Length | None) -> tuple[Length
         "int | None", st.number_input(plain(unit), 1, most, usual, step=step, key=f"{name}:{env}", bind="query-params")
     )
     place = st.container()
-    problems = [] if count is not None else [f"Enter the number of {unit.lower()} to train."]
+    problems: list[str] = (
+        []
+        if count is not None
+        else [
+            _("Enter the number of environment steps to train.")
+            if by_steps
+            else _("Enter the number of episodes to train.")
+        ]
+    )
     for problem in problems:
         place.error(plain(problem))
     if before is not None and before.steps is not None and not was_by_steps:
@@ -69,7 +79,11 @@ def fitting_length(length: Length, recipe: Recipe, place: DeltaGenerator) -> tup
 
 def scale_toggle(source: Curriculum, preset: str, length: Length) -> bool:
     """Whether the curriculum follows the length of the run in proportion."""
-    meant_for = f"Written for {source.episodes:,} episodes." if source.episodes else "The file does not set 'episodes'."
+    meant_for = (
+        _("Written for {episodes:,} episodes.", episodes=source.episodes)
+        if source.episodes
+        else _("The file does not set 'episodes'.")
+    )
     if not length.is_by_steps:
         return st.toggle(
             md("Scale phase boundaries to the length of the run"),
@@ -77,7 +91,7 @@ def scale_toggle(source: Curriculum, preset: str, length: Length) -> bool:
             key=f"scale:{preset}",
             bind="query-params",
             disabled=source.episodes is None,
-            help=meant_for,
+            help=plain(meant_for),
         )
     scale = st.toggle(
         md("Turn phase boundaries into steps"),

@@ -8,6 +8,7 @@ from v3core.charts.branches import difference_figure
 from v3core.comparison.curves import band
 from v3core.comparison.fork_pairs import differences, pairs_of
 from v3core.jobs.fork_trees import Branch, trees_of
+from v3core.messages import _
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
@@ -71,7 +72,9 @@ def draw_tree(tree: Branch, *, here: str = "") -> None:
     shown = [one for one in members if one[1].id not in grouped]
     for depth, member in shown[:SHOWN]:
         where = (
-            "" if not depth or f"from {member.parent_episode}" in member.name else f", from {member.parent_episode:,}"
+            ""
+            if not depth or f"from {member.parent_episode}" in member.name
+            else _(", from {parent_episode:,}", parent_episode=member.parent_episode)
         )
         text = md("{} · {}{}", member.name, member.status, where)
         with st.container(horizontal=True, vertical_alignment="center", gap=None):
@@ -118,7 +121,7 @@ def _what_it_did(database: Database, runs: Sequence[RunRow], experiment: str) ->
         key=f"difference-{experiment}",
         height=260,
     )
-    enough = "" if len(pairs.pairs) >= 5 else " An interval needs 5 pairs."
+    enough = "" if len(pairs.pairs) >= 5 else _(" An interval needs 5 pairs.")
     st.caption(
         md(
             "Interquartile mean of {pairs} with its 95 % interval.{enough}",

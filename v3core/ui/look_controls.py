@@ -5,13 +5,14 @@ from collections.abc import Mapping
 import streamlit as st
 
 from v3core.charts.look import MAX_WINDOW, Axis, Look
-from v3core.ui.text import md
+from v3core.messages import _
+from v3core.ui.text import md, plain
 
-_AXES: Mapping[str, Axis] = {"Episode": "episode", "Step": "step", "Time": "time", "Since": "episode"}
-_SINCE = "Since"
-_WINDOWS = {"Default": 0, "None": 1, "10": 10, "100": 100}
-_OTHER = "Other"
-_PLAN, _SO_FAR = "Whole plan", "So far"
+_AXES: Mapping[str, Axis] = {_("Episode"): "episode", _("Step"): "step", _("Time"): "time", _("Since"): "episode"}
+_SINCE = _("Since")
+_WINDOWS = {_("Default"): 0, _("None"): 1, "10": 10, "100": 100}
+_OTHER = _("Other")
+_PLAN, _SO_FAR = _("Whole plan"), _("So far")
 
 
 def zoom_group(what: str, look: Look) -> str:
@@ -30,7 +31,8 @@ def look_controls(starts: Mapping[str, int], *, compared: bool = False, steps_pl
         axis = st.segmented_control(
             md("X axis"),
             axes,
-            default="Episode",
+            format_func=plain,
+            default=_("Episode"),
             required=True,
             key="axis",
             bind="query-params",
@@ -47,7 +49,8 @@ def look_controls(starts: Mapping[str, int], *, compared: bool = False, steps_pl
         smooth = st.segmented_control(
             md("Mean over episodes"),
             [*_WINDOWS, _OTHER],
-            default="Default",
+            format_func=plain,
+            default=_("Default"),
             required=True,
             key="smooth",
             bind="query-params",
@@ -64,7 +67,13 @@ def look_controls(starts: Mapping[str, int], *, compared: bool = False, steps_pl
         extent = _SO_FAR
         if axis in ("Episode", _SINCE) or (axis == "Step" and steps_planned):
             extent = st.segmented_control(
-                md("Extent"), [_PLAN, _SO_FAR], default=_PLAN, required=True, key="extent", bind="query-params"
+                md("Extent"),
+                [_PLAN, _SO_FAR],
+                format_func=plain,
+                default=_PLAN,
+                required=True,
+                key="extent",
+                bind="query-params",
             )
     of_each = (phase or "") if compared else ""
     return Look(_AXES.get(axis or "", "episode"), 0 if compared else since, of_each, window, extent == _SO_FAR)

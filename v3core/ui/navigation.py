@@ -4,6 +4,8 @@ from uuid import uuid4
 
 import streamlit as st
 
+from v3core.ui.language import PARAMETER
+
 # As "forward" does. `st.switch_page` leaves an entry that has the page before with the parameters of the next.
 _JS = """
 const went = (window.__v3labWent ??= new Set())
@@ -15,7 +17,8 @@ export default function ({ data }) {
   // Under the dashboard's own address, which may have a path before the page.
   const link = links.find((one) => one.getAttribute("href").split("/").pop() === data.page)
   const url = new URL(link?.href ?? data.page, window.location.href)
-  url.search = new URLSearchParams(data.query).toString()
+  const language = new URL(window.location.href).searchParams.get(data.parameter)
+  url.search = new URLSearchParams(language ? { ...data.query, [data.parameter]: language } : data.query).toString()
   if (url.href === window.location.href) return
   window.history.pushState({}, "", url)
   window.dispatchEvent(new PopStateEvent("popstate", { state: {} }))
@@ -27,4 +30,5 @@ _component = st.components.v2.component("v3_navigation", html="<span></span>", j
 
 def open_page(page: str, **query: str) -> None:
     """Open a page by the last part of its address, such as `live`, with these parameters; the script continues."""
-    _component(key="open-page", data={"page": page, "query": query, "once": str(uuid4())}, height=1)
+    data = {"page": page, "query": query, "once": str(uuid4()), "parameter": PARAMETER}
+    _component(key="open-page", data=data, height=1)

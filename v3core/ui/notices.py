@@ -17,6 +17,7 @@ from streamlit.proto.RootContainer_pb2 import RootContainer
 
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import NOTIFIED, Status
+from v3core.messages import _, recalled, say
 from v3core.store.database import Database
 from v3core.store.history import EndRow, newest_event, read_ends
 from v3core.ui import news, ticks
@@ -66,7 +67,7 @@ def notify(text: Markdown, *, icon: str, seconds: int = LONG_SECONDS) -> None:
 def prepare_notices() -> None:
     """Call at the top of every page: reserves positions for notices, and resends those the browser may have missed."""
     shown: list[_Notice] = st.session_state.setdefault(_SHOWN, [_NEVER] * PLACES)
-    for _ in range(PLACES):
+    for _place in range(PLACES):
         get_dg_singleton_instance().event_dg.empty()
     for place, notice in enumerate(shown):
         if notice.is_fresh:
@@ -126,8 +127,9 @@ def end_sentence(end: EndRow) -> str:
     """How a run ended, in one sentence that names it."""
     after = counted(end.episode, "episode")
     if end.status == Status.COMPLETED:
-        return f"{end.name} completed after {after}."
-    how = "has failed" if end.status == Status.FAILED else "was lost"
-    reason = end.reason or "See its log."
+        return _("{name} completed after {after}.", name=end.name, after=after)
+    reason = recalled(end.reason) if end.reason else say("See its log.")
     short = reason if len(reason) <= _REASON_CHARACTERS else f"{reason[:_REASON_CHARACTERS].rstrip()} …"
-    return f"{end.name} {how} after {after}: {short}"
+    if end.status == Status.FAILED:
+        return _("{name} has failed after {after}: {reason}", name=end.name, after=after, reason=short)
+    return _("{name} was lost after {after}: {reason}", name=end.name, after=after, reason=short)

@@ -139,7 +139,7 @@ function followLink(event) {
   const name = nameOf(link)
   if (!pages.includes(name)) return // an address outside the dashboard
   const query = link.getAttribute("href").split("?")[1] ?? ""
-  const url = new URL(`${base}${name}${query && "?"}${query}`, origin)
+  const url = inLanguage(new URL(`${base}${name}${query && "?"}${query}`, origin))
   event.preventDefault()
   event.stopImmediatePropagation()
   window.history.pushState({}, "", url)
@@ -181,7 +181,7 @@ function sayHidden() {
   fetch(address, { method: "POST", body, keepalive: true }).catch(() => {}) // it then ticks as if it were shown
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   const style = getComputedStyle(parentElement.host ?? parentElement)
   const named = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise
   frame.colours = {
@@ -196,6 +196,8 @@ export default function ({ data, parentElement }) {
   frame.tab = data.tab
   if (isNew && document.hidden) sayHidden()
   frame.shortcuts = data.shortcuts
+  frame.language = data.language
+  offerLanguages(parentElement.querySelector(".v3-languages"), data.language, setTriggerValue)
   parentElement.querySelector(".v3-shortcuts").onclick = sheet
   if (!frame.listens) {
     window.addEventListener("keydown", pressed, { capture: true })

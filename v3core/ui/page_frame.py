@@ -1,6 +1,7 @@
 """The frame of every page: no flicker while parts are redrawn, a message if the page fails, and keyboard shortcuts.
 
-The browser side is `page_frame.js`, which survives changes of Streamlit's tree, `page_section.js` and `page_frame.css`.
+The browser side is `page_frame.js`, which survives changes of Streamlit's tree, `page_language.js`, `page_section.js`
+and `page_frame.css`.
 """
 
 from pathlib import Path
@@ -9,15 +10,18 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from v3core.errors import V3Error
-from v3core.ui import hidden_tabs, shortcuts
+from v3core.messages import said
+from v3core.ui import hidden_tabs, language, shortcuts
 from v3core.ui.text import md, plain
 
 _FOLDER = Path(__file__).parent
+_SCRIPTS = ("page_frame", "page_language", "page_section")
 _component = st.components.v2.component(
     "v3_page_frame",
-    html='<button type="button" class="v3-shortcuts">Keyboard shortcuts <kbd>?</kbd></button>',
+    html='<span class="v3-languages"></span>'
+    '<button type="button" class="v3-shortcuts">Keyboard shortcuts <kbd>?</kbd></button>',
     css=(_FOLDER / "page_frame.css").read_text(encoding="utf-8"),
-    js="\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in ("page_frame", "page_section")),
+    js="\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS),
     isolate_styles=False,
 )
 
@@ -25,7 +29,10 @@ _component = st.components.v2.component(
 def page_frame() -> None:
     """Add the frame to the sidebar of a page, where only the button for the sheet of shortcuts is seen."""
     handle_errors()
-    _component(key="page-frame", data={"shortcuts": shortcuts.as_data(), "tab": hidden_tabs.as_data()})
+    _component(
+        key="page-frame",
+        data={"shortcuts": said(shortcuts.as_data()), "tab": hidden_tabs.as_data(), "language": language.as_data()},
+    )
 
 
 def handle_errors() -> None:

@@ -17,6 +17,7 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.kinds import COMMANDS, trained_elsewhere
 from v3core.jobs.lifecycle import RESUMABLE
+from v3core.messages import _
 from v3core.store.commands import EDIT_CURRICULUM, known_revisions
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -41,7 +42,9 @@ def phase_editor(database: Database, run: RunRow) -> None:
         curriculum, progress = control.current_curriculum(database, run.id), control.progress_of(database, run.id)
         revision = known_revisions(database, run.id)[-1].revision  # other fields after each edit
         here = len(starts_of(curriculum, progress)) - 1
-        form = PhaseForm("edit", f"{run.id}-{revision}", f"all-settings-{run.id}", "Changes from the next rollout on")
+        form = PhaseForm(
+            "edit", f"{run.id}-{revision}", f"all-settings-{run.id}", _("Changes from the next rollout on")
+        )
         edited = edited_phases(
             run, curriculum, progress, here, form, now=run.episode, named=lambda one, _: renamed(one)
         )

@@ -5,6 +5,7 @@ import streamlit as st
 
 from v3core.charts.process import memory_figure, pace_figure, processor_figure, time_figure
 from v3core.insight.slowness import ProcessSample, whole, why_slow
+from v3core.messages import _
 from v3core.store.database import Database
 from v3core.store.process_samples import read_process_samples
 from v3core.store.run_row import RunRow
@@ -61,20 +62,20 @@ def _numbers(sample: ProcessSample) -> None:
     """The newest minute in numbers."""
     update = sample.seconds_per_update
     numbers = {
-        "Steps per second": (
+        _("Steps per second"): (
             f"{sample.steps_per_second:,.0f}",
-            "Environment steps / seconds, all environments together.",
+            _("Environment steps / seconds, all environments together."),
         ),
-        "Seconds per update": ("–" if update is None else f"{update:.3g}", "Seconds of learning / updates."),
-        "Processors in use": (
+        _("Seconds per update"): ("–" if update is None else f"{update:.3g}", _("Seconds of learning / updates.")),
+        _("Processors in use"): (
             f"{sample.cores:.2f}",
-            "Processor time / seconds, of the worker and of the processes that its environments have started.",
+            _("Processor time / seconds, of the worker and of the processes that its environments have started."),
         ),
-        "Memory": (_bytes(sample.memory), "Of the same processes, resident."),
-        "Threads": (str(sample.threads), "Of the worker."),
+        _("Memory"): (_bytes(sample.memory), _("Of the same processes, resident.")),
+        _("Threads"): (str(sample.threads), _("Of the worker.")),
     }
     if sample.gpu_memory is not None:
-        numbers["GPU memory"] = _bytes(sample.gpu_memory), "What the worker has reserved of the GPU's memory."
+        numbers[_("GPU memory")] = _bytes(sample.gpu_memory), _("What the worker has reserved of the GPU's memory.")
     for column, (title, (text, meaning)) in zip(st.columns(len(numbers)), numbers.items(), strict=True):
         column.metric(plain(title), plain(text), help=plain(meaning))
 

@@ -6,23 +6,24 @@ import streamlit as st
 
 from v3core.config import Recipe, Scalar
 from v3core.errors import V3Error
+from v3core.messages import _, translated
 from v3core.overrides import SETTINGS, Setting, overridden
 from v3core.ui.status import counted
 from v3core.ui.text import Markdown, md, plain
 
 _GROUPS = {
-    "base": "Base values, multiplied by phases",
+    "base": _("Base values, multiplied by phases"),
     "ppo": "PPO",
-    "policy": "Network",
-    "evaluation": "Evaluation",
+    "policy": _("Network"),
+    "evaluation": _("Evaluation"),
 }
 _FIELD_MIN_WIDTH = 128
 """Pixels: the longest title and its help fit, and two fields next to each other on a phone."""
 _EMPTY = {
-    "policy.expert_width": "Same as width",
-    "policy.memory_width": "Same as width",
-    "evaluation.every": "Only at the end",
-    "evaluation.knockout": "10, or a fifth of the run",
+    "policy.expert_width": _("Same as width"),
+    "policy.memory_width": _("Same as width"),
+    "evaluation.every": _("Only at the end"),
+    "evaluation.knockout": _("10, or a fifth of the run"),
 }
 """What an empty field means."""
 
@@ -92,10 +93,15 @@ def _field(
             plain(setting.title), setting.choices, index=place, key=key, bind="query-params", help=help_text
         )
     else:
-        empty = _EMPTY.get(setting.path, "")
+        empty = translated(_EMPTY.get(setting.path, ""))
         text = (
             st.text_input(
-                plain(setting.title), begins_with, key=key, bind="query-params", placeholder=empty, help=help_text
+                plain(setting.title),
+                begins_with,
+                key=key,
+                bind="query-params",
+                placeholder=empty,
+                help=help_text,
             )
             or ""
         )
@@ -106,7 +112,7 @@ def _field(
         st.markdown(md(":small[:red[:material/error: {}]]", error))
     if _is_changed(setting, text, recipe):
         st.button(
-            md("Recipe: {}", own or _EMPTY.get(setting.path, "").lower()),
+            md("Recipe: {}", own or translated(_EMPTY.get(setting.path, "")).lower()),
             icon=":material/undo:",
             key=f"back:{key}",
             type="tertiary",

@@ -16,6 +16,8 @@ from v3core.errors import V3Error
 from v3core.insight.replays import MEDIAN, ROLES, Replay
 from v3core.jobs.kept_replays import find_replays, recorded_replays
 from v3core.jobs.replay_making import Wanted
+from v3core.messages import _, translated
+from v3core.phrases import strung
 from v3core.store.database import Database
 from v3core.store.history import read_checkpoints, read_phase_changes
 from v3core.store.run_row import RunRow
@@ -24,7 +26,7 @@ from v3core.ui.run_picker import option_label, put_into_address
 from v3core.ui.text import md, plain
 
 _EPISODE, _SEED, _WITH, _WITH_EPISODE = "replay-episode", "replay-seed", "replay-with", "replay-with-episode"
-NOTHING = "Nothing"
+NOTHING = _("Nothing")
 FIRST_SEED = 1
 """Of an episode that is played because none was recorded."""
 
@@ -51,7 +53,7 @@ def choose(database: Database, run: RunRow) -> list[Choice]:
         )
         st.stop()
     first, second, third, fourth = st.columns([2, 3, 3, 2], vertical_alignment="bottom")
-    episode = _pick_episode(first, "After episode", _EPISODE, "episode", episodes)
+    episode = _pick_episode(first, _("After episode"), _EPISODE, "episode", episodes)
     recorded = find_replays(database, run.id, episode)
     seed = _pick_seed(second, recorded)
     chosen = [Choice(run, Wanted(run.id, episode, seed), _title(run, episodes[episode], recorded, seed))]
@@ -61,7 +63,7 @@ def choose(database: Database, run: RunRow) -> list[Choice]:
         if not known:
             fourth.caption(md("That run has no replay and no checkpoint."))
             return chosen
-        beside = _pick_episode(fourth, "Its episode", _WITH_EPISODE, "with_episode", known)
+        beside = _pick_episode(fourth, _("Its episode"), _WITH_EPISODE, "with_episode", known)
         shown = _title(other, known[beside], find_replays(database, other.id, beside), seed)
         chosen.append(Choice(other, Wanted(other.id, beside, seed), shown))
     return chosen
@@ -72,19 +74,23 @@ def _episodes(database: Database, run: RunRow) -> dict[int, str]:
     with_replays = recorded_replays(database, run.id)
     checkpoints = [checkpoint.episode for checkpoint in read_checkpoints(database, run.id)]
     changes = read_phase_changes(database, run.id)
-    found = {}
+    found: dict[int, str] = {}
     for episode in sorted({*with_replays, *checkpoints}, reverse=True):
         # An evaluation at a boundary is of what was trained before it.
         phase = next((change.name for change in reversed(changes) if change.episode < episode), "")
-        words = [f"{episode:,}", *([phase] if phase else []), *([] if episode in with_replays else ["checkpoint"])]
-        found[episode] = " · ".join(words)
+        words = [f"{episode:,}", *([phase] if phase else []), *([] if episode in with_replays else [_("checkpoint")])]
+        found[episode] = strung(" · ", words)
     return found
 
 
 def _title(run: RunRow, episode: str, recorded: Mapping[str, Replay], seed: int) -> str:
     roles = [role for role, replay in recorded.items() if replay.seed == seed]
-    which = f"{'/'.join(roles)} episode of the evaluation" if roles else f"played with seed {seed}"
-    return f"{run.name} · after episode {episode} · {which}"
+    which = (
+        _("{roles} episode of the evaluation", roles="/".join(roles))
+        if roles
+        else _("played with seed {seed}", seed=seed)
+    )
+    return _("{name} · after episode {episode} · {which}", name=run.name, episode=episode, which=which)
 
 
 def _pick_episode(place: DeltaGenerator, label: str, key: str, parameter: str, episodes: Mapping[int, str]) -> int:
@@ -126,7 +132,12 @@ def _pick_seed(place: DeltaGenerator, recorded: Mapping[str, Replay]) -> int:
         except V3Error as error:
             st.warning(plain(error), icon=":material/search_off:")
     words = {
-        seed: f"{'/'.join(roles[seed]).capitalize()}: return {replay.return_:.4g}, {len(replay):,} steps"
+        seed: _(
+            "{capitalize}: return {return_:.4g}, {replay:,} steps",
+            capitalize="/".join(roles[seed]).capitalize(),
+            return_=replay.return_,
+            replay=len(replay),
+        )
         for seed, replay in by_seed.items()
     }
     options = [*by_seed, *([] if chosen in by_seed else [chosen])]
@@ -134,7 +145,7 @@ def _pick_seed(place: DeltaGenerator, recorded: Mapping[str, Replay]) -> int:
     place.selectbox(
         md("Episode, or a seed"),
         options,
-        format_func=lambda seed: words.get(seed, f"Seed {seed}"),
+        format_func=lambda seed: words.get(seed, _("Seed {seed}", seed=seed)),
         key=_SEED,
         on_change=_follow,
         args=(_SEED, "seed"),
@@ -166,11 +177,11 @@ def _pick_other(place: DeltaGenerator, database: Database) -> RunRow | None:
         md("Beside it, the same seed"),
         list(runs),
         index=None,
-        format_func=lambda run_id: option_label(runs[run_id]) if run_id in runs else NOTHING,
+        format_func=lambda run_id: option_label(runs[run_id]) if run_id in runs else translated(NOTHING),
         key=_WITH,
         on_change=_follow,
         args=(_WITH, "with"),
-        placeholder=NOTHING,
+        placeholder=translated(NOTHING),
     )
     return runs.get(chosen or "")
 

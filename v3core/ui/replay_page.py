@@ -20,6 +20,7 @@ from v3core.jobs.made_replays import DONE, DRAWING, EXPLAINING, PLAYING, UNFINIS
 from v3core.jobs.replay_files import PICTURES, write_steps
 from v3core.jobs.replay_making import Made, Progress, Wanted
 from v3core.jobs.replay_making import progress as made_so_far
+from v3core.messages import _
 from v3core.store.database import Database
 from v3core.ui import replay_frames, replay_steps, shell
 from v3core.ui.clicks import or_notice
@@ -31,14 +32,14 @@ LOOK_SECONDS = 0.5
 """How often a page looks at how far a replay is, while it is being made."""
 _BEGUN = "replays-begun"
 _STAGES = {
-    PLAYING: "Playing the episode",
-    DRAWING: "Drawing the frames",
-    EXPLAINING: "Computing what each layer sees",
+    PLAYING: _("Playing the episode"),
+    DRAWING: _("Drawing the frames"),
+    EXPLAINING: _("Computing what each layer sees"),
 }
 _JUMPS = (
-    Jump(SWITCHES, "Next switch", RULES[SWITCHES], "s"),
-    Jump(DISAGREEMENTS, "Next disagreement", RULES[DISAGREEMENTS], "d"),
-    Jump(VALUE_ERRORS, "Largest value errors", RULES[VALUE_ERRORS], "v", ordered=True),
+    Jump(SWITCHES, _("Next switch"), RULES[SWITCHES], "s"),
+    Jump(DISAGREEMENTS, _("Next disagreement"), RULES[DISAGREEMENTS], "d"),
+    Jump(VALUE_ERRORS, _("Largest value errors"), RULES[VALUE_ERRORS], "v", ordered=True),
 )
 
 
@@ -93,7 +94,7 @@ def _bar(database: Database, choice: Choice, progress: Progress) -> None:
     key = f"{choice.wanted.run_id}-{choice.wanted.episode}-{choice.wanted.seed}"
     if progress.stage in _STAGES:
         bar, button = st.columns([6, 1], vertical_alignment="center")
-        of = f", {progress.done:,} of {progress.total:,}" if progress.total else ""
+        of = _(", {done:,} of {total:,}", done=progress.done, total=progress.total) if progress.total else ""
         share = progress.done / progress.total if progress.total else 0.0
         bar.progress(min(share, 1.0), md("{}{}: {}", _STAGES[progress.stage], of, choice.title))
         if button.button(
@@ -121,12 +122,12 @@ def _view(choice: Choice, made: Made, progress: Progress) -> View:
         {"run": wanted.run_id, "episode": wanted.episode, "seed": "" if wanted.seed is None else wanted.seed}
     )
     is_over = progress.stage not in (PLAYING, DRAWING)
-    no_frames = made.no_frames or (f"No frames: {progress.error}" if progress.error else "")
+    no_frames = made.no_frames or (_("No frames: {error}", error=progress.error) if progress.error else "")
     if not no_frames and is_over and made.frames <= len(made.replay):
-        no_frames = "This frame was not drawn."
+        no_frames = _("This frame was not drawn.")
     return View(
         key=repr(wanted),
-        title=f"{choice.title} · return {made.replay.return_:.4g}",
+        title=_("{title} · return {return_:.4g}", title=choice.title, return_=made.replay.return_),
         steps=len(made.replay),
         timeline=timeline_figure(choice.title, made.replay),
         frames=f"{replay_frames.address()}?{query}" if made.frames or not is_over else "",

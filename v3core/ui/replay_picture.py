@@ -15,6 +15,7 @@ from v3core.jobs.made_replays import UNFINISHED
 from v3core.jobs.replay_files import FRAMES_PER_SECOND
 from v3core.jobs.replay_making import Wanted
 from v3core.jobs.replay_making import progress as made_so_far
+from v3core.messages import _
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui import news, replay_frames, shell, ticks
@@ -85,7 +86,11 @@ def _picture(database: Database, wanted: Wanted) -> None:
     if not is_over:
         ticks.draw_again_in(1)
     made = replay_making.read_made(database, wanted)
-    label = f"Median episode of the evaluation after {wanted.episode:,} episodes: return {made.replay.return_:.4g}"
+    label = _(
+        "Median episode of the evaluation after {episode:,} episodes: return {return_:.4g}",
+        episode=wanted.episode,
+        return_=made.replay.return_,
+    )
     query = {"run": wanted.run_id, "episode": wanted.episode, "seed": wanted.seed}
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="newest-replay"):
         if made.frames or not is_over:
@@ -96,7 +101,7 @@ def _picture(database: Database, wanted: Wanted) -> None:
                     "frames": {"url": frames, "count": made.frames if is_over else None},
                     "steps": len(made.replay),
                     "href": f"replay?{urlencode(query)}",
-                    "label": f"{label}. Open the replay.",
+                    "label": _("{label}. Open the replay.", label=label),
                     "framesPerSecond": FRAMES_PER_SECOND,
                 },
                 width="content",

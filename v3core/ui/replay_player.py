@@ -15,6 +15,7 @@ import streamlit as st
 from v3core.charts.figure import Figure
 from v3core.charts.patch import whole
 from v3core.jobs.replay_files import FRAMES_PER_SECOND
+from v3core.messages import said
 from v3core.ui.own_paths import path_of
 from v3core.ui.plotly_js import versioned_address
 
@@ -86,7 +87,7 @@ def replay_player(views: Sequence[View], jumps: Sequence[Jump], *, key: str, ste
         "page": path_of("replay"),
         "plotly": versioned_address(),
     }
-    _component(key=key, data=data)
+    _component(key=key, data=said(data))
 
 
 def _sent(view: View) -> dict[str, Any]:

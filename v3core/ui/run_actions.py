@@ -11,6 +11,7 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.kinds import COMMANDS, Command, trained_elsewhere
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
+from v3core.messages import _
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
 from v3core.store.run_row import RunRow
@@ -83,7 +84,7 @@ def _problem(command: Command, run: RunRow, asked: Collection[str], checkpoint: 
     if problem := command.refusal(run, asked):
         return problem
     if command.kind == "resume" and checkpoint is None and run.episode > 0:
-        return "Its checkpoints are missing or damaged, so it cannot be resumed."
+        return _("Its checkpoints are missing or damaged, so it cannot be resumed.")
     return command.pending if command.kind in asked or run.status == command.done else None
 
 
@@ -96,10 +97,15 @@ def resume_hint(run: RunRow, checkpoint: CheckpointRow | None) -> str:
 def resume_sentence(run: RunRow, checkpoint: CheckpointRow | None) -> str:
     """From where a resume continues, and which episodes are trained again."""
     if checkpoint is None:
-        return "Starts from the beginning, because no episode was completed."
-    where = f"Continues from the checkpoint at episode {checkpoint.episode:,}"
+        return _("Starts from the beginning, because no episode was completed.")
     again = run.episode - checkpoint.episode
-    return f"{where}; {counted(again, 'later episode')} will be trained again." if again > 0 else f"{where}."
+    if again <= 0:
+        return _("Continues from the checkpoint at episode {episode:,}.", episode=checkpoint.episode)
+    return _(
+        "Continues from the checkpoint at episode {episode:,}; {again} will be trained again.",
+        episode=checkpoint.episode,
+        again=counted(again, "later episode"),
+    )
 
 
 def is_second_click(place: str) -> bool:
@@ -122,13 +128,13 @@ def _do(database: Database, run_id: str, kind: str, place: str) -> None:
         control.ask(database, run_id, ACTOR, kind=kind)
 
 
-@dialog("Delete this run?", icon=":material/delete:")
+@dialog(_("Delete this run?"), icon=":material/delete:")
 def _confirm_delete(database: Database, run: RunRow) -> None:
     episodes = counted(run.episode, "episode")
     st.markdown(md("**{}** with its {}, checkpoints and log. This cannot be undone.", run.name, episodes))
     if run.episode > MANY_EPISODES:
         st.caption(md("Deleting this many episodes takes a while; this page waits until it is done."))
-    confirm("Delete", ":material/delete:", "delete", _delete, database, run.id)
+    confirm(_("Delete"), ":material/delete:", "delete", _delete, database, run.id)
 
 
 def _delete(database: Database, run_id: str) -> None:
@@ -140,11 +146,11 @@ def train_longer(database: Database, run: RunRow) -> None:
     """A field for the new length, and its button."""
     by_steps = run.steps is not None and (run.length.is_by_steps or run.step >= run.steps)
     key = f"longer-{run.id}-{run.steps if by_steps else run.episodes}"
-    meaning = "The run adopts it between two updates."
+    meaning = _("The run adopts it between two updates.")
     if run.status == Status.QUEUED:
-        meaning = "The run starts with the new length."
+        meaning = _("The run starts with the new length.")
     elif run.status in ENDED:
-        meaning = "Resumes it with the new length, from its newest checkpoint."
+        meaning = _("Resumes it with the new length, from its newest checkpoint.")
     problem = None if run.status in ENDED else COMMANDS["extend"].refusal(run)
     with st.container(horizontal=True, vertical_alignment="bottom", key="train-longer"):
         planned, most = (run.steps or 0, MAX_STEPS) if by_steps else (run.episodes, MAX_EPISODES)

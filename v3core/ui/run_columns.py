@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from humanize import ordinal
 
 from v3core.charts.palette import curriculum_colour, curriculum_mark
 from v3core.insight.duration import time_left
 from v3core.jobs.kinds import trains_elsewhere
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.messages import _
+from v3core.phrases import listed, ordinal, strung
 from v3core.rollup import Floats
 from v3core.store.history import Stretch
 from v3core.store.run_row import RunRow
@@ -68,40 +69,54 @@ class Column:
 
 
 def _status(run: RunRow, wall: Wall) -> Cell:
-    colour, _, meaning = look(run)
-    notes = []
+    colour, _icon, meaning = look(run)
+    notes: list[str] = []
     if host := trains_elsewhere(run):
-        notes.append(f"on host {host}")
+        notes.append(_("on host {host}", host=host))
     if place := wall.places.get(run.id):
-        notes.append(f"{ordinal(place)} in the queue" + (f", priority {run.priority}" if run.priority else ""))
+        notes.append(
+            _("{place} in the queue, priority {priority}", place=ordinal(place), priority=run.priority)
+            if run.priority
+            else _("{place} in the queue", place=ordinal(place))
+        )
     if run.status == Status.QUEUED and (problem := chosen().waits_for(run)):
         notes.append(problem)
     return {"badge": run.status.capitalize(), "colour": colour, "title": meaning, "notes": notes}
 
 
-def _progress(run: RunRow, _: Wall) -> Cell:
+def _progress(run: RunRow, _wall: Wall) -> Cell:
     return {"part": round(run.part, 3), "text": progress_text(run)}
 
 
 def progress_text(run: RunRow) -> str:
     """As in `130 of 800 · warmup · about 2 min left`; of a run that is complete without the phase."""
-    parts = [f"{run.episode:,} of {run.episodes:,}" if run.steps is None else run.progress_words]
+    parts = [
+        _("{episode:,} of {episodes:,}", episode=run.episode, episodes=run.episodes)
+        if run.steps is None
+        else run.progress_words
+    ]
     if run.phase and run.part < 1:
         parts.append(run.phase)
     if run.status in ADVANCES and run.seconds_left:
         parts.append(time_left(run.seconds_left))
-    return " · ".join(parts)
+    return strung(" · ", parts)
 
 
 def _curve(run: RunRow, wall: Wall) -> Cell:
     line = wall.sparklines.get(run.id, np.empty(0))
     known = line[np.isfinite(line)]
     if not len(known):
-        return {"text": "–", "title": "No episode has finished yet."}
+        return {"text": "–", "title": _("No episode has finished yet.")}
     low, high = known.min(), known.max()
     scale = _HEIGHT / (high - low) if high > low else 0.0
     points = [round((value - low) * scale) if math.isfinite(value) else None for value in line.tolist()]
-    alt = f"Return from {number(known[0])} to {number(known[-1])}, lowest {number(low)}, highest {number(high)}"
+    alt = _(
+        "Return from {number} to {number2}, lowest {low}, highest {high}",
+        number=number(known[0]),
+        number2=number(known[-1]),
+        low=number(low),
+        high=number(high),
+    )
     return {
         "spark": points if high > low else [_HEIGHT // 2 if point is not None else None for point in points],
         "text": alt,
@@ -110,36 +125,43 @@ def _curve(run: RunRow, wall: Wall) -> Cell:
 
 def _difference(run: RunRow, wall: Wall) -> Cell:
     if wall.baseline is None:
-        return {"text": "–", "title": "No baseline is pinned."}
+        return {"text": "–", "title": _("No baseline is pinned.")}
     if run.id == wall.baseline.id:
-        return {"text": "baseline", "title": "The others are compared with this run."}
+        return {"text": "baseline", "title": _("The others are compared with this run.")}
     if run.env != wall.baseline.env:
-        return {"text": "–", "title": f"Not comparable: the baseline was trained on {wall.baseline.env}."}
+        return {"text": "–", "title": _("Not comparable: the baseline was trained on {env}.", env=wall.baseline.env)}
     difference = wall.differences.get(run.id, math.nan)
     if not math.isfinite(difference):
-        return {"text": "–", "title": "One of the two runs has no returns at the same episode."}
+        return {"text": "–", "title": _("One of the two runs has no returns at the same episode.")}
     at = min(run.episode, wall.baseline.episode)
     return {
         "text": f"{'+' if difference > 0 else '−' if difference < 0 else '±'}{number(abs(difference))}",
-        "title": f"Up to episode {at:,} of both runs. One run each: a difference between two seeds proves nothing.",
+        "title": _(
+            "Up to episode {at:,} of both runs. One run each: a difference between two seeds proves nothing.", at=at
+        ),
     }
 
 
 def _alarms(run: RunRow, wall: Wall) -> Cell:
     titles = wall.alarms.get(run.id)
     if not run.has_alarms_recorded:
-        return {"text": "–", "title": "Not recorded while it trained; Live computes them."}
+        return {"text": "–", "title": _("Not recorded while it trained; Live computes them.")}
     if not titles:
-        return {"text": "", "title": "No active alarms."}
-    return {"badge": str(len(titles)), "colour": "orange", "title": f"Active alarms: {', '.join(titles)}.", "notes": []}
+        return {"text": "", "title": _("No active alarms.")}
+    return {
+        "badge": str(len(titles)),
+        "colour": "orange",
+        "title": _("Active alarms: {titles}.", titles=listed(titles)),
+        "notes": [],
+    }
 
 
 def _words(value: Callable[[RunRow], object]) -> Callable[[RunRow, Wall], Cell]:
-    return lambda run, _: {"text": str(value(run) or "–")}
+    return lambda run, _wall: {"text": str(value(run) or "–")}
 
 
 def _text_order(value: Callable[[RunRow], str | None]) -> Callable[[RunRow, Wall], Sortable]:
-    def order(run: RunRow, _: Wall) -> Sortable:
+    def order(run: RunRow, _wall: Wall) -> Sortable:
         found = value(run)
         return found.lower() if found else None
 
@@ -183,81 +205,98 @@ _ORDER = {status: place for place, status in enumerate(Status)}
 
 COLUMNS: Mapping[str, Column] = {
     "name": Column(
-        "Run",
-        "Its name, what the name does not say, and why it failed.",
-        lambda run, _: {"text": run.name},
+        _("Run"),
+        _("Its name, what the name does not say, and why it failed."),
+        lambda run, _wall: {"text": run.name},
         _text_order(lambda run: run.name),
     ),
     "status": Column(
-        "Status", "What it is doing, or how it ended.", _status, lambda run, _: float(_ORDER[Status(run.status)])
+        _("Status"),
+        _("What it is doing, or how it ended."),
+        _status,
+        lambda run, _wall: float(_ORDER[Status(run.status)]),
     ),
     "progress": Column(
-        "Progress",
-        "Episodes or environment steps of those planned, the phase, and the time left.",
+        _("Progress"),
+        _("Episodes or environment steps of those planned, the phase, and the time left."),
         _progress,
-        lambda run, _: run.part,
+        lambda run, _wall: run.part,
     ),
     "curve": Column(
-        "Return",
-        "Mean return over the run: each point is of equally many episodes, the last of those so far. Each row has its "
-        "own scale, from its lowest to its highest.",
+        _("Return"),
+        _(
+            "Mean return over the run: each point is of equally many episodes, the last of those so far. Each row "
+            "has its own scale, from its lowest to its highest."
+        ),
         _curve,
     ),
     "alarms": Column(
-        "Alarms",
-        "Number of active alarms; Live says what they are and what helps.",
+        _("Alarms"),
+        _("Number of active alarms; Live says what they are and what helps."),
         _alarms,
         lambda run, wall: float(len(wall.alarms[run.id])) if run.id in wall.alarms else None,
     ),
     "mean": Column(
-        "Mean",
-        "Mean return of the newest episodes: a tenth of the run, at least 10 and at most 100; of all while there are "
-        "fewer.",
-        lambda run, _: {"text": number(run.mean_return), "title": f"{mean_words(run, 'Mean')} episodes."},
-        lambda run, _: run.mean_return,
+        _("Mean"),
+        _(
+            "Mean return of the newest episodes: a tenth of the run, at least 10 and at most 100; of all while "
+            "there are fewer."
+        ),
+        lambda run, _wall: {
+            "text": number(run.mean_return),
+            "title": _("{mean_words} episodes.", mean_words=mean_words(run, "Mean")),
+        },
+        lambda run, _wall: run.mean_return,
         is_number=True,
     ),
     "latest": Column(
-        "Latest return",
-        "Return of the newest episode.",
-        lambda run, _: {"text": number(run.latest_return)},
-        lambda run, _: run.latest_return,
+        _("Latest return"),
+        _("Return of the newest episode."),
+        lambda run, _wall: {"text": number(run.latest_return)},
+        lambda run, _wall: run.latest_return,
         shown=False,
         is_number=True,
     ),
     "difference": Column(
-        "vs. baseline",
-        "Mean return minus the baseline's, both over the same window up to the same episode: the last that both have. "
-        "One run each: a difference between two seeds proves nothing.",
+        _("vs. baseline"),
+        _(
+            "Mean return minus the baseline's, both over the same window up to the same episode: the last that both "
+            "have. One run each: a difference between two seeds proves nothing."
+        ),
         _difference,
         lambda run, wall: wall.differences.get(run.id),
         is_number=True,
     ),
     "duration": Column(
-        "Duration",
-        "How long it has trained, without pauses; of a resumed run all its stretches together.",
+        _("Duration"),
+        _("How long it has trained, without pauses; of a resumed run all its stretches together."),
         lambda run, wall: {"text": took(_duration(run, wall))},
         lambda run, wall: _duration(run, wall),
         is_number=True,
     ),
     "started": Column(
-        "Started",
-        "When it was launched or last resumed.",
-        lambda run, wall: {"text": f"{age(_began(run), wall.now)} ago", "title": f"{_began(run):%Y-%m-%d %H:%M} UTC"},
-        lambda run, _: _began(run).timestamp(),
+        _("Started"),
+        _("When it was launched or last resumed."),
+        lambda run, wall: {
+            "text": _("{now} ago", now=age(_began(run), wall.now)),
+            "title": f"{_began(run):%Y-%m-%d %H:%M} UTC",
+        },
+        lambda run, _wall: _began(run).timestamp(),
         is_number=True,
     ),
     "tags": Column(
-        "Tags",
-        "Words that people gave it.",
-        lambda run, _: {"tags": (run.tags or "").split()},
+        _("Tags"),
+        _("Words that people gave it."),
+        lambda run, _wall: {"tags": (run.tags or "").split()},
         _text_order(lambda run: run.tags),
     ),
-    "env": Column("Environment", "Its id.", _words(lambda run: run.env), _text_order(lambda run: run.env), shown=False),
+    "env": Column(
+        _("Environment"), _("Its id."), _words(lambda run: run.env), _text_order(lambda run: run.env), shown=False
+    ),
     "curriculum": Column(
-        "Curriculum",
-        "Name of the curriculum in force.",
-        lambda run, _: {
+        _("Curriculum"),
+        _("Name of the curriculum in force."),
+        lambda run, _wall: {
             "text": run.curriculum,
             "mark": curriculum_mark(run.curriculum),
             "colour": curriculum_colour(run.curriculum),
@@ -266,23 +305,23 @@ COLUMNS: Mapping[str, Column] = {
         shown=False,
     ),
     "seed": Column(
-        "Seed",
-        "Of the network, the environments and the routing noise.",
-        lambda run, _: {"text": str(run.seed)},
-        lambda run, _: float(run.seed),
+        _("Seed"),
+        _("Of the network, the environments and the routing noise."),
+        lambda run, _wall: {"text": str(run.seed)},
+        lambda run, _wall: float(run.seed),
         shown=False,
         is_number=True,
     ),
     "experiment": Column(
-        "Experiment",
-        "The group of runs that it was started with.",
+        _("Experiment"),
+        _("The group of runs that it was started with."),
         _words(lambda run: run.experiment),
         _text_order(lambda run: run.experiment),
         shown=False,
     ),
     "notes": Column(
-        "Notes",
-        "What people wrote about it.",
+        _("Notes"),
+        _("What people wrote about it."),
         _words(lambda run: run.notes),
         _text_order(lambda run: run.notes),
         shown=False,
@@ -320,7 +359,7 @@ def row(run: RunRow, columns: Sequence[str], wall: Wall) -> dict[str, Any]:
     return {
         "id": run.id,
         "name": run.name,
-        "about": " · ".join(about),
+        "about": strung(" · ", about),
         "reason": shortened(reason) if reason else None,
         "whole_reason": " ".join(reason.split()) if reason else None,
         "cells": [COLUMNS[name].cell(run, wall) for name in columns if name != "name"],

@@ -13,8 +13,9 @@ from v3core.jobs.checkpoints import is_present
 from v3core.jobs.evaluating import BackgroundEvaluation, Played
 from v3core.jobs.housekeeping import in_words, run_sizes
 from v3core.jobs.retention import thinned_sentence
-from v3core.messages import translated
+from v3core.messages import _, said, say, translated
 from v3core.paths import COMMAND
+from v3core.phrases import listed
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow, read_checkpoints
 from v3core.store.run_row import RunRow
@@ -130,15 +131,17 @@ def run_checkpoints(database: Database, run: RunRow) -> None:
             )
             return
         st.dataframe(
-            [_described(database, row) for row in rows],
+            said([_described(database, row) for row in rows]),
             hide_index=True,
             height=min(36 + 35 * len(rows), 250),
-            column_config={
-                "Episode": st.column_config.NumberColumn(format="localized"),
-                "Step": st.column_config.NumberColumn(format="localized"),
-                "File": st.column_config.TextColumn(width="large"),
-            },
-            alt="Checkpoints of the run, newest first",
+            column_config=said(
+                {
+                    _("Episode"): st.column_config.NumberColumn(format="localized"),
+                    _("Step"): st.column_config.NumberColumn(format="localized"),
+                    _("File"): st.column_config.TextColumn(width="large"),
+                }
+            ),
+            alt=say("Checkpoints of the run, newest first"),
         )
         there = [row for row in rows if is_present(database, database.data_dir / row.path)]
         if not there:
@@ -154,7 +157,7 @@ def _one(database: Database, run: RunRow, rows: list[CheckpointRow]) -> None:
     episode = st.selectbox(
         md("Checkpoint"),
         list(by_episode),
-        format_func=lambda at: f"Episode {at:,}",
+        format_func=lambda at: _("Episode {at:,}", at=at),
         key=f"checkpoint-{run.id}",
         width=240,
     )
@@ -204,9 +207,9 @@ def policy_snippet(file: str | Path) -> str:
 
 def _described(database: Database, row: CheckpointRow) -> dict[str, object]:
     file = database.data_dir / row.path
-    size = in_words(_bytes(database, row)) if is_present(database, file) else "gone"
-    at = {"Episode": row.episode, "Step": row.step, "Written": clock(row.at)}
-    return {**at, "Size": size, "File": database.place.name_of(file)}
+    size = in_words(_bytes(database, row)) if is_present(database, file) else _("gone")
+    at: dict[str, object] = {_("Episode"): row.episode, _("Step"): row.step, _("Written"): clock(row.at)}
+    return {**at, _("Size"): size, _("File"): database.place.name_of(file)}
 
 
 def _bytes(database: Database, row: CheckpointRow) -> int:
@@ -258,10 +261,10 @@ def _evaluated(run_id: str, checkpoint: int) -> None:
 def describe_played(played: Played) -> str:
     """An evaluation in one sentence, as in `20 episodes: mean return 487.2, standard deviation 21.3, …`."""
     returns = played.returns
-    parts = [f"mean return {number(fmean(returns))}"]
+    parts = [_("mean return {mean}", mean=number(fmean(returns)))]
     if len(returns) > 1:
-        parts.append(f"standard deviation {number(stdev(returns))}")
-    parts.append(f"from {number(min(returns))} to {number(max(returns))}")
+        parts.append(_("standard deviation {deviation}", deviation=number(stdev(returns))))
+    parts.append(_("from {least} to {most}", least=number(min(returns)), most=number(max(returns))))
     if played.successes:
-        parts.append(f"{sum(played.successes):g} of {len(played.successes)} solved")
-    return f"{counted(len(returns), 'episode')}: {', '.join(parts)}."
+        parts.append(_("{solved:g} of {episodes} solved", solved=sum(played.successes), episodes=len(played.successes)))
+    return _("{episodes}: {parts}.", episodes=counted(len(returns), "episode"), parts=listed(parts))

@@ -13,7 +13,8 @@ from v3core.jobs.demo import is_demo
 from v3core.jobs.kinds import trained_elsewhere, trains_elsewhere
 from v3core.jobs.lifecycle import RESUMABLE, Status
 from v3core.jobs.retention import thinned_sentence
-from v3core.messages import say
+from v3core.messages import _, recalled, say, several
+from v3core.phrases import strung
 from v3core.store.changes import SILENT_SECONDS
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
@@ -67,27 +68,34 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow], *, h
 def _state(database: Database, run: RunRow, point: CheckpointRow | None, *, has_alarms: bool) -> None:
     """How an ended run has ended and what to do next, or why an active one does not advance."""
     status = Status(run.status)
-    after = f"after {counted(run.episode, 'episode')}"
+    after = _("after {episodes}", episodes=counted(run.episode, "episode"))
     if status is Status.FAILED:
-        st.error(plain(run.reason or say("See the log below.")), title=md("Failed {after}", after=after))
+        st.error(
+            plain(recalled(run.reason) if run.reason else say("See the log below.")),
+            title=md("Failed {after}", after=after),
+        )
         if run.traceback:
             with st.expander(md("Traceback"), icon=":material/bug_report:"):
                 st.code(run.traceback, language="python", wrap_lines=True)
     elif status is Status.UNREADABLE:
-        st.error(plain(run.reason), title=md("Unreadable"), icon=":material/database_off:")
+        st.error(plain(recalled(run.reason or "")), title=md("Unreadable"), icon=":material/database_off:")
     elif status is Status.LOST:
         st.error(
-            md("{} {}", run.reason or "The worker process exited unexpectedly.", resume_hint(run, point)),
+            md(
+                "{} {}",
+                recalled(run.reason) if run.reason else _("The worker process exited unexpectedly."),
+                resume_hint(run, point),
+            ),
             title=md("Lost {after}", after=after),
         )
     elif status is Status.STOPPED:
-        st.info(plain(run.reason or resume_hint(run, point)), icon=":material/stop_circle:")
+        st.info(plain(recalled(run.reason) if run.reason else resume_hint(run, point)), icon=":material/stop_circle:")
     elif status is Status.COMPLETED:
         trained = _all_trained(run, control.current_curriculum(database, run.id))
         if has_alarms:
             st.info(md("{trained}, with active alarms.", trained=trained), icon=":material/notification_important:")
         else:
-            st.success(plain(f"{trained}."), icon=":material/check_circle:")
+            st.success(plain(_("{trained}.", trained=trained)), icon=":material/check_circle:")
         _next_steps(database, run, point)
     elif status is Status.STALLED:
         st.warning(
@@ -117,11 +125,18 @@ def _state(database: Database, run: RunRow, point: CheckpointRow | None, *, has_
 def _all_trained(run: RunRow, curriculum: Curriculum) -> str:
     """That a run is complete, in the unit of its length that it has reached; and the phases that it did not reach."""
     if run.steps is None or run.step < run.steps:
-        return f"All {run.episodes:,} episodes are trained"
+        return _("All {episodes:,} episodes are trained", episodes=run.episodes)
     names = [phase.name for phase in curriculum.phases]
     missing = names[names.index(run.phase) + 1 :] if run.phase in names else []
-    unbegun = f"; {plain(' and '.join(missing))} did not begin" if missing else ""
-    return f"All {run.steps:,} environment steps are trained, in {counted(run.episode, 'episode')}{unbegun}"
+    episodes = counted(run.episode, "episode")
+    if not missing:
+        return _("All {steps:,} environment steps are trained, in {episodes}", steps=run.steps, episodes=episodes)
+    return _(
+        "All {steps:,} environment steps are trained, in {episodes}; {missing} did not begin",
+        steps=run.steps,
+        episodes=episodes,
+        missing=strung(_(" and "), missing),
+    )
 
 
 def rollback_warning(series: RunSeries) -> None:
@@ -130,8 +145,8 @@ def rollback_warning(series: RunSeries) -> None:
     undone = np.nanmax(rollbacks) if series.has("rollbacks") else 0
     if undone > 0:
         newest = int(series.curve.episode[np.flatnonzero(rollbacks == undone)[0]])
-        updates = "1 update was" if undone == 1 else f"{undone:,.0f} updates were"
-        which = "at episode" if undone == 1 else "the newest at episode"
+        updates = several("{count:,} update was", "{count:,} updates were", count=int(undone))
+        which = _("at episode") if undone == 1 else _("the newest at episode")
         st.warning(
             md(
                 "{updates} undone because of a non-finite number, {which} {newest:,}; they did not affect the policy.",

@@ -7,6 +7,7 @@ import streamlit as st
 from v3core.curriculum.edit import summary
 from v3core.errors import V3Error
 from v3core.jobs.kinds import COMMANDS, asked_length
+from v3core.messages import _, recalled, said, say
 from v3core.store.commands import APPLIED, EXTEND, CommandRow, RevisionRow, known_revisions
 from v3core.store.database import Database
 from v3core.store.history import read_events
@@ -26,14 +27,20 @@ def run_history(database: Database, run_id: str) -> None:
     events = read_events(database, run_id)
     with expander:
         st.table(
-            [
-                {"When": clock(event.at), "Who": plain(event.actor), "What": plain(event.message)}
-                for event in events[::-1][:_EVENTS_SHOWN]
-            ],
+            said(
+                [
+                    {
+                        _("When"): clock(event.at),
+                        _("Who"): plain(event.actor),
+                        _("What"): plain(recalled(event.message)),
+                    }
+                    for event in events[::-1][:_EVENTS_SHOWN]
+                ]
+            ),
             border="horizontal",
             hide_index=True,
             height=320 if len(events) > 7 else "content",
-            alt="History of the run, newest first",
+            alt=say("History of the run, newest first"),
         )
         if len(events) > _EVENTS_SHOWN:
             st.caption(md("The latest {events_shown} of {events:,}.", events_shown=_EVENTS_SHOWN, events=len(events)))
@@ -59,18 +66,20 @@ def command_panel(database: Database, run_id: str, commands: list[CommandRow]) -
     newest = commands[::-1][:_COMMANDS_SHOWN]
     revisions = known_revisions(database, run_id)
     st.table(
-        [
-            {
-                "Command": command_title(command, revisions),
-                "Requested": md("{} by {}", clock(command.requested_at), command.actor or "user"),
-                "Acknowledged": _acknowledged(command),
-                "Outcome": md("{} {}", *outcome(command)),
-            }
-            for command in newest
-        ],
+        said(
+            [
+                {
+                    _("Command"): command_title(command, revisions),
+                    _("Requested"): md("{} by {}", clock(command.requested_at), command.actor or "user"),
+                    _("Acknowledged"): _acknowledged(command),
+                    _("Outcome"): md("{} {}", *outcome(command)),
+                }
+                for command in newest
+            ]
+        ),
         border="horizontal",
         hide_index=True,
-        alt="Commands to the run and their outcomes",
+        alt=say("Commands to the run and their outcomes"),
     )
     if len(commands) > _COMMANDS_SHOWN:
         st.caption(
@@ -82,13 +91,13 @@ def edit_title(revision: RevisionRow, revisions: list[RevisionRow]) -> str:
     """What a revision changes of the one that was in force before it, among all of the run, in a few words."""
     before = [one for one in revisions if one.state == APPLIED and one.revision < revision.revision]
     found = summary(before[-1].curriculum, revision.curriculum) if before else ""
-    return found or f"Curriculum, revision {revision.revision}"
+    return found or _("Curriculum, revision {revision}", revision=revision.revision)
 
 
 def command_title(command: CommandRow, revisions: list[RevisionRow]) -> Markdown:
     """What was asked, as in `Pause` or `Boundaries 150, 400`."""
     known = COMMANDS.get(command.kind)
-    title = known.title if known else f"Unknown command {command.kind}"
+    title = known.title if known else _("Unknown command {kind}", kind=command.kind)
     if command.revision is not None:
         return plain(edit_title(command.revision, revisions))
     if known and known.takes and command.value:
@@ -108,11 +117,11 @@ def outcome(command: CommandRow) -> tuple[Markdown, Markdown]:
         return Markdown(":green[:material/check:]"), text
     if command.rejected_reason is not None:
         return Markdown(":red[:material/block:]"), md("rejected. {}", command.rejected_reason)
-    text = plain("acknowledged, not applied yet" if command.acknowledged_at else "waiting for the worker")
+    text = plain(_("acknowledged, not applied yet") if command.acknowledged_at else _("waiting for the worker"))
     return Markdown(":orange[:material/pending:]"), text
 
 
 def _acknowledged(command: CommandRow) -> Markdown:
     if command.acknowledged_at is None:
-        return plain("–" if not command.is_open else "not yet")
+        return plain("–" if not command.is_open else _("not yet"))
     return md("after {}", latency(command.requested_at, command.acknowledged_at))

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import streamlit as st
-from humanize import ordinal
 
 from v3core.jobs import control, launcher, slots
 from v3core.jobs.kinds import COMMANDS, trains_elsewhere
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.launchers.interface import Offer
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
-from v3core.messages import say
+from v3core.messages import Message, _, say
+from v3core.phrases import listed, ordinal, strung
 from v3core.store.alarms import active_rules
 from v3core.store.database import Database
 from v3core.store.run_filter import FIELDS, FilterError, matches, parse_filter
@@ -95,9 +95,12 @@ def _filtered(runs: list[RunRow]) -> list[RunRow] | None:
             live=True,
         )
         about(
-            "the filter",
-            "Words are searched in names, environments, curricula, experiments, tags and notes; all of them must be "
-            'found. A minus sign excludes, quotes hold words together: note:"looks good". Before a colon:',
+            _("the filter"),
+            _(
+                "Words are searched in names, environments, curricula, experiments, tags and notes; all of them "
+                'must be found. A minus sign excludes, quotes hold words together: note:"looks good". Before a '
+                "colon:"
+            ),
             [(f"{name}:", field.meaning) for name, field in FIELDS.items()],
         )
         statuses = st.pills(
@@ -156,12 +159,15 @@ def slots_text(runs: list[RunRow], limit: int) -> str:
     """How full this machine is, as in `3 of 4 slots in use, 1 of them paused · 2 waiting`."""
     active = [run for run in runs if run.status in ACTIVE]
     here = [run for run in active if not trains_elsewhere(run)]
-    parts = [f"{len(here)} of {limit} slots in use"]
-    if paused := sum(run.status == Status.PAUSED for run in here):
-        parts[0] += f", {paused} of them paused"
-    if len(here) < len(active):
-        parts.append(f"{len(active) - len(here)} on other hosts")
-    return " · ".join([*parts, f"{sum(run.status == Status.QUEUED for run in runs)} waiting"])
+    paused = sum(run.status == Status.PAUSED for run in here)
+    used = (
+        _("{here} of {limit} slots in use, {paused} of them paused", here=len(here), limit=limit, paused=paused)
+        if paused
+        else _("{here} of {limit} slots in use", here=len(here), limit=limit)
+    )
+    elsewhere = len(active) - len(here)
+    others = [_("{elsewhere} on other hosts", elsewhere=elsewhere)] if elsewhere else []
+    return strung(" · ", [used, *others, _waiting(runs)])
 
 
 def cluster_text(runs: list[RunRow], offer: Offer) -> str:
@@ -169,9 +175,18 @@ def cluster_text(runs: list[RunRow], offer: Offer) -> str:
     if offer.problem:
         return offer.problem
     used = Counter(run.node for run in runs if run.status in ACTIVE)
-    nodes = ", ".join(f"{node.address} {used[node.id]} of {node.slots}" for node in offer.nodes)
-    others = f" · {counted(offer.busy, 'slot')} used by others" if offer.busy else ""
-    return f"Ray cluster: {nodes} slots in use{others} · {sum(run.status == Status.QUEUED for run in runs)} waiting"
+    nodes = listed(
+        [
+            _("{address} {used} of {slots}", address=node.address, used=used[node.id], slots=node.slots)
+            for node in offer.nodes
+        ]
+    )
+    others = [_("{slots} used by others", slots=counted(offer.busy, "slot"))] if offer.busy else []
+    return strung(" · ", [_("Ray cluster: {nodes} slots in use", nodes=nodes), *others, _waiting(runs)])
+
+
+def _waiting(runs: list[RunRow]) -> Message:
+    return _("{count} waiting", count=sum(run.status == Status.QUEUED for run in runs))
 
 
 def slots_menu(database: Database, limit: int) -> None:
@@ -253,7 +268,7 @@ def _experiment(database: Database, name: str, group: list[RunRow], place: int) 
                 query_params={"experiment": name},
             )
             if len(group) > 1:
-                compare_link("Compare", experiment=name)
+                compare_link(_("Compare"), experiment=name)
             if asking(
                 md("Stop {stoppable}", stoppable=counted(len(stoppable), "run")),
                 icon=":material/stop_circle:",
@@ -267,13 +282,13 @@ def _experiment(database: Database, name: str, group: list[RunRow], place: int) 
 def describe_experiment(group: list[RunRow]) -> str:
     """How the runs of an experiment stand, as in `6 runs: 2 running, 1 queued, 3 ended`."""
     counts = Counter(run.status for run in group)
-    parts = [f"{counts[status]} {status}" for status in _UNFINISHED if counts[status]]
+    parts = [_("{count} {status}", count=counts[status], status=status) for status in _UNFINISHED if counts[status]]
     if ended := sum(counts[status] for status in ENDED):
-        parts.append(f"{ended} ended")
-    return f"{counted(len(group), 'run')}: {', '.join(parts)}"
+        parts.append(_("{ended} ended", ended=ended))
+    return _("{runs}: {parts}", runs=counted(len(group), "run"), parts=listed(parts))
 
 
-@dialog("Stop the experiment?", icon=":material/stop_circle:")
+@dialog(_("Stop the experiment?"), icon=":material/stop_circle:")
 def _confirm_stop(database: Database, name: str, count: int) -> None:
     st.markdown(
         md(
@@ -282,7 +297,7 @@ def _confirm_stop(database: Database, name: str, count: int) -> None:
             name=plain(name),
         )
     )
-    confirm("Stop", ":material/stop_circle:", "stop-experiment", _stop, database, name)
+    confirm(_("Stop"), ":material/stop_circle:", "stop-experiment", _stop, database, name)
 
 
 def _stop(database: Database, name: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from v3core.charts.patch import whole
+from v3core.messages import said
 from v3core.store.run_row import RunRow
 from v3core.ui import push
 from v3core.ui.chart_sources import NUMBERS, Source, numbers_of
@@ -37,4 +38,4 @@ def run_numbers(run: RunRow) -> None:
         "feed": push.address(),
         "drawn_at": time.time(),
     }
-    _component(key=f"numbers-{run.id}", data=data)
+    _component(key=f"numbers-{run.id}", data=said(data))

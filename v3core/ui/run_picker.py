@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import ACTIVE
-from v3core.messages import say
+from v3core.messages import _, say
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs, resolve
@@ -73,7 +73,7 @@ def pick_run(database: Database, place: DeltaGenerator, page: str = "live") -> R
     if not runs:
         if missing:
             st.warning(plain(missing), icon=":material/search_off:")
-        _nothing_to_show("No runs yet.", "Start the demo")
+        _nothing_to_show(_("No runs yet."), _("Start the demo"))
     chosen = None
     if not missing:
         active = (run.id for run in runs.values() if run.status in ACTIVE)
@@ -94,7 +94,7 @@ def pick_run(database: Database, place: DeltaGenerator, page: str = "live") -> R
     if chosen is None:
         st.warning(md("{} Choose another run above.", missing), icon=":material/search_off:")
         with st.container(horizontal=True):
-            _ways_on("All runs")
+            _ways_on(_("All runs"))
         st.stop()
     st.session_state[_SHOWN] = (chosen, runs[chosen].name)
     return runs[chosen]
@@ -122,11 +122,11 @@ def _missing(database: Database, wanted: str | None, runs: Collection[str]) -> s
     if shown is not None and shown not in runs and shown.startswith(wanted or ""):
         if not wanted:
             del st.session_state[_SHOWN]  # reported once: opening the page again shows any run
-        return f"The run '{name}' was deleted."
+        return _("The run '{name}' was deleted.", name=name)
     if not wanted:
         return None
     if not any(run_id.startswith(wanted) for run_id in runs):
-        return f"There is no run '{wanted[:_LONGEST_ID]}'; it may have been deleted."
+        return _("There is no run '{wanted}'; it may have been deleted.", wanted=wanted[:_LONGEST_ID])
     try:
         resolve(database, wanted)
     except V3Error as error:
@@ -147,8 +147,8 @@ def pick_runs(database: Database) -> list[RunRow]:
     """
     runs = {run.id: run for run in list_runs(database)}
     if len(runs) < 2:
-        found = "There is only one run" if runs else "There are no runs yet"
-        _nothing_to_show(f"{found}; a comparison needs two.", "All runs")
+        found = _("There is only one run") if runs else _("There are no runs yet")
+        _nothing_to_show(_("{found}; a comparison needs two.", found=found), _("All runs"))
     gone = _say_deleted(runs)
     chosen = _of_experiment(runs.values())
     for part in filter(None, st.query_params.get("runs", "").split(",")):
@@ -221,7 +221,7 @@ def _offer_experiments(runs: Sequence[RunRow]) -> None:
     if len(several) > _OFFERED:
         st.caption(md("{counted} are listed on Runs.", counted=counted(len(several) - _OFFERED, "older experiment")))
     if not several:
-        show_here(plain("Compare the two latest runs"), _COMPARE, runs=",".join(run.id for run in runs[:2]))
+        show_here(md("Compare the two latest runs"), _COMPARE, runs=",".join(run.id for run in runs[:2]))
 
 
 def compare_link(label: str, **query: str) -> None:

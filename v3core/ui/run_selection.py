@@ -15,7 +15,7 @@ from v3core.jobs.housekeeping import in_words, run_sizes
 from v3core.jobs.kinds import COMMANDS, Command
 from v3core.jobs.lifecycle import RESUMABLE, Status
 from v3core.jobs.several import Outcome, for_each
-from v3core.messages import say
+from v3core.messages import Message, _, say
 from v3core.paths import COMMAND
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -37,7 +37,11 @@ _NAMES = 5
 MISSING_ARCHIVES = "not-archived.txt"
 """The file in a ZIP file of archives that says which runs could not be archived."""
 _RESULT = "runs-result"
-_DOING = {"stop": "Stopping {}.", "resume": "Resuming {}.", "delete": "Deleted {}."}
+_DOING: dict[str, Callable[[Message], Message]] = {
+    "stop": lambda runs: _("Stopping {runs}.", runs=runs),
+    "resume": lambda runs: _("Resuming {runs}.", runs=runs),
+    "delete": lambda runs: _("Deleted {runs}.", runs=runs),
+}
 
 
 def selection_bar(database: Database, matching: Sequence[RunRow], queue_place: Callable[[RunRow], None]) -> None:
@@ -113,7 +117,11 @@ def _several(database: Database, runs: list[RunRow]) -> None:
 
 def _explained(command: Command, fit: int, chosen: int) -> str:
     rest = chosen - fit
-    return command.meaning if not rest else f"{command.meaning} Not possible for {counted(rest, 'selected run')}."
+    return (
+        command.meaning
+        if not rest
+        else _("{meaning} Not possible for {runs}.", meaning=command.meaning, runs=counted(rest, "selected run"))
+    )
 
 
 @or_notice
@@ -123,10 +131,11 @@ def _do(database: Database, runs: list[RunRow], kind: str, place: str) -> None:
     actions: dict[str, Callable[..., object]] = {"stop": control.stop, "resume": control.resume}
     action = actions.get(kind, partial(control.ask, kind=kind))
     outcome = for_each(runs, lambda run_id: action(database, run_id, actor=ACTOR))
-    _report(outcome, _DOING.get(kind, f"{COMMANDS[kind].title} requested for {{}}."))
+    title = COMMANDS[kind].title
+    _report(outcome, _DOING.get(kind, lambda runs: _("{title} requested for {runs}.", title=title, runs=runs)))
 
 
-def _report(outcome: Outcome, doing: str) -> None:
+def _report(outcome: Outcome, doing: Callable[[Message], Message]) -> None:
     """Say what came of it: in a notice, and what was refused until it is dismissed."""
     _forget_result()
     text = outcome.describe(doing)
@@ -141,7 +150,7 @@ def _with_any(database: Database, runs: list[RunRow]) -> None:
     if len(runs) > MAX_COMPARED:
         st.caption(md("Compare takes at most {max_compared}.", max_compared=MAX_COMPARED), width="content")
     elif len(runs) > 1:
-        compare_link("Compare", runs=",".join(run.id[:_ID_CHARACTERS] for run in runs))
+        compare_link(_("Compare"), runs=",".join(run.id[:_ID_CHARACTERS] for run in runs))
     if asking(md("Edit tags"), icon=":material/label:", key="tag:selected"):
         _ask_for_tags(database, runs)
     if asking(md("Archive"), icon=":material/folder_zip:", key="archive:selected"):
@@ -172,7 +181,7 @@ def unpin() -> None:
     st.query_params.pop(BASELINE, None)
 
 
-@dialog("Delete the selected runs?", icon=":material/delete:")
+@dialog(_("Delete the selected runs?"), icon=":material/delete:")
 def _ask_to_delete(database: Database, runs: list[RunRow]) -> None:
     fit = [run for run in runs if COMMANDS["delete"].refusal(run) is None]
     sizes = run_sizes(database, [run.id for run in fit]).values()
@@ -195,7 +204,14 @@ def _ask_to_delete(database: Database, runs: list[RunRow]) -> None:
         st.caption(md("{rest} cannot be deleted now: stop them first.", rest=counted(rest, "selected run")))
     if sum(run.episode for run in fit) > MANY_EPISODES:
         st.caption(md("Deleting this many episodes takes a while; this page waits until it is done."))
-    confirm(f"Delete {counted(len(fit), 'run')}", ":material/delete:", "delete-selected", _delete, database, fit)
+    confirm(
+        _("Delete {runs}", runs=counted(len(fit), "run")),
+        ":material/delete:",
+        "delete-selected",
+        _delete,
+        database,
+        fit,
+    )
 
 
 def _delete(database: Database, runs: list[RunRow]) -> None:
@@ -205,23 +221,23 @@ def _delete(database: Database, runs: list[RunRow]) -> None:
     _report(outcome, _DOING["delete"])
 
 
-@dialog("Tags of the selected runs", icon=":material/label:")
+@dialog(_("Tags of the selected runs"), icon=":material/label:")
 def _ask_for_tags(database: Database, runs: list[RunRow]) -> None:
     counts = Counter(tag for run in runs for tag in (run.tags or "").split())
     st.caption(md("Of {runs}. Tags are words; the filter finds them with tag:WORD.", runs=counted(len(runs), "run")))
     st.text_input(md("Add"), key="tags-add", max_chars=control.MAX_TAGS, placeholder=say("paper baseline"))
     st.multiselect(md("Remove"), sorted(counts), key="tags-remove", disabled=not counts)
-    confirm("Save", ":material/check:", "tags", _retag, database, runs)
+    confirm(_("Save"), ":material/check:", "tags", _retag, database, runs)
 
 
 def _retag(database: Database, runs: list[RunRow]) -> None:
     # From the fields as they are now: a click may arrive together with what was typed just before.
     add, remove = st.session_state["tags-add"], " ".join(st.session_state["tags-remove"])
     outcome = for_each(runs, lambda run_id: control.retag(database, run_id, add=add, remove=remove, actor=ACTOR))
-    _report(outcome, "Changed the tags of {}.")
+    _report(outcome, lambda runs: _("Changed the tags of {runs}.", runs=runs))
 
 
-@dialog("Archive", icon=":material/folder_zip:")
+@dialog(_("Archive"), icon=":material/folder_zip:")
 def offer_archives(database: Database, runs: list[RunRow], instead: str) -> None:
     """A dialog to download archives of runs; `instead` is what to run in a shell if they are too large for that."""
     sizes = run_sizes(database, [run.id for run in runs]).values()

@@ -8,6 +8,8 @@ import streamlit as st
 
 from v3core.config import PolicyConfig, RunConfig
 from v3core.curriculum import Curriculum, Progress, settings_at, setup_at, setups_of
+from v3core.messages import _, said, say
+from v3core.phrases import listed, strung
 from v3core.store.database import Database
 from v3core.store.history import read_episode
 from v3core.store.run_row import RunRow
@@ -15,9 +17,9 @@ from v3core.ui.status import counted
 from v3core.ui.text import md, plain
 
 _EFFECTIVE = ("routing", "top_k", "top_k_weights", "alpha", "env")
-_GRAPHS = {"gatv1": "graph attention GATv1", "gatv2": "graph attention GATv2", "mlp": "no message passing"}
-_BACKENDS = {"native": "computed by the native library", "eager": "computed by torch"}
-_ASKED_FOR = {"auto": "the CPU, or CUDA if available and faster", "cpu": "the CPU", "cuda": "CUDA"}
+_GRAPHS = {"gatv1": _("graph attention GATv1"), "gatv2": _("graph attention GATv2"), "mlp": _("no message passing")}
+_BACKENDS = {"native": _("computed by the native library"), "eager": _("computed by torch")}
+_ASKED_FOR = {"auto": _("the CPU, or CUDA if available and faster"), "cpu": _("the CPU"), "cuda": "CUDA"}
 
 
 def run_settings(database: Database, run: RunRow, curriculum: Curriculum) -> None:
@@ -46,29 +48,38 @@ def describe_routing(values: Mapping[str, Any], experts: int) -> str:
     """The routing with what it uses, if known, as in `Routing top 2 of 4 experts, weights renormalised`."""
     routing, alpha, top_k = values["routing"], values.get("alpha"), values.get("top_k")
     if routing == "topk":
-        chosen = f"top {top_k:.0f} of {experts} experts" if _known(top_k) else "topk"
+        chosen = _("top {top_k:.0f} of {experts} experts", top_k=top_k, experts=experts) if _known(top_k) else "topk"
         weights = values.get("top_k_weights")
-        return f"Routing {chosen}, weights {weights}" if weights else f"Routing {chosen}"
-    return f"Routing entmax, α {alpha:.3g}" if routing == "entmax" and _known(alpha) else f"Routing {routing}"
+        return (
+            _("Routing {chosen}, weights {weights}", chosen=chosen, weights=weights)
+            if weights
+            else _("Routing {chosen}", chosen=chosen)
+        )
+    return (
+        _("Routing entmax, α {alpha:.3g}", alpha=alpha)
+        if routing == "entmax" and _known(alpha)
+        else _("Routing {routing}", routing=routing)
+    )
 
 
 def describe_device(run: RunRow) -> str:
     """Where the network really computes; before it trains, what was asked for."""
     if run.device is None:
-        return f"requests {_ASKED_FOR[run.config.device]}"
-    kind, _, name = run.device.partition(": ")
+        return _("requests {asked_for}", asked_for=_ASKED_FOR[run.config.device])
+    kind, _colon, name = run.device.partition(": ")
     backend = run.config.backend
-    computed = f", {_BACKENDS[backend]}" if backend else ""
+    computed: list[str] = [_BACKENDS[backend]] if backend else []
     if backend == "native" and run.config.policy.memory != "none":
-        computed = ", the graph computed by the native library, memory and heads by torch"
-    return f"on the {'GPU' if kind == 'cuda' else kind.upper()}{f' {name}' if name else ''}{computed}"
+        computed = [_("the graph computed by the native library, memory and heads by torch")]
+    device = f"{'GPU' if kind == 'cuda' else kind.upper()}{f' {name}' if name else ''}"
+    return listed([_("on the {device}", device=device), *computed])
 
 
 def describe_network(policy: PolicyConfig) -> str:
     """Experts, shared ones, graph layers and memory, as in `4 experts, 1 shared, graph attention GATv1, GRU memory`."""
-    shared = [f"{policy.shared_experts} shared"] if policy.shared_experts else []
-    memory = [f"{policy.memory.upper()} memory"] if policy.memory != "none" else []
-    return ", ".join([counted(policy.experts, "expert"), *shared, _GRAPHS[policy.graph], *memory])
+    shared = [_("{shared_experts} shared", shared_experts=policy.shared_experts)] if policy.shared_experts else []
+    memory = [_("{upper} memory", upper=policy.memory.upper())] if policy.memory != "none" else []
+    return listed([counted(policy.experts, "expert"), *shared, _GRAPHS[policy.graph], *memory])
 
 
 def describe_environments(config: RunConfig, curriculum: Curriculum) -> str:
@@ -76,10 +87,10 @@ def describe_environments(config: RunConfig, curriculum: Curriculum) -> str:
     if setups_of(config.environment, curriculum) == [config.environment]:
         return ""
     parts = [
-        f"{phase.name} on {setup_at(config.environment, curriculum, index)}"
+        _("{name} on {setup_at}", name=phase.name, setup_at=setup_at(config.environment, curriculum, index))
         for index, phase in enumerate(curriculum.phases)
     ]
-    return f"Environments: {', then '.join(parts)}."
+    return _("Environments: {parts}.", parts=strung(_(", then "), parts))
 
 
 def _known(value: Any) -> bool:
@@ -88,7 +99,7 @@ def _known(value: Any) -> bool:
 
 _LEFT_OUT = {"curriculum", "overrides", "name"}
 """Parts of the configuration that are shown elsewhere on the page."""
-NO_VERSION = "The version of V3 Lab was not recorded."
+NO_VERSION = _("The version of V3 Lab was not recorded.")
 
 
 def run_parameters(run: RunRow) -> None:
@@ -102,19 +113,21 @@ def run_parameters(run: RunRow) -> None:
         # A table breaks long lines, where a data frame would cut them; two columns fit on a phone.
         rows = [
             {
-                "Setting": md("**{}**: {}", row["Setting"], row["Meaning"])
+                _("Setting"): md("**{}**: {}", row["Setting"], row["Meaning"])
                 if row["Meaning"]
                 else md("**{}**", row["Setting"]),
-                "Value": md("{} (recipe: {})", row["Value"], row["Recipe"]) if row["Recipe"] else plain(row["Value"]),
+                _("Value"): md("{} (recipe: {})", row["Value"], row["Recipe"])
+                if row["Recipe"]
+                else plain(row["Value"]),
             }
             for row in _parameters(run.config)
         ]
-        st.table(rows, border="horizontal", hide_index=True, height=420, alt="All settings of the run")
+        st.table(said(rows), border="horizontal", hide_index=True, height=420, alt=say("All settings of the run"))
         st.caption(
             md(
                 "{} Settings from the recipe {}, whose own value is shown if the run differs. Use "
                 "these paths with `--set`. Settings of phases are in the curriculum.",
-                f"Trained by V3 Lab {run.version}." if run.version else NO_VERSION,
+                _("Trained by V3 Lab {version}.", version=run.version) if run.version else NO_VERSION,
                 run.config.recipe,
             )
         )
@@ -127,7 +140,7 @@ def _parameters(config: RunConfig) -> Iterator[dict[str, str]]:
         if path.partition(".")[0] not in left_out:
             shown, override = "–" if value is None else str(value), config.overrides.get(path)
             recipe = str(override.recipe) if override else ""
-            yield {"Setting": path, "Value": shown, "Recipe": recipe, "Meaning": meaning}
+            yield {_("Setting"): path, _("Value"): shown, _("Recipe"): recipe, _("Meaning"): meaning}
 
 
 def _leaves(model: Any, prefix: str) -> Iterator[tuple[str, Any, str]]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import streamlit as st
 
+from v3core.messages import said
 from v3core.ui.run_columns import COLUMNS
 
 _FOLDER = Path(__file__).parent
@@ -48,7 +49,7 @@ def run_table(rows: Sequence[dict[str, Any]], columns: Sequence[str], sorting: S
         "selected": selected(),
         "given": st.session_state.get(_GIVEN, 0),
     }
-    _component(key=_KEY, data=data, on_selected_change=_select, on_sort_change=_sort)
+    _component(key=_KEY, data=said(data), on_selected_change=_select, on_sort_change=_sort)
 
 
 def _head(name: str) -> dict[str, Any]:

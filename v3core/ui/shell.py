@@ -13,11 +13,13 @@ from streamlit.runtime import Runtime
 from v3core.errors import V3Error
 from v3core.jobs import supervisor
 from v3core.jobs.watchdog import ensure_watchdog, is_watched
+from v3core.messages import _, translation
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError, get_runs
 from v3core.ui import tick_gate, ticks
 from v3core.ui.clicks import forget_dialogs_of_other_pages
+from v3core.ui.language import choose
 from v3core.ui.notices import notify, notify_of_ends, prepare_notices, show_pending_notices
 from v3core.ui.page_frame import page_frame
 from v3core.ui.plotly_js import ensure_plotly_js
@@ -27,14 +29,14 @@ from v3core.ui.text import md, plain
 tick_gate.install()
 
 PAGES = (
-    ("app.py", "Runs", ":material/home:"),
-    ("pages/launch.py", "Launch", ":material/rocket_launch:"),
-    ("pages/experiments.py", "Experiments", ":material/lab_research:"),
-    ("pages/live.py", "Live", ":material/monitoring:"),
-    ("pages/compare.py", "Compare", ":material/compare_arrows:"),
-    ("pages/replay.py", "Replay", ":material/play_circle:"),
-    ("pages/claims.py", "Claims", ":material/balance:"),
-    ("pages/tour.py", "Tour", ":material/signpost:"),
+    ("app.py", _("Runs"), ":material/home:"),
+    ("pages/launch.py", _("Launch"), ":material/rocket_launch:"),
+    ("pages/experiments.py", _("Experiments"), ":material/lab_research:"),
+    ("pages/live.py", _("Live"), ":material/monitoring:"),
+    ("pages/compare.py", _("Compare"), ":material/compare_arrows:"),
+    ("pages/replay.py", _("Replay"), ":material/play_circle:"),
+    ("pages/claims.py", _("Claims"), ":material/balance:"),
+    ("pages/tour.py", _("Tour"), ":material/signpost:"),
 )
 
 
@@ -46,13 +48,15 @@ ICON = Path(__file__).with_name("icon.svg")
 
 def page(title: str) -> Database:
     """Set up a page; returns the open database. If it cannot be opened, the page stops here with an error."""
+    choose()
+    title = translation(title)
     st.set_page_config(page_title=f"{title} · V3 Lab", page_icon=ICON, layout="wide")
     prepare_notices()
     forget_dialogs_of_other_pages()
     with st.sidebar:
         st.markdown(md("### :material/hub: V3 Lab"))
         for path, label, page_icon in PAGES:
-            st.page_link(path, label=label, icon=page_icon, width="stretch")
+            st.page_link(path, label=plain(label), icon=page_icon, width="stretch")
         page_frame()
     try:
         ensure_plotly_js()

@@ -9,6 +9,8 @@ from v3core.errors import V3Error
 from v3core.insight.duration import Pace
 from v3core.jobs.costs import Cost, cost_of, pace_of
 from v3core.jobs.grid import MANY_RUNS, Grid
+from v3core.messages import Message, _, several
+from v3core.phrases import strung
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.clicks import asking, confirm, dialog
@@ -57,13 +59,13 @@ def start_bar(
     return clicked
 
 
-@dialog("Start this many runs?", icon=":material/play_arrow:")
+@dialog(_("Start this many runs?"), icon=":material/play_arrow:")
 def _ask(count: int, expected: Cost | None) -> None:
     st.markdown(md("**{}** start as one experiment, which can be stopped as one.", counted(count, "run")))
     if expected is not None:
-        st.markdown(plain(f"{expected.amount()}."))
+        st.markdown(plain(_("{amount}.", amount=expected.amount())))
         st.caption(plain(expected.time()))
-    confirm(f"Start {counted(count, 'run')}", ":material/play_arrow:", "start-many", _confirm, count)
+    confirm(_("Start {runs}", runs=counted(count, "run")), ":material/play_arrow:", "start-many", _confirm, count)
 
 
 def _confirm(count: int) -> None:
@@ -85,15 +87,18 @@ def _summary(grid: Grid, configs: Sequence[RunConfig], expected: Cost | None) ->
     more = str(configs[0].length)
     if len(configs) > 1:
         count = len(grid.curricula)
-        parts = ["1 curriculum" if count == 1 else f"{count} curricula"]
+        parts: list[Message] = [several("{count} curriculum", "{count} curricula", count=count)]
         if len(grid.environments) > 1:
             parts.append(counted(len(grid.environments), "environment"))
         parts.append(counted(len(grid.seeds), "seed"))
-        parts += [f"{len(values)} values of {path.rpartition('.')[2]}" for path, values in grid.swept]
-        more = f"{' × '.join(parts)} · {more} each"
-    time = "Time unknown." if expected is None else expected.time()
+        parts += [
+            _("{values} values of {setting}", values=len(values), setting=path.rpartition(".")[2])
+            for path, values in grid.swept
+        ]
+        more = _("{parts} · {length} each", parts=strung(" × ", parts), length=more)
+    time = _("Time unknown.") if expected is None else expected.time()
     if expected is not None and expected.steps is not None and expected.are_steps_estimated:
-        time = f"About {expected.steps:,} environment steps. {time}"
+        time = _("About {steps:,} environment steps. {time}", steps=expected.steps, time=time)
     return md("**{}** · {}  \n:small[:material/timer: {}]", counted(len(configs), "run"), more, time)
 
 

@@ -8,12 +8,12 @@ import streamlit as st
 from v3core.charts.expert_figures import map_figure
 from v3core.environments.evaluation_seeds import evaluation_seed
 from v3core.insight.experts import StateMap
-from v3core.messages import say
+from v3core.messages import _, said, say
 from v3core.store.run_row import RunRow
 from v3core.ui.live_chart import live_chart
 from v3core.ui.text import md
 
-PLAYED_AGAIN = ": the checkpoint of this evaluation plays it again from its seed, with the most likely actions."
+PLAYED_AGAIN = _(": the checkpoint of this evaluation plays it again from its seed, with the most likely actions.")
 STATE = "state"
 """The parameter of the address that names the state shown, as in `Episode 3, step 17`."""
 
@@ -81,7 +81,7 @@ def state_map(
 
 def _name(number: int, step: int) -> str:
     """Of a state: the episode of the evaluation, from 1, and its step, from 0."""
-    return f"Episode {number}, step {step}"
+    return _("Episode {number}, step {step}", number=number, step=step)
 
 
 def _choose(names: frozenset[str], point: Sequence[float]) -> None:
@@ -98,16 +98,20 @@ def _details(points: StateMap, place: int, experts: int) -> None:
         st.markdown(md("Scenario: {}", points.scenarios[points.scenario[place]] or "none"))
     if points.gates:
         st.dataframe(
-            {
-                "Expert": [number + 1 for number, _ in points.gates[place]],
-                "Gate": [share for _, share in points.gates[place]],
-            },
+            said(
+                {
+                    _("Expert"): [number + 1 for number, _share in points.gates[place]],
+                    _("Gate"): [share for _number, share in points.gates[place]],
+                }
+            ),
             hide_index=True,
             height="content",
-            column_config={
-                "Expert": st.column_config.NumberColumn(width="small"),
-                "Gate": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
-            },
+            column_config=said(
+                {
+                    _("Expert"): st.column_config.NumberColumn(width="small"),
+                    _("Gate"): st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
+                }
+            ),
             key=f"gates-{STATE}",
         )
         left_out = experts - len(points.gates[place])

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import humanize
 import streamlit as st
 
 from v3core.jobs.lifecycle import Status
-from v3core.jobs.several import counted as counted
+from v3core.messages import Message, _
+from v3core.phrases import counted as counted
+from v3core.phrases import day_and_time, delta, localised, strung, with_unit
 from v3core.store.run_row import RunRow
 from v3core.ui import ticks
 from v3core.ui.text import plain
@@ -59,9 +60,12 @@ def status_badges(counts: Mapping[str, int]) -> None:
                 st.badge(plain(f"{count:,} {status}"), icon=icon, color=colour, help=plain(meaning))
 
 
-def stalled_sentence(run: RunRow) -> str:
+def stalled_sentence(run: RunRow) -> Message:
     """What is known of a stalled run."""
-    return f"The process is alive, but its last heartbeat was {age(run.heartbeat_at)} ago. V3 Lab does not kill it."
+    return _(
+        "The process is alive, but its last heartbeat was {age} ago. V3 Lab does not kill it.",
+        age=age(run.heartbeat_at),
+    )
 
 
 def mean_words(run: RunRow, what: str) -> str:
@@ -75,7 +79,7 @@ def number(value: float | None, digits: int | None = None) -> str:
     """A number for reading; a missing one is a dash. Without `digits`, a small one keeps three decimals."""
     if value is None or value != value:
         return "–"
-    return f"{value:,.{(3 if abs(value) < 10 else 1) if digits is None else digits}f}"
+    return localised(f"{value:,.{(3 if abs(value) < 10 else 1) if digits is None else digits}f}")
 
 
 def age(moment: datetime | None, now: datetime | None = None) -> str:
@@ -85,7 +89,7 @@ def age(moment: datetime | None, now: datetime | None = None) -> str:
     seconds = max(0.0, ((now or datetime.now(UTC)) - moment).total_seconds())
     if now is None:
         ticks.draw_again_in(max(1.0, next((unit for unit in _UNITS_SECONDS if seconds >= unit), 1) / 3))
-    return humanize.naturaldelta(seconds)
+    return delta(seconds)
 
 
 def took(seconds: float | None) -> str:
@@ -93,27 +97,27 @@ def took(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     left = round(seconds)
-    parts: list[str] = []
+    parts: list[Message] = []
     for size, unit in zip(_UNITS_SECONDS, ("d", "h", "min", "s"), strict=True):
         if left >= size or (size == 1 and not parts):
-            parts.append(f"{left // size} {unit}")
+            parts.append(with_unit(f"{left // size}", unit))
             left %= size
         elif parts:
             break
-    return " ".join(parts[:2])
+    return strung(" ", parts[:2])
 
 
 def clock(moment: datetime) -> str:
     """The time of day in the browser's time zone, as in `14:03:22`; with the day if that is not today."""
     local = _here(moment)
     is_today = local.date() == _here(datetime.now(UTC)).date()
-    return f"{local:%H:%M:%S}" if is_today else f"{local.day} {local:%b %H:%M:%S}"
+    return f"{local:%H:%M:%S}" if is_today else day_and_time(local)
 
 
 def latency(asked: datetime, done: datetime) -> str:
     """How long an answer took: tenths of a second, as in `0.4 seconds`, then the largest unit that fits."""
     seconds = max(0.0, (done - asked).total_seconds())
-    return f"{seconds:.1f} seconds" if seconds < 10 else age(asked, done)
+    return _("{amount:.1f} seconds", amount=seconds) if seconds < 10 else age(asked, done)
 
 
 def _here(moment: datetime) -> datetime:

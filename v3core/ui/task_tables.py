@@ -12,6 +12,7 @@ import streamlit as st
 from v3core.charts.task_figures import tasks_figure
 from v3core.comparison.groups import is_readable
 from v3core.insight.task_loads import TaskResult, in_order, task_distances, task_specialisation
+from v3core.messages import _, said, say, translated
 from v3core.metrics import METRICS
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -28,12 +29,12 @@ MIN_WINDOW, MAX_WINDOW = 100, 5000
 MAX_EXPERTS = 16
 """With more, the table has no column for each."""
 
-_SPECIALISATION = (
-    "Mutual information of expert and task over the window, H(Σ pₜ·αₜ) − Σ pₜ·H(αₜ), with αₜ the loads of a task and "
-    "pₜ its share of the steps: 0 if all tasks use the experts alike, at most the entropy of the tasks (Cover & "
+_SPECIALISATION = _(
+    "Mutual information of expert and task over the window, H(Σ pₜ·αₜ) − Σ pₜ·H(αₜ), with αₜ the loads of a task "
+    "and pₜ its share of the steps: 0 if all tasks use the experts alike, at most the entropy of the tasks (Cover & "
     "Thomas, Elements of Information Theory, section 2.3)."
 )
-_DISTANCE = (
+_DISTANCE = _(
     "Jensen-Shannon distance of the loads of two tasks, √divergence with logarithms of base 2: 0 if they use the "
     "experts alike, 1 if they share none (Endres & Schindelin, IEEE Trans. Inf. Theory 49, 2003)."
 )
@@ -91,11 +92,13 @@ def _section(database: Database, run_id: str) -> None:
             figure = tasks_figure(run.name, of_success, title=METRICS["success"].title, share=True)
             live_chart(figure, key=f"tasks-success-{run.id}", height=320)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
-        st.markdown(md("**{}**", "Tasks and experts"), width="content")
-        about("Tasks and experts", "Loads are pooled by steps.", [(METRICS["load"].label, METRICS["load"].sentence)])
+        st.markdown(md("**{}**", _("Tasks and experts")), width="content")
+        about(
+            _("Tasks and experts"), _("Loads are pooled by steps."), [(METRICS["load"].label, METRICS["load"].sentence)]
+        )
     evaluated = read_task_evaluation(database, run.id)
     rows = [_row(result) | _evaluated(evaluated, result.task) for result in results]
-    _table(rows, alt="Results and expert loads of each task")
+    _table(rows, alt=say("Results and expert loads of each task"))
     _specialisation(run, results)
 
 
@@ -105,13 +108,15 @@ def _newest(database: Database, run: RunRow) -> list[TaskResult]:
 
 
 def _row(result: TaskResult) -> dict[str, object]:
-    loads = {f"Expert {number}": load for number, load in enumerate(result.loads[:MAX_EXPERTS], 1)}
+    loads: dict[str, object] = {
+        _("Expert {number}", number=number): load for number, load in enumerate(result.loads[:MAX_EXPERTS], 1)
+    }
     return {
-        "Task": result.task,
-        "Episodes": result.episodes,
-        "Steps": result.steps,
-        "Return": result.return_,
-        "Success": result.success,
+        _("Task"): result.task,
+        _("Episodes"): result.episodes,
+        _("Steps"): result.steps,
+        _("Return"): result.return_,
+        _("Success"): result.success,
         **(loads if len(result.loads) <= MAX_EXPERTS else {}),
     }
 
@@ -119,21 +124,22 @@ def _row(result: TaskResult) -> dict[str, object]:
 def _evaluated(found: Mapping[str, tuple[int, float, float]], task: str) -> dict[str, object]:
     if not found:
         return {}
-    _, mean, success = found.get(task, (0, math.nan, math.nan))
-    return {"Evaluation return": mean, "Evaluation success": success}
+    _episodes, mean, success = found.get(task, (0, math.nan, math.nan))
+    return {_("Evaluation return"): mean, _("Evaluation success"): success}
 
 
 def _table(rows: Sequence[dict[str, object]], *, alt: str) -> None:
     table = pd.DataFrame(rows).dropna(axis="columns", how="all")
-    numbers = dict.fromkeys(("Return", "Evaluation return"), "%.3f") | {"Steps": "localized"}
-    numbers |= dict.fromkeys(("Success", "Evaluation success"), "percent")
+    numbers: dict[str, str] = {_("Return"): "%.3f", _("Evaluation return"): "%.3f", _("Steps"): "localized"}
+    numbers |= {_("Success"): "percent", _("Evaluation success"): "percent"}
     numbers |= {str(name): "percent" for name in table if str(name).startswith("Expert ")}
     config = {name: st.column_config.NumberColumn(format=form) for name, form in numbers.items() if name in table}
-    st.dataframe(table, hide_index=True, column_config=config, alt=alt)
+    shown = table.rename(columns=translated)
+    st.dataframe(shown, hide_index=True, column_config=said(config), alt=alt)
 
 
 def _specialisation(run: RunRow, results: Sequence[TaskResult]) -> None:
-    window = f"the newest {counted(min(run.episode, window_of(run)), 'episode')}"
+    window = _("the newest {min}", min=counted(min(run.episode, window_of(run)), "episode"))
     known = _comparable(results)
     if not known:
         st.caption(md("Of {window}.", window=window))
@@ -141,13 +147,18 @@ def _specialisation(run: RunRow, results: Sequence[TaskResult]) -> None:
     loads, steps = [result.loads for result in known], [result.steps for result in known]
     distances = task_distances(loads)
     pairs = [(distances[i, j], i, j) for i in range(len(known)) for j in range(i)]
-    _, first, second = max(pairs)
+    _distance, first, second = max(pairs)
     left, right = st.columns(2)
     left.metric(
         md("Specialisation between tasks (nats)"), f"{task_specialisation(loads, steps):.3f}", help=_SPECIALISATION
     )
     right.metric(md("Mean distance of tasks"), f"{sum(pair[0] for pair in pairs) / len(pairs):.3f}", help=_DISTANCE)
-    farthest = f"{known[second].task} and {known[first].task}, {distances[first, second]:.3f}"
+    farthest = _(
+        "{task} and {task2}, {distances:.3f}",
+        task=known[second].task,
+        task2=known[first].task,
+        distances=distances[first, second],
+    )
     st.caption(
         md(
             "Of {window}. The tasks that use the experts most differently: {farthest}.",
@@ -175,11 +186,11 @@ def compared_tasks(database: Database, runs: Sequence[RunRow], names: Sequence[s
         between = task_specialisation([result.loads for result in known], [result.steps for result in known])
         for result in results:
             row = _row(result) | _evaluated(evaluated, result.task)
-            rows.append({"Run": name} | row | {"Specialisation between tasks": between})
+            rows.append({_("Run"): name} | row | {_("Specialisation between tasks"): between})
     if not rows:
         return
     st.subheader(md("Task by task"), anchor=False)
-    _table(rows, alt="Results and expert loads of each task of each run")
+    _table(rows, alt=say("Results and expert loads of each task of each run"))
     st.caption(
         md(
             "Of each run's newest tenth of its episodes, at least 100. Specialisation between tasks is the mutual "

@@ -10,7 +10,7 @@ from v3core.errors import V3Error
 from v3core.jobs.checkpoints import is_present
 from v3core.jobs.forks import MAX_FORKS, Origin, fork, fork_all, origin_of, pairs
 from v3core.jobs.sweep import experiments_of, free_name, parse_seeds
-from v3core.messages import say
+from v3core.messages import _, say
 from v3core.store.database import Database
 from v3core.store.history import read_checkpoints
 from v3core.store.run_row import RunRow
@@ -68,7 +68,7 @@ def _changed(run: RunRow, origin: Origin) -> tuple[Curriculum | None, bool]:
     now = origin.checkpoint.episode
     # What is typed stays when another checkpoint is picked, unless the curriculum was another one there.
     phases = uuid5(NAMESPACE_OID, origin.curriculum.model_dump_json())
-    form = PhaseForm("what-if", f"{run.id}-{phases}", f"what-if-all-{run.id}", "The change")
+    form = PhaseForm("what-if", f"{run.id}-{phases}", f"what-if-all-{run.id}", _("The change"))
     edited = edited_phases(run, origin.curriculum, progress, here, form, now=now, named=renamed_apart)
     if edited is None or edited.is_refused:
         return None, True

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from v3core.environments.nethack.surroundings import KEYS
 from v3core.environments.nethack.terminal import picture_of_terminal
 from v3core.errors import V3Error, suggestion
+from v3core.messages import _
 
 FACTS = "nethack"
 """Key of `info` at the end of an episode: score, deepest level, turns and the cause of death."""
@@ -157,7 +158,7 @@ def actions_of(names: Any) -> list[Any]:
         raise V3Error("actions is not a list of names; write it as in actions=[N,E,S,W,SEARCH].")
     for name in names:
         if name.upper() not in known:
-            hint = suggestion(name.upper(), known) or f"It has {', '.join(known)}."
+            hint = suggestion(name.upper(), known) or _("It has {known}.", known=", ".join(known))
             raise V3Error("NetHack has no action '{name}'. {hint}", name=name, hint=hint)
     if len(set(map(str.upper, names))) < len(names):
         raise V3Error("actions names an action twice; name each once.")

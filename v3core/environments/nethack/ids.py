@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.paths import INSTALLED
 
 PACKAGES = {"nle": "1.3.0", "minihack": "1.0.2"}
@@ -32,7 +33,7 @@ def how_to_install() -> str:
     """What to do without them, as the end of a sentence."""
     pins = " ".join(f"{name}=={version}" for name, version in PACKAGES.items())
     command = f"pip install --no-deps {pins}" if INSTALLED else "make nethack"
-    return f"run `{command}` on Linux, with Python 3.11 to 3.13"
+    return _("run `{command}` on Linux, with Python 3.11 to 3.13", command=command)
 
 
 def import_package(env_id: str) -> None:

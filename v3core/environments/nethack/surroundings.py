@@ -67,7 +67,10 @@ _PLAIN = {"hunger": (21, 22), "attributes": (2, 3, 4, 5, 6, 7, 8, 26), "place": 
 """Places of numbers in `blstats` that are taken as they are."""
 _HIT_POINTS, _LOGARITHMS, _CONDITION = (10, 11, 14, 15, 16), [19, 9, 13, 20], 25
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-INVENTORY = (*(f"letter {letter}" for letter in _LETTERS), *(f"number of items: {kind}" for kind in OBJECT_KINDS))
+INVENTORY = (
+    *(_("letter {letter}", letter=letter) for letter in _LETTERS),
+    *(_("number of items: {kind}", kind=kind) for kind in OBJECT_KINDS),
+)
 
 
 class Surroundings(gymnasium.ObservationWrapper[dict[str, Any], Any, Any]):
@@ -141,8 +144,12 @@ def thing_words(thing: int, direction: int, distance: int) -> str:
     if thing == 0:
         return THINGS[0]
     bounds = (REACH + 1, *DISTANCES[1:])
-    far = f"{bounds[distance - 1]} to {bounds[distance] - 1}" if distance < len(bounds) else f"{bounds[-1]} or more"
-    return f"{THINGS[thing]}, {DIRECTIONS[direction]}, {far} steps"
+    far = (
+        _("{bounds} to {value}", bounds=bounds[distance - 1], value=bounds[distance] - 1)
+        if distance < len(bounds)
+        else _("{bounds} or more", bounds=bounds[-1])
+    )
+    return _("{things}, {directions}, {far} steps", things=THINGS[thing], directions=DIRECTIONS[direction], far=far)
 
 
 def status_nodes(status: list[int]) -> dict[str, NDArray[np.float32]]:

@@ -11,6 +11,7 @@ from v3core.jobs.launch import waits_for
 from v3core.jobs.launchers.interface import Node, Offer, StartCommand
 from v3core.jobs.launchers.processes import start_command
 from v3core.jobs.slots import slots, slots_in_use
+from v3core.messages import _
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.schema import Transaction
@@ -26,9 +27,10 @@ def waits_for_launcher(run: RunRow, name: str) -> str | None:
     """Why the launcher of that name cannot start a run that demands another."""
     if run.launcher in {None, name}:
         return None
-    return (
-        f"Waiting for a V3 Lab with the launcher '{run.launcher}', with which it was queued; start one, or stop the "
-        "run and resume it here."
+    return _(
+        "Waiting for a V3 Lab with the launcher '{launcher}', with which it was queued; start one, or stop the run "
+        "and resume it here.",
+        launcher=run.launcher,
     )
 
 
@@ -59,7 +61,10 @@ class LocalLauncher:
         if found := waits_for_launcher(run, self.name):
             return found
         if run.needs_label:
-            return f"Needs a node with the label {run.needs_label}, and this machine is no node of a cluster."
+            return _(
+                "Needs a node with the label {needs_label}, and this machine is no node of a cluster.",
+                needs_label=run.needs_label,
+            )
         return waits_for(run)
 
     def start(self, database: Database, run: RunRow, command: StartCommand) -> int | None:

@@ -25,6 +25,7 @@ from v3core.jobs.launchers.interface import Node, Offer, StartCommand
 from v3core.jobs.launchers.local import LocalLauncher, waits_for_launcher
 from v3core.jobs.launchers.room import gpus_of, has_label, startable
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
+from v3core.messages import _
 from v3core.paths import import_folders
 from v3core.store.database import Database, DatabaseBusyError
 from v3core.store.opening import RETRY_SECONDS
@@ -96,10 +97,17 @@ class RayLauncher:
             return found
         having = [node for node in offer.nodes if has_label(node, run)]
         if not having and run.needs_label:
-            return f"Needs a node with the label {run.needs_label}: no node of the cluster has it."
+            return _(
+                "Needs a node with the label {needs_label}: no node of the cluster has it.", needs_label=run.needs_label
+            )
         if (gpus := gpus_of(run)) and not any(node.gpus >= gpus for node in having):
             where = "no node with its label has" if run.needs_label else "no node has"
-            return f"Needs {'a GPU' if gpus <= 1 else f'{gpus:g} GPUs'}: {where} {'one' if gpus <= 1 else 'as many'}."
+            return _(
+                "Needs {value}: {where} {value2}.",
+                value="a GPU" if gpus <= 1 else f"{gpus:g} GPUs",
+                where=where,
+                value2="one" if gpus <= 1 else "as many",
+            )
         return None
 
     def start(self, database: Database, run: RunRow, command: StartCommand) -> int | None:
@@ -131,7 +139,9 @@ class RayLauncher:
         if wrong := answer.get("wrong"):
             self._undo(database, run, Status.FAILED, wrong, reason=wrong)
         elif late := answer.get("late"):
-            self._undo(database, run, Status.QUEUED, f"{late} The run is queued again.", values=identity.NOWHERE)
+            self._undo(
+                database, run, Status.QUEUED, _("{late} The run is queued again.", late=late), values=identity.NOWHERE
+            )
 
     def _undo(self, database: Database, run: RunRow, to: Status, message: str, **changes: Any) -> None:
         """Move a run that has been claimed and not started; if it has been, or the database stays away, leave it."""
@@ -256,8 +266,10 @@ class _Connection:
         silent = time.monotonic() - self._said_at
         if self._nodes is not None and silent <= FRESH_SECONDS and self._ended_at == float("inf"):
             return Offer(self._nodes, self._busy)
-        shown = "the Ray cluster" if self._address == "auto" else f"the Ray cluster at {self._address}"
-        waiting = f"Waiting for {shown}, which does not answer; runs that train there are not affected."
+        shown = (
+            "the Ray cluster" if self._address == "auto" else _("the Ray cluster at {address}", address=self._address)
+        )
+        waiting = _("Waiting for {shown}, which does not answer; runs that train there are not affected.", shown=shown)
         return Offer(problem=self._problem or waiting)
 
     def hangs(self) -> bool:

@@ -21,6 +21,8 @@ from typing import Any
 import ray
 from ray import exceptions
 
+from v3core.messages import _
+
 NAMESPACE = "v3lab"
 LOOK_SECONDS = 1.0
 LATER = "later: "
@@ -54,16 +56,21 @@ class Holder:
         address = ray.util.get_node_ip_address()
         sys.path[:0] = [folder for folder in order["folders"] if folder not in sys.path]
         if importlib.util.find_spec("v3core") is None:
-            return (
-                f"V3 Lab is not installed on node {address} of the Ray cluster; install version {order['version']} "
-                f"there, for the Python {sys.executable}."
+            return _(
+                "V3 Lab is not installed on node {address} of the Ray cluster; install version {order} there, for "
+                "the Python {executable}.",
+                address=address,
+                order=order["version"],
+                executable=sys.executable,
             )
         import v3core
 
         if v3core.__version__ != order["version"]:
-            return (
-                f"Node {address} of the Ray cluster has V3 Lab {v3core.__version__}, not {order['version']}; install "
-                "the same version there."
+            return _(
+                "Node {address} of the Ray cluster has V3 Lab {version}, not {order}; install the same version there.",
+                address=address,
+                version=v3core.__version__,
+                order=order["version"],
             )
         os.environ.update(order["environment"], V3_NODE=context.get_node_id(), V3_NODE_ADDRESS=address)
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(context.get_accelerator_ids().get("GPU", []))
@@ -88,7 +95,7 @@ class Holder:
         return (
             ""
             if said == "started"
-            else said or f"Node {address} of the Ray cluster could not start the worker process."
+            else said or _("Node {address} of the Ray cluster could not start the worker process.", address=address)
         )
 
     def is_alive(self, process: dict[str, Any]) -> bool | None:
@@ -166,7 +173,7 @@ class Bridge:
             wrong = ray.get(holder.begin.remote(order), timeout=seconds)
         except exceptions.GetTimeoutError:
             ray.kill(holder)
-            return {"late": f"The Ray cluster did not start the worker within {seconds:g} seconds."}
+            return {"late": _("The Ray cluster did not start the worker within {seconds:g} seconds.", seconds=seconds)}
         except exceptions.RayActorError:
             ray.kill(holder)
             return {"late": "The node of the Ray cluster died before it had started the worker."}
@@ -211,18 +218,26 @@ def _free_slots() -> dict[str, float] | None:
 def connect(address: str) -> str | None:
     """Connect to a cluster; returns what is wrong, in one sentence."""
     shown = address if address != "auto" else os.environ.get("RAY_ADDRESS") or "this machine"
-    ours = f"Ray {ray.__version__} and Python {platform.python_version()}"
+    ours = _(
+        "Ray {version} and Python {python_version}", version=ray.__version__, python_version=platform.python_version()
+    )
     try:
         ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, TimeoutError):
         return f"No Ray cluster answers at {shown}; start one there with `ray start --head`, or correct V3_LAUNCHER."
     except Exception as error:
         if "ersion" in str(error):
-            return (
-                f"The Ray cluster at {shown} has another version of Ray or Python than this process, which has {ours}; "
-                "install the same on both."
+            return _(
+                "The Ray cluster at {shown} has another version of Ray or Python than this process, which has "
+                "{ours}; install the same on both.",
+                shown=shown,
+                ours=ours,
             )
-        return f"The Ray cluster at {shown} cannot be used: {_first_sentence(error)}"
+        return _(
+            "The Ray cluster at {shown} cannot be used: {first_sentence}",
+            shown=shown,
+            first_sentence=_first_sentence(error),
+        )
     return None
 
 

@@ -13,9 +13,9 @@ from v3core.jobs import slots as limits
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.monitor import run_monitored
-from v3core.phrases import counted
 from v3core.messages import _
 from v3core.output import echo, echo_json, fail
+from v3core.phrases import counted
 from v3core.store.opening import database_url, set_aside
 from v3core.store.runs import resolve
 

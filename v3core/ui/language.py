@@ -20,11 +20,16 @@ def choose() -> None:
     """Call at the start of a page: from here on it speaks the language of its reader."""
     wanted = known_language(st.query_params.get(PARAMETER))
     if wanted is None:
-        wanted = st.session_state.get(_KEY) or known_language(st.context.cookies.get(COOKIE))
-    if wanted is None and (preferred := st.context.locale):
+        wanted = st.session_state.get(_KEY) or known_language(_text(st.context.cookies.get(COOKIE)))
+    if wanted is None and (preferred := _text(st.context.locale)):
         wanted = known_language(preferred) or ENGLISH
     if wanted is not None:
         st.session_state[_KEY] = wanted
+
+
+def _text(value: object) -> str:
+    """What a browser sent; a page that is tested without one has other things there."""
+    return value if isinstance(value, str) else ""
 
 
 def as_data() -> dict[str, object]:

@@ -7,8 +7,8 @@ from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.identity import NOWHERE, is_here
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import Status, change_status
-from v3core.places import PlaceError
 from v3core.messages import _
+from v3core.places import PlaceError
 from v3core.store.database import Database
 from v3core.store.history import add_event
 from v3core.store.runs import get_run, restartable, update_run

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.support import APP, ROOT, Server, StartServer, Watched
+from v3core.environments.nethack import ids
 from v3core.insight.jumps import jumps
 from v3core.insight.replays import Replay
 from v3core.jobs.kept_replays import read_replays, recorded_replays
@@ -27,17 +28,22 @@ PLAYER = ".v3-replay[data-step]"
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A data folder with a real run of CartPole, evaluated twice: `(folder, run id)`."""
     data = tmp_path_factory.mktemp("trained") / "data"
-    data.mkdir()
-    options = "--env CartPole-v1 --episodes 120 --evaluate 3 --evaluate-every 60 --set ppo.rollout_steps=64"
+    return data, trained_in(data, "--env CartPole-v1 --episodes 120 --evaluate 3 --evaluate-every 60")
+
+
+def trained_in(data: Path, options: str) -> str:
+    """The id of a run that was trained here and now."""
+    data.mkdir(parents=True, exist_ok=True)
+    small = ("--set", "ppo.rollout_steps=64", "--set", "ppo.environments=4")
     done = subprocess.run(
-        [sys.executable, "-m", "v3core", "train", *options.split(), "--set", "ppo.environments=4"],
+        [sys.executable, "-m", "v3core", "train", *options.split(), *small],
         env={**os.environ, "V3_DATA_DIR": str(data), "V3_DATABASE_URL": ""},
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
-    return data, done.stdout.split()[-1]
+    return done.stdout.split()[-1]
 
 
 @pytest.fixture
@@ -211,4 +217,28 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(page: Page, lab: Server, ru
     page.goto(f"{lab.url}/replay?run={run}")
     frame_shown(page, 0)
     expect(page.locator(".v3-replay-step")).to_have_attribute("data-step", "1")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_terminal_of_80_columns_takes_the_whole_width(page: Page, start_server: StartServer, tmp_path: Path) -> None:
+    missing = [package for package in ids.PACKAGES if not ids.is_installed(package)]
+    if missing:
+        pytest.skip(f"{' and '.join(missing)} not installed: {ids.how_to_install()}")
+    options = "--env MiniHack-Room-5x5-v0 --steps 512 --scale --evaluate 1 --set evaluation.knockout=0"
+    run = trained_in(tmp_path / "server-0" / "data", options)
+    lab = start_server(APP)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto(f"{lab.url}/replay?run={run}")
+    frame_shown(page, 0)
+    canvas = page.locator(".v3-replay-screen canvas")
+    whole = page.locator(".v3-replay-top").bounding_box()
+    shown = canvas.bounding_box()
+    assert whole
+    assert shown
+    assert shown["width"] == pytest.approx(whole["width"], abs=2)
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.wait_for_function(f"document.querySelector('.v3-replay-screen canvas').clientWidth < {shown['width']}")
+    narrow = canvas.bounding_box()
+    assert narrow
+    assert narrow["width"] > 500, "it can be read, and is scrolled"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

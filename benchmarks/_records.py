@@ -10,7 +10,7 @@ from typing import Any
 from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import load_preset, scaled
 from v3core.jobs.launcher import create
-from v3core.metrics import EpisodeRecord
+from v3core.metrics import METRICS, EpisodeRecord
 from v3core.store.database import Database
 from v3core.store.opening import open_database
 from v3core.store.runs import update_run
@@ -31,6 +31,7 @@ _GIVEN: dict[str, Any] = {
     "phase_steps": STEPS,
 }
 _VECTORS = ("loads", "hard_loads", "expert_grad_norms")
+_WHOLE = {metric.field for metric in METRICS.values() if metric.kind is int}
 _DRAWN = [
     field.name for field in fields(EpisodeRecord) if field.name not in {"episode", "phase", "step", *_GIVEN, *_VECTORS}
 ]
@@ -64,7 +65,7 @@ def drawn(first: int, last: int, *, total: int) -> Iterator[EpisodeRecord]:
     for number in range(first, last + 1):
         phase = ("warmup", "transition", "fine-tune")[min(3 * number // (total + 1), 2)]
         vectors = {name: tuple(draw() for _ in range(EXPERTS)) for name in _VECTORS}
-        numbers: dict[str, Any] = {name: draw() for name in _DRAWN}
+        numbers: dict[str, Any] = {name: int(3 * draw()) if name in _WHOLE else draw() for name in _DRAWN}
         yield EpisodeRecord(episode=number, phase=phase, step=number * STEPS, **_GIVEN, **vectors, **numbers)
 
 

@@ -379,6 +379,8 @@ def resume(
     """
     chosen().check(database)
     now = datetime.now(UTC)
+    # Files are read before the transaction, which others wait for: a file system may be slow.
+    whole = newest_whole(database, run_id)
     with database.write() as tx:
         run = get_run(tx, run_id, for_update=True)
         if run.status != Status.COMPLETED or (episodes is None and steps is None):
@@ -397,7 +399,7 @@ def resume(
             episodes = None if episodes == run.episodes else episodes
             steps = None if steps == run.steps else steps
         longer = None if episodes is None and steps is None else _longer(run, episodes, steps)
-        start, where = _start(database, tx, run)
+        start, where = _start(database, tx, run, whole)
         if longer is not None:
             if curriculum is not None:
                 curriculum = lengthened(curriculum, _progress(tx, run))
@@ -427,10 +429,15 @@ def resume(
     drain(database, command)
 
 
-def _start(database: Database, tx: Transaction, run: RunRow) -> tuple[CheckpointRow | None, str]:
-    """Where a resume continues, and that in words; V3Error if episodes were trained and no checkpoint is whole."""
+def _start(
+    database: Database, tx: Transaction, run: RunRow, whole: CheckpointRow | None
+) -> tuple[CheckpointRow | None, str]:
+    """Where a resume continues, and that in words; V3Error if episodes were trained and no checkpoint is whole.
+
+    `whole` is the newest whole checkpoint, as found a moment ago.
+    """
     known = read_checkpoints(tx, run.id)
-    start = newest_whole(database, run.id, tx)
+    start = whole if whole in known else newest_whole(database, run.id, tx)
     if start is None and run.episode:
         names = f"'{database.place.name_of(database.data_dir / known[-1].path)}'" if known else "it has none"
         raise V3Error(

@@ -368,13 +368,21 @@ def fork_all(
     group = uuid.UUID(token) if token else uuid.uuid4()
     ids = [str(uuid.uuid5(group, f"fork {place}")) for place in range(len(changes))]
     folders: list[Path] = []
+    checked = _checked(database, run_id, episode, ids)
     try:
         with database.write() as tx:
             wanted = [place for place, new_id in enumerate(ids) if find_run(tx, new_id) is None]
             if not wanted:
                 return ids
             get_run(tx, run_id, for_update=True)  # its worker deletes no checkpoint meanwhile
-            origin = origin_of(database, run_id, episode, tx)
+            # Its file was read before the transaction, which others wait for.
+            origin = origin_of(
+                database,
+                run_id,
+                episode,
+                tx,
+                is_usable=lambda db, file: is_present(db, file) if file == checked else is_intact(db, file),
+            )
             trunk = _trunk_of(tx, origin)
             source = database.data_dir / origin.checkpoint.path
             save_requested_slots(tx)
@@ -407,6 +415,13 @@ def fork_all(
         raise
     drain(database, command)
     return ids
+
+
+def _checked(database: Database, run_id: str, episode: int | None, ids: Sequence[str]) -> Path | None:
+    """The file of the checkpoint that forks begin with, which is whole; None if they are there already."""
+    if not any(_is_unknown(database, new_id) for new_id in ids):
+        return None
+    return database.data_dir / origin_of(database, run_id, episode).checkpoint.path
 
 
 def _is_unknown(database: Database, run_id: str) -> bool:

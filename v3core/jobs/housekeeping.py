@@ -104,11 +104,20 @@ def remove_leftovers(database: Database, found: list[Leftover]) -> list[str]:
     """Delete those that belong to nothing still; returns a sentence for each that cannot be deleted."""
     problems: list[str] = []
     for leftover in found:
-        path = leftover.path
+        path, aside = leftover.path, leftover.path
         try:
             with database.write() as tx:  # whoever creates a fork has its folder before others see its row
-                if _belongs_to_nothing(database, tx, path):
-                    _delete(database, path)
+                if not _belongs_to_nothing(database, tx, path):
+                    continue
+                if _is_checkpoint(path):
+                    database.place.remove(path)
+                    continue
+                if path.is_dir() and not path.name.startswith(DELETED):
+                    aside = path.rename(path.with_name(f"{DELETED}{path.name}"))
+            # After the transaction, which others wait for: a large folder takes long.
+            database.place.remove_behind(path)
+            if aside.exists():
+                shutil.rmtree(aside)
         except PlaceError as error:
             problems.append(str(error))
         except OSError as error:
@@ -116,13 +125,8 @@ def remove_leftovers(database: Database, found: list[Leftover]) -> list[str]:
     return problems
 
 
-def _delete(database: Database, path: Path) -> None:
-    if path.suffix in {".pt", ".tmp"} and not path.is_dir():
-        database.place.remove(path)
-        return
-    database.place.remove_behind(path)
-    if path.exists():
-        shutil.rmtree(path)
+def _is_checkpoint(path: Path) -> bool:
+    return path.suffix in {".pt", ".tmp"} and not path.is_dir()
 
 
 def _belongs_to_nothing(database: Database, tx: Transaction, path: Path) -> bool:

@@ -10,7 +10,7 @@ from v3core.jobs.lifecycle import Status, change_status
 from v3core.messages import _
 from v3core.places import PlaceError
 from v3core.store.database import Database
-from v3core.store.history import add_event
+from v3core.store.history import add_event, read_checkpoints
 from v3core.store.runs import get_run, restartable, update_run
 
 
@@ -26,23 +26,25 @@ def restart_lost(database: Database) -> list[str]:
     restarted = []
     for run_id in lost:
         now = datetime.now(UTC)
+        try:
+            whole = newest_whole(database, run_id)  # read before the transaction, which others wait for
+        except PlaceError:
+            continue  # it is not known to be gone: the next look tries again
         with database.write() as tx:
             run = get_run(tx, run_id, for_update=True)
             if run.status != Status.LOST or run_id not in restartable(tx):
                 continue
-            try:
-                start = newest_whole(database, run_id, tx)
-            except PlaceError:
-                continue  # it is not known to be gone: the next look tries again
-            if start is None and run.episode:
+            if whole is not None and whole not in read_checkpoints(tx, run_id):
+                continue  # it trained and was lost meanwhile
+            if whole is None and run.episode:
                 message = "Its checkpoints are gone or damaged, so it is not queued again."
                 update_run(tx, run_id, {"max_restarts": None}, only_in={Status.LOST})
                 add_event(tx, run_id, actor="supervisor", kind="remark", message=message, now=now)
                 continue
             where = (
                 "from the beginning"
-                if start is None
-                else _("from the checkpoint at episode {episode}", episode=start.episode)
+                if whole is None
+                else _("from the checkpoint at episode {episode}", episode=whole.episode)
             )
             values = {
                 "generation": run.generation + 1,

@@ -6,6 +6,8 @@ run on DoorKey and trains nothing, so that a hundred fit on a small machine. The
 after its installation: it waits for the disk at every commit.
 
 A model is fitted to the figures: processor time of the server per second = base + each · writers + pair · writers².
+Where the machine is too busy for the writers to keep their pace, the figures are divided by the part of it that they
+kept, and figures of less than half of it are left out of the fit.
 """
 
 import argparse
@@ -27,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 import psutil
-from _records import drawn, fill, new_run
+from _records import EXPERTS, drawn, fill, new_run
 from sqlalchemy import create_engine, text
 
 from tests import postgres_server
@@ -48,6 +50,7 @@ WRITERS = (1, 10, 50, 100)
 SECONDS, WARM_SECONDS = 20.0, 5.0
 ROLLOUT_SECONDS, PER_ROLLOUT = 2.0, 4
 """DoorKey-5x5 under its recipe ends about two episodes a second on one core, in rollouts of two seconds."""
+LEAST_PACE = 0.5
 ON_A_NODE = 16
 PLANNED = (1_000, 10_000)
 SERVER = {"max_connections": 1000, "listen_addresses": "''", "unix_socket_directories": "."}
@@ -155,6 +158,7 @@ def measure(url: str, folder: Path, number: int, seconds: float) -> dict[str, fl
     }
     return {
         "writers": number,
+        "pace": round(rate["rows inserted"] / (number * PER_ROLLOUT * (1 + EXPERTS) / ROLLOUT_SECONDS), 2),
         **{name: round(float(value), 1) for name, value in rate.items()},
         "connections": float(after[4]) - 1,
         "server processor seconds per second": round(spent / passed, 3),
@@ -201,13 +205,17 @@ def page_costs(url: str, folder: Path, run_id: str) -> dict[str, float]:
 
 def fitted(points: list[dict[str, float]]) -> dict[str, Any]:
     """The model, how far it is from the figures, and what it says of more writers."""
+    points = [point for point in points if point["pace"] >= LEAST_PACE]
+    if len(points) < 3:
+        return {"problem": "The machine is too busy: fewer than three figures kept half of the pace."}
+    pace = np.array([min(1.0, point["pace"]) for point in points])
     writers = np.array([point["writers"] for point in points])
-    spent = np.array([point["server processor seconds per second"] for point in points])
+    spent = np.array([point["server processor seconds per second"] for point in points]) / pace
     terms = np.stack([np.ones(len(writers)), writers, writers**2], axis=1)
     weights = 1 / np.maximum(spent, 1e-3)  # by their ratio: a hundred writers must not drown one
     (base, each, pair), *_ = np.linalg.lstsq(terms * weights[:, None], spent * weights, rcond=None)
     each_of = {
-        name: float(np.polyfit(writers, [point[name] for point in points], 1)[0])
+        name: _slope(writers, [point[name] for point in points], 1.0 if name == "connections" else pace)
         for name in ("transactions", "rows inserted", "rows updated", "WAL bytes", "connections")
     }
     return {
@@ -225,6 +233,11 @@ def fitted(points: list[dict[str, float]]) -> dict[str, Any]:
             for number in PLANNED
         },
     }
+
+
+def _slope(writers: Any, values: list[float], pace: Any) -> float:
+    """How much more each writer makes it, at full pace."""
+    return float(np.polyfit(writers, np.array(values) / pace, 1)[0])
 
 
 def many_runs(url: str, folder: Path, numbers: tuple[int, ...]) -> list[dict[str, float]]:

@@ -193,3 +193,60 @@ def test_runs_keep_the_order_and_experiment_they_were_queued_with(db, config, mo
     assert [run.id for run in reversed(list_runs(db))] == ids
     assert {run.experiment for run in list_runs(db)} == {"seeds"}
     assert ACTIVE.isdisjoint(run.status for run in list_runs(db))
+
+
+DASHBOARD = """
+import json, sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from v3core.jobs import identity
+from v3core.jobs.launcher import drain
+from v3core.jobs.lifecycle import Status, change_status
+from v3core.store.opening import open_database
+from v3core.store.runs import get_run, runs_in
+
+name = sys.argv[1]
+identity.this_host = identity.this_machine = identity.this_boot = lambda: name
+db = open_database()
+print("ready", flush=True)
+input()
+claimed = []
+while True:
+    found = drain(db, lambda run_id: ["/bin/true"])
+    claimed += found
+    for run_id in found:
+        for status in (Status.RUNNING, Status.COMPLETED):
+            with db.write() as tx:
+                assert change_status(tx, get_run(tx, run_id), status, "m", actor="worker", now=datetime.now(UTC))
+    with db.read() as tx:
+        if not runs_in(tx, {Status.QUEUED}):
+            break
+print(json.dumps(claimed))
+"""
+
+
+def test_dashboards_of_two_machines_share_200_queued_runs_and_start_none_twice(db, config, monkeypatch):
+    """Each has slots of its own."""
+    monkeypatch.setattr(launcher, "drain", lambda _db: [])
+    ids = launcher.enqueue(db, [config()] * 200)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", DASHBOARD, name],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in ("one", "two")
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    claimed = [json.loads(process.communicate(timeout=PATIENCE_SECONDS)[0]) for process in processes]
+    assert sorted([*claimed[0], *claimed[1]]) == sorted(ids)
+    assert all(len(mine) >= 20 for mine in claimed), "one did all the work"
+    assert {get_run(db, run_id).host for run_id in ids} == {"one", "two"}
+    for run_id in ids:
+        assert [event.kind for event in read_events(db, run_id)] == ["queued", "starting", "running", "completed"]

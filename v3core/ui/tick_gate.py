@@ -20,6 +20,7 @@ and says so.
 import functools
 import logging
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
 from weakref import ReferenceType, ref
@@ -48,6 +49,8 @@ BUSY_SECONDS = 0.25
 """A part that is due while its page runs is looked at again after this time."""
 
 _MARK = "drops_tick_gate"
+_is_gated: ContextVar[bool] = ContextVar("is_gated", default=False)
+"""Whether the script of this thread began by `_when_it_would_run`."""
 _log = logging.getLogger(__name__)
 
 
@@ -140,6 +143,7 @@ def _when_it_would_run(go_on: Any, runner: Any, data: RerunData) -> None:
         data = replace(data, fragment_id_queue=parts, widget_states=WidgetStates())
     if not _is_stopped(runner._requests):
         handle_errors()
+        _is_gated.set(True)
         with suppress(StopException):  # of `_when_a_script_has_ended`
             go_on(data)
 
@@ -165,7 +169,8 @@ def _when_a_script_has_ended(go_on: Any, runner: Any, context: Any, event: Any, 
     if ended_early and event is ScriptRunnerEvent.SCRIPT_STOPPED_WITH_SUCCESS and not context.fragment_ids_this_run:
         runner._fragment_storage.clear(new_fragment_ids=context.shared.new_fragment_ids.snapshot())
     go_on(context, event, ended_early, run)
-    if _is_stopped(runner._requests):
+    is_next = event is ScriptRunnerEvent.SCRIPT_STOPPED_FOR_RERUN and _is_stopped(runner._requests)
+    if is_next and _is_gated.get():  # not the script that has installed this: nobody catches it there
         raise StopException  # after `st.rerun` it would run once more, and set the page and its address back
 
 

@@ -143,9 +143,12 @@ def _when_it_would_run(go_on: Any, runner: Any, data: RerunData) -> None:
         data = replace(data, fragment_id_queue=parts, widget_states=WidgetStates())
     if not _is_stopped(runner._requests):
         handle_errors()
-        _is_gated.set(True)
-        with suppress(StopException):  # of `_when_a_script_has_ended`
-            go_on(data)
+        token = _is_gated.set(True)
+        try:
+            with suppress(StopException):  # of `_when_a_script_has_ended`
+                go_on(data)
+        finally:
+            _is_gated.reset(token)
 
 
 def _when_it_begins(go_on: Any, session: Any, fragment_ids_this_run: list[str] | None = None) -> None:

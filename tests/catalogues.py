@@ -53,6 +53,8 @@ def found_in(source: bytes, keywords: dict[str, Any] = KEYWORDS) -> Iterator[str
 def has_words(message: str | tuple[str, ...]) -> bool:
     """Whether there is something to translate beside values, icons and colours."""
     whole = message if isinstance(message, str) else " ".join(message)
+    if re.fullmatch(r"(\{\w*\}|[ ,;:().])+", whole) and re.search(r"[,;(]|[:.] |[:.]$", whole):
+        return True  # punctuation, which Chinese has others for
     return re.search(r"[^\W\d_]{2}", re.sub(r"\{[^{}]*\}|:[a-z]+/[a-z_]+:|:[a-z-]+(?=\[)", "", whole)) is not None
 
 

@@ -41,6 +41,7 @@ from v3core.environment_setup import (
 from v3core.errors import V3Error, explained
 from v3core.messages import _
 from v3core.paths import shipped
+from v3core.phrases import listed, unended
 
 RECIPES = shipped("data", "recipes")
 Device = Literal["auto", "cpu", "cuda"]
@@ -141,7 +142,7 @@ class PPOConfig(_Frozen):
 
 def _base_value(knob: Knob) -> Any:
     allowed = replace(knob.allowed, high=min(knob.allowed.high, knob.most_in_recipe))
-    meaning = _("{meaning} if no phase sets it; phases can multiply it.", meaning=knob.meaning[:-1])
+    meaning = _("{meaning} if no phase sets it; phases can multiply it.", meaning=unended(knob.meaning))
     return float, Field(knob.default, description=meaning, **allowed.bounds)
 
 
@@ -381,7 +382,7 @@ def build_run_config(
     policy = _built(recipe.policy, curriculum.policy)
     check_experts(curriculum, policy.experts)
     check_router_learns(curriculum, policy.experts)
-    with explained("The run"):
+    with explained(_("The run")):
         return RunConfig(
             name=name.strip(),
             env=setup.env_id,
@@ -430,12 +431,12 @@ def settings_without_effect(configs: Sequence[RunConfig]) -> list[str]:
     sentences = [
         _(
             "{path} has no effect in {phases}, where curriculum '{name}' sets {knob} itself; to change it there, "
-            "set phases.{phases2}.{knob}.",
+            "set phases.{first}.{knob}.",
             path=path,
-            phases=", ".join(phases),
+            phases=listed(phases),
             name=config.curriculum.name,
             knob=knob,
-            phases2=phases[0],
+            first=phases[0],
         )
         for config in configs
         for path in config.overrides

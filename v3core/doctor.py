@@ -15,6 +15,7 @@ from v3core.jobs.housekeeping import in_words, leftovers
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.notice import webhook
 from v3core.jobs.slots import slots
+from v3core.messages import _
 from v3core.native import library
 from v3core.paths import COMMAND, DATA_VARIABLE, INSTALLED, PACKAGE, data_address, data_dir, shipped
 from v3core.serve import DEFAULT_PORT, check_port
@@ -38,16 +39,25 @@ class Finding:
 
 def examine() -> Iterator[Finding]:
     """Look at Python, packages, data, disk, port, webhook, launcher, cores, native library, browser, NetHack."""
-    yield Finding("Version", True, f"{__version__}, {'installed' if INSTALLED else 'a checkout'} in {PACKAGE}")
-    yield Finding("Python", True, ".".join(map(str, sys.version_info[:3])))
+    yield Finding(
+        _("Version"),
+        True,
+        _(
+            "{version}, {value} in {package}",
+            version=__version__,
+            value="installed" if INSTALLED else "a checkout",
+            package=PACKAGE,
+        ),
+    )
+    yield Finding(_("Python"), True, ".".join(map(str, sys.version_info[:3])))
     yield from _packages()
     yield from _data()
-    yield from _attempt(f"Port {DEFAULT_PORT}", _port)
-    yield from _attempt("Webhook", _webhook)
-    yield from _attempt("Launcher", lambda: chosen().name)
-    yield Finding("Cores", True, str(os.cpu_count() or 1))
+    yield from _attempt(_("Port {default_port}", default_port=DEFAULT_PORT), _port)
+    yield from _attempt(_("Webhook"), _webhook)
+    yield from _attempt(_("Launcher"), lambda: chosen().name)
+    yield Finding(_("Cores"), True, str(os.cpu_count() or 1))
     is_off = os.environ.get(library.VARIABLE) == "0"
-    yield from _attempt("Native library", _native, ok_without=is_off)
+    yield from _attempt(_("Native library"), _native, ok_without=is_off)
     yield _browser()
     yield _nethack()
 
@@ -61,19 +71,35 @@ def _packages() -> Iterator[Finding]:
             found = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             wrong += 1
-            yield Finding(name, False, f"is not installed; run `pip install -r {file}`")
+            yield Finding(name, False, _("is not installed; run `pip install -r {file}`", file=file))
             continue
         if found.split("+")[0] != pinned:
             wrong += 1
-            yield Finding(name, False, f"is {found}, tested with {pinned}; run `pip install -r {file}`", False)
+            yield Finding(
+                name,
+                False,
+                _(
+                    "is {found}, tested with {pinned}; run `pip install -r {file}`",
+                    found=found,
+                    pinned=pinned,
+                    file=file,
+                ),
+                False,
+            )
     if not wrong:
-        yield Finding("Packages", True, f"all {len(pins)} at their pinned versions")
+        yield Finding(_("Packages"), True, _("all {pins} at their pinned versions", pins=len(pins)))
 
 
 def _data() -> Iterator[Finding]:
+<<<<<<< HEAD
     folder, where = data_dir(), data_address()
     why = "the user data folder" if INSTALLED else "in the current folder"
     why = f"from {DATA_VARIABLE}" if os.environ.get(DATA_VARIABLE) else why
+=======
+    folder = data_dir()
+    why = _("the user data folder") if INSTALLED else _("in the current folder")
+    why = _("from {data_variable}", data_variable=DATA_VARIABLE) if os.environ.get(DATA_VARIABLE) else why
+>>>>>>> c8f8267 (What metrics, knobs, rules and commands declare, and sentences of jobs, are messages)
     try:
         database = open_database()
         try:
@@ -84,18 +110,38 @@ def _data() -> Iterator[Finding]:
         finally:
             database.close()
     except V3Error as error:
-        yield Finding("Database", False, str(error))
+        yield Finding(_("Database"), False, str(error))
         return
+<<<<<<< HEAD
     yield Finding("Data folder", True, f"{where}, {why}")
     if where != str(folder):
         yield Finding("Scratch folder", True, f"{folder}, for what is being written and for copies")
     yield Finding("Database", True, database.describe())
     yield Finding("Slots", True, f"{limit} runs train at once on this machine, others wait; see {COMMAND} slots")
+=======
+    yield Finding(_("Data folder"), True, f"{folder}, {why}")
+    yield Finding(_("Database"), True, database.describe())
+    yield Finding(
+        _("Slots"),
+        True,
+        _("{limit} runs train at once on this machine, others wait; see {command} slots", limit=limit, command=COMMAND),
+    )
+>>>>>>> c8f8267 (What metrics, knobs, rules and commands declare, and sentences of jobs, are messages)
     if found:
         room = in_words(sum(leftover.bytes for leftover in found))
-        yield Finding("Leftovers", False, f"{room} in {len(found)} places; see {COMMAND} tidy", needed=False)
+        yield Finding(
+            _("Leftovers"),
+            False,
+            _("{room} in {found} places; see {command} tidy", room=room, found=len(found), command=COMMAND),
+            needed=False,
+        )
     free = shutil.disk_usage(folder).free
-    yield Finding("Disk", free > LITTLE_DISK_BYTES, f"{in_words(free)} free in {folder}", needed=False)
+    yield Finding(
+        _("Disk"),
+        free > LITTLE_DISK_BYTES,
+        _("{free} free in {folder}", free=in_words(free), folder=folder),
+        needed=False,
+    )
 
 
 def _attempt(subject: str, look: Callable[[], str], *, ok_without: bool = False) -> Iterator[Finding]:
@@ -116,25 +162,33 @@ def _port() -> str:
 
 def _webhook() -> str:
     target = webhook()
-    return f"{target.shown} is called when a run ends" if target else ""
+    return _("{shown} is called when a run ends", shown=target.shown) if target else ""
 
 
 def _native() -> str:
     library.load()
+<<<<<<< HEAD
     return f"computes the network, of policies with memory its graph, from {library.LIBRARY}"
+=======
+    return _("computes the network, from {library}", library=library.LIBRARY)
+>>>>>>> c8f8267 (What metrics, knobs, rules and commands declare, and sentences of jobs, are messages)
 
 
 def _browser() -> Finding:
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    missing = "not found; only needed for `make test`: install Debian's package chromium, or Google Chrome"
-    return Finding("Browser for the tests", found is not None, found or missing, needed=False)
+    missing = _("not found; only needed for `make test`: install Debian's package chromium, or Google Chrome")
+    return Finding(_("Browser for the tests"), found is not None, found or missing, needed=False)
 
 
 def _nethack() -> Finding:
     """Whether the optional packages of NetHack are there, at the versions that were tested, and can be loaded."""
     missing = [package for package in ids.PACKAGES if not ids.is_installed(package)]
     if missing:
-        what = f"{' and '.join(missing)} not installed; only needed for NetHack and MiniHack: {ids.how_to_install()}"
+        what = _(
+            "{missing} not installed; only needed for NetHack and MiniHack: {how_to_install}",
+            missing=" and ".join(missing),
+            how_to_install=ids.how_to_install(),
+        )
         return Finding("NetHack", False, what, needed=False)
     found = {package: importlib.metadata.version(package) for package in ids.PACKAGES}
     try:
@@ -144,5 +198,15 @@ def _nethack() -> Finding:
     words = " and ".join(f"{package} {version}" for package, version in found.items())
     if found != ids.PACKAGES:
         tested = " and ".join(f"{package} {version}" for package, version in ids.PACKAGES.items())
-        return Finding("NetHack", False, f"{words}, tested with {tested}; {ids.how_to_install()}", needed=False)
+        return Finding(
+            "NetHack",
+            False,
+            _(
+                "{words}, tested with {tested}; {how_to_install}",
+                words=words,
+                tested=tested,
+                how_to_install=ids.how_to_install(),
+            ),
+            needed=False,
+        )
     return Finding("NetHack", True, words)

@@ -49,6 +49,10 @@ class Message(str):
         """For pickle and copy."""
         return self.template, self.values, self.templates
 
+    def filled(self, **values: object) -> "Message":
+        """A declared template with values: `_("Delete {runs}?").filled(runs=runs)`."""
+        return Message(self.template, {**self.values, **values})
+
     def in_language(self, language: str) -> str:
         """The sentence as its catalogue has it, in English where that has none."""
         found = catalogue(language)

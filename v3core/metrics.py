@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_args, get_origin
 
 from v3core.curriculum.knobs import CHOICES, COEFFICIENTS, KNOBS, SETTINGS
+from v3core.messages import _
+from v3core.phrases import unended, within
 from v3core.rollup import MEAN_WINDOW, NEWEST_WINDOW
 
 CLOSE_MARGIN = 0.05
@@ -19,7 +21,7 @@ DEAD_LOAD = 0.01
 """An expert is dead over some episodes if its load, weighted by their steps, is below this share of the steps."""
 
 
-_WINDOW = "the steps of the newest episodes together, those of long episodes counting more"
+_WINDOW = _("the steps of the newest episodes together, those of long episodes counting more")
 
 
 @dataclass(frozen=True)
@@ -35,28 +37,36 @@ class Chart:
 
 RETURN = Chart(
     "return",
-    "Return",
-    f"The moving average is over {MEAN_WINDOW}; it starts once there are as many. Evaluations are separate episodes "
-    "without exploration, shown as their mean and the range from lowest to highest.",
+    _("Return"),
+    _(
+        "The moving average is over {mean_window}; it starts once there are as many. Evaluations are separate "
+        "episodes without exploration, shown as their mean and the range from lowest to highest.",
+        mean_window=MEAN_WINDOW,
+    ),
 )
-SUCCESS = Chart("success", "Success rate", "Success rate of training episodes and of evaluations.")
-LOADS = Chart("loads", "Expert loads")
-ENTROPY = Chart("entropy", "Routing entropy and specialisation")
+SUCCESS = Chart("success", _("Success rate"), _("Success rate of training episodes and of evaluations."))
+LOADS = Chart("loads", _("Expert loads"))
+ENTROPY = Chart("entropy", _("Routing entropy and specialisation"))
 DECISIONS = Chart(
     "decisions",
-    "Routing decisions",
-    "How firmly steps are routed. Exact zeros are the share of gates that are exactly 0: 1 − support/N.",
+    _("Routing decisions"),
+    _("How firmly steps are routed. Exact zeros are the share of gates that are exactly 0: 1 − support/N."),
 )
-EFFECTIVE = Chart("effective", "Effective experts and support")
-GRADIENTS = Chart("gradients", "Gradient of each expert")
-LOSSES = Chart("losses", "Losses", "Losses of the update that learned from the rollout in which the episode ended.")
+EFFECTIVE = Chart("effective", _("Effective experts and support"))
+GRADIENTS = Chart("gradients", _("Gradient of each expert"))
+LOSSES = Chart(
+    "losses", _("Losses"), _("Losses of the update that learned from the rollout in which the episode ended.")
+)
 SCHEDULE = Chart(
     "schedule",
-    "Schedule",
-    "The values that the curriculum plans, and the effective values that the optimiser, the router and the loss used.",
+    _("Schedule"),
+    _(
+        "The values that the curriculum plans, and the effective values that the optimiser, the router and the loss "
+        "used."
+    ),
 )
-UPDATES = Chart("updates", "Updates", "How far an update moves the policy and its routing.", from_zero=True)
-NETWORK = Chart("network", "Network", "The health of the value head, the experts and the units.", from_zero=True)
+UPDATES = Chart("updates", _("Updates"), _("How far an update moves the policy and its routing."), from_zero=True)
+NETWORK = Chart("network", _("Network"), _("The health of the value head, the experts and the units."), from_zero=True)
 CHARTS = (RETURN, SUCCESS, LOADS, ENTROPY, DECISIONS, EFFECTIVE, GRADIENTS, LOSSES, SCHEDULE, UPDATES, NETWORK)
 """`ENTROPY` and `EFFECTIVE` draw each of their metrics as a line, `LOSSES`, `UPDATES` and `NETWORK` as a row."""
 
@@ -112,17 +122,19 @@ class Metric:
     @property
     def label(self) -> str:
         """Its title with its unit, as in `Routing entropy (nats)`."""
-        return f"{self.title} ({self.unit})" if self.unit else self.title
+        return _("{title} ({unit})", title=self.title, unit=self.unit) if self.unit else self.title
 
     @property
     def phrase(self) -> str:
         """Its label within a sentence, as in `routing entropy (nats)`."""
-        return self.label[0].lower() + self.label[1:]
+        return within(self.label)
 
     @property
     def sentence(self) -> str:
         """Its meaning with its source."""
-        return f"{self.meaning.removesuffix('.')} ({self.source})." if self.source else self.meaning
+        if not self.source:
+            return self.meaning
+        return _("{meaning} ({source}).", meaning=unended(self.meaning), source=self.source)
 
 
 def _metric(*entry: Any, **more: Any) -> Any:
@@ -144,24 +156,30 @@ def _also(names: Iterable[str]) -> Callable[[type], type]:
 class Acted:
     """Computed over the episode's own steps, as acted. Gates are normalised to sum to 1."""
 
-    return_: float = _metric("Return", "Undiscounted sum of the environment's own rewards.", chart=RETURN)
-    length: int = _metric("Episode length", "Steps of the episode.", "steps")
+    return_: float = _metric(_("Return"), _("Undiscounted sum of the environment's own rewards."), chart=RETURN)
+    length: int = _metric(_("Episode length"), _("Steps of the episode."), _("steps"))
     phase_steps: int = _metric(
-        "Steps in its phase",
-        "Steps acted in `phase`; fewer than the length if the episode began in the previous phase.",
-        "steps",
+        _("Steps in its phase"),
+        _("Steps acted in `phase`; fewer than the length if the episode began in the previous phase."),
+        _("steps"),
         since=2,
         compared=False,
     )
     success: float | None = _metric(
-        "Success rate", "1 if the environment reports that the task was solved, otherwise 0.", chart=SUCCESS, since=2
+        _("Success rate"),
+        _("1 if the environment reports that the task was solved, otherwise 0."),
+        chart=SUCCESS,
+        since=2,
     )
     task: str | None = _metric(
-        "Task", "The environment of the episode, in a run that trains on several at once.", since=7, compared=False
+        _("Task"),
+        _("The environment of the episode, in a run that trains on several at once."),
+        since=7,
+        compared=False,
     )
     facts: str | None = _metric(
-        "Facts",
-        "JSON: what the environment said of the episode at its end, by the names of the recipe's `episode_facts`.",
+        _("Facts"),
+        _("JSON: what the environment said of the episode at its end, by the names of the recipe's `episode_facts`."),
         since=8,
         compared=False,
     )
@@ -173,73 +191,88 @@ class Acted:
         compared=False,
     )
     load_entropy: float = _metric(
-        "Load entropy",
-        "H(E[α]), entropy of the mean gates: low if a few experts do all the work.",
-        "nats",
+        _("Load entropy"),
+        _("H(E[α]), entropy of the mean gates: low if a few experts do all the work."),
+        _("nats"),
         ENTROPY,
         since=2,
         legend="H(E[α]), load",
     )
     routing_entropy: float = _metric(
-        "Routing entropy",
-        "E[H(α)], mean entropy of the gates of a step: ln N if all experts share equally, 0 if a single expert acts.",
-        "nats",
+        _("Routing entropy"),
+        _(
+            "E[H(α)], mean entropy of the gates of a step: ln N if all experts share equally, 0 if a single expert "
+            "acts."
+        ),
+        _("nats"),
         ENTROPY,
         legend="E[H(α)], steps",
     )
     specialisation: float = _metric(
-        "Specialisation",
-        "H(E[α]) − E[H(α)] within the episode, the mutual information between step and expert: 0 if every step is "
-        "routed the same way. A mean over episodes is one of such values, of short episodes as much as of long ones.",
-        "nats",
+        _("Specialisation"),
+        _(
+            "H(E[α]) − E[H(α)] within the episode, the mutual information between step and expert: 0 if every step "
+            "is routed the same way. A mean over episodes is one of such values, of short episodes as much as of "
+            "long ones."
+        ),
+        _("nats"),
         ENTROPY,
         since=2,
-        legend="Specialisation within episodes",
+        legend=_("Specialisation within episodes"),
     )
     effective_experts: float = _metric(
-        "Effective experts",
-        "exp(H(E[α])): the number of experts that effectively share the load.",
+        _("Effective experts"),
+        _("exp(H(E[α])): the number of experts that effectively share the load."),
         chart=EFFECTIVE,
         since=2,
     )
     support: float = _metric(
-        "Support", "Mean number of experts per step with a gate above 0.", "experts", EFFECTIVE, since=2
+        _("Support"), _("Mean number of experts per step with a gate above 0."), _("experts"), EFFECTIVE, since=2
     )
     load_cv: float = _metric(
-        "Load CV",
-        "Coefficient of variation of the loads, their standard deviation divided by their mean: 0 if balanced.",
+        _("Load CV"),
+        _("Coefficient of variation of the loads, their standard deviation divided by their mean: 0 if balanced."),
         chart=NETWORK,
         since=2,
     )
     dead_experts: int | None = _metric(
-        "Experts left out of the episode",
-        f"Experts with a load below {DEAD_LOAD:.0%} in this episode. More than are dead where a short episode, or "
-        "another task, does without some.",
+        _("Experts left out of the episode"),
+        _(
+            "Experts with a load below {dead_load:.0%} in this episode. More than are dead where a short episode, "
+            "or another task, does without some.",
+            dead_load=DEAD_LOAD,
+        ),
         since=2,
         compared=False,
     )
     expert_persistence: float = _metric(
-        "Expert persistence",
-        "(keep − chance)/(1 − chance), with keep the share of steps whose largest gate is that of the expert at the "
-        "step before, and chance the probability that two different steps of the episode, drawn at random, have the "
-        "same: 1 if the expert never changes, 0 if it changes as in a random order; none if only one expert is used.",
+        _("Expert persistence"),
+        _(
+            "(keep − chance)/(1 − chance), with keep the share of steps whose largest gate is that of the expert at "
+            "the step before, and chance the probability that two different steps of the episode, drawn at random, "
+            "have the same: 1 if the expert never changes, 0 if it changes as in a random order; none if only one "
+            "expert is used."
+        ),
         chart=DECISIONS,
         source="Cohen's kappa, Educ. Psychol. Meas. 20, 1960",
         since=6,
     )
     close_choice_share: float = _metric(
-        "Close choices",
-        f"Share of steps at which the largest gate exceeds the second largest by less than {CLOSE_MARGIN:g}.",
-        "0 to 1",
+        _("Close choices"),
+        _(
+            "Share of steps at which the largest gate exceeds the second largest by less than {close_margin:g}.",
+            close_margin=CLOSE_MARGIN,
+        ),
+        _("0 to 1"),
         DECISIONS,
         since=6,
     )
     loads: tuple[float, ...] = _metric(
-        "Load", "Mean gate weight of an expert; the loads of an episode sum to 1.", chart=LOADS
+        _("Load"), _("Mean gate weight of an expert; the loads of an episode sum to 1."), chart=LOADS
     )
     hard_loads: tuple[float, ...] = _metric(
-        "Hard load",
-        "Share of the steps at which an expert has the largest gate; the hard loads of an episode sum to 1.",
+        _("Hard load"),
+        _("Share of the steps at which an expert has the largest gate; the hard loads of an episode sum to 1."),
     )
 
 
@@ -249,185 +282,201 @@ class Update:
     """Means over the gradient steps of the update that learned from the rollout in which the episode ended."""
 
     policy_loss: float = _metric(
-        "Policy loss",
-        "PPO's clipped surrogate, negated: the mean of −min(r·A, clip(r, 1 − ε, 1 + ε)·A).",
+        _("Policy loss"),
+        _("PPO's clipped surrogate, negated: the mean of −min(r·A, clip(r, 1 − ε, 1 + ε)·A)."),
         chart=LOSSES,
         source="arXiv:1707.06347, eq. 7",
     )
     value_loss: float = _metric(
-        "Value loss", "Half the mean squared error of the value head, in units of the reward scale.", chart=LOSSES
+        _("Value loss"), _("Half the mean squared error of the value head, in units of the reward scale."), chart=LOSSES
     )
     load_balance_loss: float = _metric(
-        "Load-balance loss",
-        "Coefficient × N·Σ fᵢ·Pᵢ, with fᵢ the share of samples whose largest gate is i and Pᵢ the mean probability of "
-        "i in the softmax of the logits: equals the coefficient if balanced.",
+        _("Load-balance loss"),
+        _(
+            "Coefficient × N·Σ fᵢ·Pᵢ, with fᵢ the share of samples whose largest gate is i and Pᵢ the mean "
+            "probability of i in the softmax of the logits: equals the coefficient if balanced."
+        ),
         chart=LOSSES,
         source="Switch, arXiv:2101.03961, eq. 4 to 6",
         optional=True,
     )
     expert_balance_loss: float = _metric(
-        "Expert-balance loss",
-        "Coefficient × Σ fᵢ·Pᵢ, with fᵢ = N/(K·T)·count: equals the coefficient if balanced.",
+        _("Expert-balance loss"),
+        _("Coefficient × Σ fᵢ·Pᵢ, with fᵢ = N/(K·T)·count: equals the coefficient if balanced."),
         source="DeepSeekMoE, arXiv:2401.06066",
         since=2,
         optional=True,
     )
     router_z_loss: float = _metric(
-        "Router z-loss",
-        "Coefficient × mean(logsumexp(logits)²).",
+        _("Router z-loss"),
+        _("Coefficient × mean(logsumexp(logits)²)."),
         source="ST-MoE, arXiv:2202.08906",
         since=2,
         optional=True,
     )
     diversity_loss: float = _metric(
-        "Diversity loss",
-        "Coefficient × mean pairwise Bhattacharyya coefficient of the experts, which is 1 if all act identically and 0 "
-        "if no two agree.",
+        _("Diversity loss"),
+        _(
+            "Coefficient × mean pairwise Bhattacharyya coefficient of the experts, which is 1 if all act "
+            "identically and 0 if no two agree."
+        ),
         since=2,
         optional=True,
     )
     consistency_loss: float = _metric(
-        "Consistency loss",
-        "Coefficient × mean of Σᵢ (gᵢ(t + 1) − gᵢ(t))², with g the gates of a step.",
+        _("Consistency loss"),
+        _("Coefficient × mean of Σᵢ (gᵢ(t + 1) − gᵢ(t))², with g the gates of a step."),
         since=2,
         optional=True,
     )
     gate_entropy_loss: float = _metric(
-        "Gate-entropy loss",
-        "−coefficient × entropy of the softmax of the logits over all experts.",
+        _("Gate-entropy loss"),
+        _("−coefficient × entropy of the softmax of the logits over all experts."),
         since=2,
         optional=True,
     )
     action_entropy: float = _metric(
-        "Action entropy",
-        "Entropy of the action distribution; can be negative for continuous actions.",
-        "nats",
+        _("Action entropy"),
+        _("Entropy of the action distribution; can be negative for continuous actions."),
+        _("nats"),
         LOSSES,
     )
-    total_loss: float = _metric("Total loss", "The minimised objective: the sum of all losses with their coefficients.")
+    total_loss: float = _metric(
+        _("Total loss"), _("The minimised objective: the sum of all losses with their coefficients.")
+    )
     approx_kl: float = _metric(
-        "Approximate KL",
-        "Mean of (r − 1) − log r, with r the probability ratio: how far the policy moved from the one that acted.",
-        "nats",
+        _("Approximate KL"),
+        _("Mean of (r − 1) − log r, with r the probability ratio: how far the policy moved from the one that acted."),
+        _("nats"),
         UPDATES,
         "Schulman's estimator k3, joschu.net/blog/kl-approx.html",
     )
     approx_kl_first: float = _metric(
-        "Approximate KL, first step",
-        "The approximate KL of the update's first minibatch: 0 up to rounding, because nothing was learned yet.",
-        "nats",
+        _("Approximate KL, first step"),
+        _("The approximate KL of the update's first minibatch: 0 up to rounding, because nothing was learned yet."),
+        _("nats"),
         since=7,
-        over="the first gradient step of the update",
+        over=_("the first gradient step of the update"),
     )
     approx_kl_last: float = _metric(
-        "Approximate KL, last epoch",
-        "Mean approximate KL over the minibatches of the update's last pass: how far the update went. "
-        "What Stable-Baselines3 logs as `train/approx_kl`.",
-        "nats",
+        _("Approximate KL, last epoch"),
+        _(
+            "Mean approximate KL over the minibatches of the update's last pass: how far the update went. What "
+            "Stable-Baselines3 logs as `train/approx_kl`."
+        ),
+        _("nats"),
         since=7,
-        over="the last pass of the update over its samples",
+        over=_("the last pass of the update over its samples"),
     )
     approx_kl_max: float = _metric(
-        "Approximate KL, maximum",
-        "The largest approximate KL of a minibatch of the update.",
-        "nats",
+        _("Approximate KL, maximum"),
+        _("The largest approximate KL of a minibatch of the update."),
+        _("nats"),
         since=7,
-        over="the gradient step of the update at which it is largest",
+        over=_("the gradient step of the update at which it is largest"),
     )
     clip_fraction: float = _metric(
-        "Clip fraction",
-        "Share of samples whose probability ratio left PPO's clip range. What Stable-Baselines3 logs as "
-        "`train/clip_fraction`.",
-        "0 to 1",
+        _("Clip fraction"),
+        _(
+            "Share of samples whose probability ratio left PPO's clip range. What Stable-Baselines3 logs as "
+            "`train/clip_fraction`."
+        ),
+        _("0 to 1"),
         UPDATES,
     )
     clip_fraction_first: float = _metric(
-        "Clip fraction, first step",
-        "The clip fraction of the update's first minibatch: 0, because nothing was learned yet.",
-        "0 to 1",
+        _("Clip fraction, first step"),
+        _("The clip fraction of the update's first minibatch: 0, because nothing was learned yet."),
+        _("0 to 1"),
         since=7,
-        over="the first gradient step of the update",
+        over=_("the first gradient step of the update"),
     )
     clip_fraction_last: float = _metric(
-        "Clip fraction, last epoch",
-        "Mean clip fraction over the minibatches of the update's last pass: how far the update went.",
-        "0 to 1",
+        _("Clip fraction, last epoch"),
+        _("Mean clip fraction over the minibatches of the update's last pass: how far the update went."),
+        _("0 to 1"),
         since=7,
-        over="the last pass of the update over its samples",
+        over=_("the last pass of the update over its samples"),
     )
     clip_fraction_max: float = _metric(
-        "Clip fraction, maximum",
-        "The largest clip fraction of a minibatch of the update.",
-        "0 to 1",
+        _("Clip fraction, maximum"),
+        _("The largest clip fraction of a minibatch of the update."),
+        _("0 to 1"),
         since=7,
-        over="the gradient step of the update at which it is largest",
+        over=_("the gradient step of the update at which it is largest"),
     )
     router_shift: float = _metric(
-        "Router shift",
-        "Mean total variation distance between the gates when acting and when learning.",
-        "0 to 1",
+        _("Router shift"),
+        _("Mean total variation distance between the gates when acting and when learning."),
+        _("0 to 1"),
         UPDATES,
         since=2,
     )
     router_shift_first: float = _metric(
-        "Router shift, first step",
-        "The router shift of the update's first minibatch: 0 up to rounding, because nothing was learned yet.",
-        "0 to 1",
+        _("Router shift, first step"),
+        _("The router shift of the update's first minibatch: 0 up to rounding, because nothing was learned yet."),
+        _("0 to 1"),
         since=7,
-        over="the first gradient step of the update",
+        over=_("the first gradient step of the update"),
     )
     router_shift_last: float = _metric(
-        "Router shift, last epoch",
-        "Mean router shift over the minibatches of the update's last pass: how far the update went.",
-        "0 to 1",
+        _("Router shift, last epoch"),
+        _("Mean router shift over the minibatches of the update's last pass: how far the update went."),
+        _("0 to 1"),
         since=7,
-        over="the last pass of the update over its samples",
+        over=_("the last pass of the update over its samples"),
     )
     router_shift_max: float = _metric(
-        "Router shift, maximum",
-        "The largest router shift of a minibatch of the update.",
-        "0 to 1",
+        _("Router shift, maximum"),
+        _("The largest router shift of a minibatch of the update."),
+        _("0 to 1"),
         since=7,
-        over="the gradient step of the update at which it is largest",
+        over=_("the gradient step of the update at which it is largest"),
     )
     grad_norm: float = _metric(
-        "Gradient norm before clipping", "Norm of the gradient of all parameters.", chart=UPDATES
+        _("Gradient norm before clipping"), _("Norm of the gradient of all parameters."), chart=UPDATES
     )
     dormant_share: float = _metric(
-        "Dormant units, without gates",
-        "Share of the units in scene embedding and experts with at most 2.5 % of their layer's mean activity, whatever "
-        "the gates: units of an expert that no step is routed to may count as active.",
-        "0 to 1",
+        _("Dormant units, without gates"),
+        _(
+            "Share of the units in scene embedding and experts with at most 2.5 % of their layer's mean activity, "
+            "whatever the gates: units of an expert that no step is routed to may count as active."
+        ),
+        _("0 to 1"),
         None,
         "Sokar et al., arXiv:2302.12902",
         since=2,
-        over="a forward pass after the update",
+        over=_("a forward pass after the update"),
         compared=False,
     )
     gated_dormant_share: float = _metric(
-        "Dormant units",
-        "Share of the units in scene embedding and experts with at most 2.5 % of their layer's mean activity. The "
-        "hidden units of all experts are one layer, and their activity is weighted by the gates: those of an expert "
-        "that no step is routed to are dormant.",
-        "0 to 1",
+        _("Dormant units"),
+        _(
+            "Share of the units in scene embedding and experts with at most 2.5 % of their layer's mean activity. "
+            "The hidden units of all experts are one layer, and their activity is weighted by the gates: those of "
+            "an expert that no step is routed to are dormant."
+        ),
+        _("0 to 1"),
         NETWORK,
         "Sokar et al., arXiv:2302.12902",
         since=7,
-        over="a forward pass after the update",
+        over=_("a forward pass after the update"),
     )
     node_distance: float = _metric(
-        "Node distance",
-        "Mean over pairs of nodes of 1 − cosine of their embeddings behind the graph layers: 0 if all nodes of a state "
-        "are alike (over-smoothed).",
-        "0 to 2",
+        _("Node distance"),
+        _(
+            "Mean over pairs of nodes of 1 − cosine of their embeddings behind the graph layers: 0 if all nodes of "
+            "a state are alike (over-smoothed)."
+        ),
+        _("0 to 2"),
         NETWORK,
         "MAD of Chen et al., arXiv:1909.03211",
         since=6,
-        over="a forward pass after the update",
+        over=_("a forward pass after the update"),
     )
     expert_grad_norms: tuple[float, ...] = _metric(
-        "Gradient norm of an expert",
-        "Norm of the gradient of the expert's parameters before clipping: an expert at 0 does not learn.",
+        _("Gradient norm of an expert"),
+        _("Norm of the gradient of the expert's parameters before clipping: an expert at 0 does not learn."),
         chart=GRADIENTS,
         since=2,
     )
@@ -444,11 +493,11 @@ class Update:
 class InForce:
     """Effective settings, as read back from the optimiser, the router and the loss, not planned; None if not used."""
 
-    phase: str = _metric("Phase", "Name of the phase of the rollout in which the episode ended.")
-    env: str = _metric("Environment", "The environment in which the episode was played.", since=2)
+    phase: str = _metric(_("Phase"), _("Name of the phase of the rollout in which the episode ended."))
+    env: str = _metric(_("Environment"), _("The environment in which the episode was played."), since=2)
     lr: float
     temperature: float
-    routing: str = _metric("Routing", CHOICES["routing"].meaning)
+    routing: str = _metric(_("Routing"), CHOICES["routing"].meaning)
     alpha: float | None
     top_k: int | None
     top_k_weights: str | None
@@ -466,48 +515,58 @@ class EpisodeRecord(Acted, Update, InForce):
     episode: int
     """Its number, from 1 without gaps, in order of completion."""
     step: int = _metric(
-        "Step",
-        "Environment steps of the whole run when the episode ended, summed over all environments.",
-        "steps",
+        _("Step"),
+        _("Environment steps of the whole run when the episode ended, summed over all environments."),
+        _("steps"),
         compared=False,
     )
     explained_variance: float = _metric(
-        "Explained variance of the value head",
-        "1 − Var(target − value)/Var(target): 1 if returns are predicted perfectly, 0 if no better than by their mean.",
+        _("Explained variance of the value head"),
+        _(
+            "1 − Var(target − value)/Var(target): 1 if returns are predicted perfectly, 0 if no better than by "
+            "their mean."
+        ),
         chart=NETWORK,
         since=2,
-        over="the whole rollout, before the update",
+        over=_("the whole rollout, before the update"),
         lowest_drawn=-1.0,
     )
     recent_dead_experts: int | None = _metric(
-        "Dead experts",
-        f"Experts with a load below {DEAD_LOAD:.0%} over all steps of these episodes together: {NEWEST_WINDOW}.",
+        _("Dead experts"),
+        _(
+            "Experts with a load below {dead_load:.0%} over all steps of these episodes together: {newest_window}.",
+            dead_load=DEAD_LOAD,
+            newest_window=NEWEST_WINDOW,
+        ),
         chart=EFFECTIVE,
         since=7,
         over=_WINDOW,
     )
     recent_specialisation: float = _metric(
-        "Specialisation, pooled",
-        "H(E[α]) − E[H(α)] over all steps of these episodes together, so that experts that differ between episodes "
-        f"count: {NEWEST_WINDOW}.",
-        "nats",
+        _("Specialisation, pooled"),
+        _(
+            "H(E[α]) − E[H(α)] over all steps of these episodes together, so that experts that differ between "
+            "episodes count: {newest_window}.",
+            newest_window=NEWEST_WINDOW,
+        ),
+        _("nats"),
         ENTROPY,
         since=7,
         over=_WINDOW,
-        legend="Specialisation, pooled by steps",
+        legend=_("Specialisation, pooled by steps"),
     )
     rollbacks: int = _metric(
-        "Undone updates",
-        "Updates of the run so far that were undone or skipped because of a non-finite number.",
+        _("Undone updates"),
+        _("Updates of the run so far that were undone or skipped because of a non-finite number."),
         since=2,
     )
 
 
 OVER: Mapping[type, str] = {
-    Acted: "over the episode's own steps",
-    Update: "mean over the gradient steps of the update that learned from the episode's last rollout",
-    InForce: "in force in the episode's last rollout",
-    EpisodeRecord: "count of the run when the episode ended",
+    Acted: _("over the episode's own steps"),
+    Update: _("mean over the gradient steps of the update that learned from the episode's last rollout"),
+    InForce: _("in force in the episode's last rollout"),
+    EpisodeRecord: _("count of the run when the episode ended"),
 }
 """What the metrics of each part are computed over, unless a metric says otherwise."""
 
@@ -519,8 +578,8 @@ def _of_knob(name: str) -> Metric:
         return Metric(setting.title, setting.meaning, "", chart, setting.source, setting.since, compared=False)
     coefficient = name.removesuffix("_loss")
     knob = KNOBS[coefficient]
-    meaning = f"The loss of the coefficient `{coefficient}`, multiplied by it."
-    return Metric(f"{knob.title} loss", meaning, source=knob.source, since=knob.since, optional=True)
+    meaning = _("The loss of the coefficient `{coefficient}`, multiplied by it.", coefficient=coefficient)
+    return Metric(_("{title} loss", title=knob.title), meaning, source=knob.source, since=knob.since, optional=True)
 
 
 def _declared() -> Iterator[Metric]:
@@ -551,29 +610,34 @@ ENTROPY_SHARE, MOST_USED_LOAD = "entropy_share", "most_used_load"
 
 DERIVED: dict[str, Metric] = {
     EVALUATION: Metric(
-        "Mean return of evaluations",
-        "Mean return of the episodes of an evaluation: separate from training and without exploration.",
+        _("Mean return of evaluations"),
+        _("Mean return of the episodes of an evaluation: separate from training and without exploration."),
         field=EVALUATION,
     ),
     EVALUATION_SUCCESS: Metric(
-        "Success rate of evaluations",
-        "Share of the episodes of an evaluation that solved the task, where the environment says so.",
+        _("Success rate of evaluations"),
+        _("Share of the episodes of an evaluation that solved the task, where the environment says so."),
         field=EVALUATION_SUCCESS,
     ),
     KNOCKOUT: Metric(
-        "Loss without an expert",
-        "Mean return of a knock-out's episodes with all experts, minus their mean without the expert that is missed "
-        "most: 0 or less if none is needed.",
+        _("Loss without an expert"),
+        _(
+            "Mean return of a knock-out's episodes with all experts, minus their mean without the expert that is "
+            "missed most: 0 or less if none is needed."
+        ),
         field=KNOCKOUT,
     ),
     MOST_USED_LOAD: Metric(
-        "Load of the most used expert",
-        "The largest load, over the episodes that are drawn together: experts of different runs have no common order.",
+        _("Load of the most used expert"),
+        _(
+            "The largest load, over the episodes that are drawn together: experts of different runs have no common "
+            "order."
+        ),
         field=MOST_USED_LOAD,
     ),
     ENTROPY_SHARE: Metric(
-        "Routing entropy / ln N",
-        "E[H(α)] divided by ln N, the maximum with N experts: from 0 to 1.",
+        _("Routing entropy / ln N"),
+        _("E[H(α)] divided by ln N, the maximum with N experts: from 0 to 1."),
         field=ENTROPY_SHARE,
     ),
 }

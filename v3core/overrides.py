@@ -27,14 +27,14 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "evaluation": EvaluationConfig,
 }
 _TITLES = {
-    "ppo.gamma": "Discount γ",
-    "ppo.gae_lambda": "GAE λ",
-    "ppo.clip": "Clip range",
-    "ppo.max_grad_norm": "Max gradient norm",
-    "ppo.balance_on": "Balance losses read",
-    "evaluation.every": "Evaluate every",
-    "evaluation.knockout": "Episodes without each expert",
-    "evaluation.sampled": "Sample actions",
+    "ppo.gamma": _("Discount γ"),
+    "ppo.gae_lambda": _("GAE λ"),
+    "ppo.clip": _("Clip range"),
+    "ppo.max_grad_norm": _("Max gradient norm"),
+    "ppo.balance_on": _("Balance losses read"),
+    "evaluation.every": _("Evaluate every"),
+    "evaluation.knockout": _("Episodes without each expert"),
+    "evaluation.sampled": _("Sample actions"),
     **{f"base.{name}": KNOBS[name].title for name in BaseConfig.model_fields},
 }
 _KINDS = {"integer": int, "number": float, "boolean": bool, "string": str}
@@ -74,20 +74,21 @@ class Setting:
     def _words(self) -> str:
         if self.choices:
             return _("choose {choices}", choices=" or ".join(self.choices))
-        noun = "a whole number" if self.kind is int else "a number"
-        return _(
-            "give {noun} {words}{value}",
-            noun=noun,
-            words=self.allowed.words,
-            value=", or nothing" if self.optional else "",
-        )
+        words = self.allowed.words
+        if self.kind is int and self.optional:
+            return _("give a whole number {words}, or nothing", words=words)
+        if self.kind is int:
+            return _("give a whole number {words}", words=words)
+        if self.optional:
+            return _("give a number {words}, or nothing", words=words)
+        return _("give a number {words}", words=words)
 
     def parse(self, text: str) -> Scalar:
         """The value of a typed text; a V3Error says what is allowed."""
         typed = text.strip()
         value = self._read(typed)
         if value is None and not (self.optional and not typed):
-            shown = f"'{typed[:40]}{'…' * (len(typed) > 40)}'" if typed else "empty"
+            shown = f"'{typed[:40]}{'…' * (len(typed) > 40)}'" if typed else _("empty")
             raise V3Error(
                 "{title} ({path}) is {shown}; {words}.",
                 title=self.title,
@@ -130,8 +131,8 @@ def _declare(path: str, schema: dict[str, Any]) -> Setting:
     is_yes_or_no = value["type"] == "boolean"
     return Setting(
         path=path,
-        title=_TITLES.get(path) or path.partition(".")[2].replace("_", " ").capitalize(),
-        meaning=" ".join(schema.get("description", "").split()),
+        title=_TITLES.get(path) or _(path.partition(".")[2].replace("_", " ").capitalize()),
+        meaning=_(" ".join(schema.get("description", "").split())),
         kind=_KINDS[value["type"]],
         allowed=Range(
             low=value.get("minimum", value.get("exclusiveMinimum", -math.inf)),
@@ -167,7 +168,7 @@ def overridden(recipe: Recipe, values: Mapping[str, Scalar]) -> Recipe:
         if value != before:
             overrides[path] = Override(value=value, recipe=before)
         changes.setdefault(setting.section, {})[setting.name] = value
-    with explained("The recipe"):
+    with explained(_("The recipe")):
         sections = {
             name: SECTIONS[name].model_validate({**dict(getattr(recipe, name)), **changed})
             for name, changed in changes.items()
@@ -225,7 +226,7 @@ def _nearest(path: str, curricula: Sequence[Curriculum]) -> str:
     same_name = difflib.get_close_matches(path, [one for one in known if one.rpartition(".")[2] == name], cutoff=0)
     if same_name:
         return _("Did you mean {same_name}?", same_name=either(same_name))
-    return suggestion(path, known) or "Examples: ppo.epochs, policy.experts, base.lr, phases.warmup.lr."
+    return suggestion(path, known) or _("Examples: ppo.epochs, policy.experts, base.lr, phases.warmup.lr.")
 
 
 def _with_phase_setting(curriculum: Curriculum, path: str, text: str, episodes: int, steps: int | None) -> Curriculum:
@@ -254,7 +255,7 @@ def _with_phase_setting(curriculum: Curriculum, path: str, text: str, episodes: 
         edited = renamed(Curriculum.model_validate(content))
         check_fits(edited, episodes, steps)
     except ValidationError as error:
-        raise V3Error(explain(error, f"Curriculum '{curriculum.name}'")) from None
+        raise V3Error(explain(error, _("Curriculum '{name}'", name=curriculum.name))) from None
     except V3Error as error:
-        raise V3Error(f"{path}: {error}") from None
+        raise V3Error("{path}: {error}", path=path, error=error.message) from None
     return edited

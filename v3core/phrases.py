@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 import humanize
 
-from v3core.messages import ENGLISH, Message, _, several, spoken, translated
+from v3core.messages import ENGLISH, Message, _, recalled, several, spoken, translated
 
 _THINGS: dict[str, Callable[[int], Message]] = {
     "archive": lambda n: several("{count:,} archive", "{count:,} archives", count=n),
@@ -145,6 +145,21 @@ def own_name(language: str) -> str:
     return Locale.parse(language).get_language_name(language) or language
 
 
+def within(title: str) -> Message:
+    """A title within a sentence: `Routing entropy` becomes `routing entropy`."""
+    return Phrase(_lowered(title), partial(_within, title))
+
+
+def unended(sentence: str) -> Message:
+    """A sentence without its full stop, to be continued."""
+    return Phrase(_without_stop(sentence), partial(_unended, sentence))
+
+
+def stored(sentence: str) -> Message:
+    """A sentence of ours from a row or a log, of which only the English text is left."""
+    return sentence if isinstance(sentence, Message) else Phrase(sentence, partial(recalled, sentence))
+
+
 def localised(number: str, language: str | None = None) -> str:
     """A number as Python writes it, `1,234.5`, with the signs of a language, by default the reader's."""
     language = language or spoken()
@@ -213,3 +228,19 @@ def _sentences(parts: tuple[object, ...], language: str) -> str:
 def _capitalised(phrase: str, language: str) -> str:
     said = str(translated(phrase, language))
     return f"{said[:1].upper()}{said[1:]}"
+
+
+def _within(title: str, language: str) -> str:
+    return _lowered(str(translated(title, language)))
+
+
+def _unended(sentence: str, language: str) -> str:
+    return _without_stop(str(translated(sentence, language)))
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _without_stop(text: str) -> str:
+    return text.removesuffix(".").removesuffix("。")

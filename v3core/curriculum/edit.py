@@ -16,6 +16,7 @@ from v3core.curriculum.until import Until
 from v3core.environment_setup import EnvArg, EnvironmentSetup
 from v3core.errors import V3Error, explained
 from v3core.messages import _
+from v3core.phrases import listed, strung
 
 _EDITED = " (edited)"
 _IS_EDITED = re.compile(r" \(edited(?: (\d{1,6}))?\)$")
@@ -135,7 +136,7 @@ def _with_overdue_phases_ended(curriculum: Curriculum, progress: Progress) -> Pr
 def _check_end_lies_ahead(number: int, phase: Phase, progress: Progress, *, in_force: bool) -> None:
     if phase.until is None:
         return
-    who = _("Phase {value} '{name}'", value=number + 1, name=phase.name)
+    who = _("Phase {number} '{name}'", number=number + 1, name=phase.name)
     for unit, end, now in (
         ("episode", phase.until.episode, progress.episode),
         ("step", phase.until.step, progress.step),
@@ -162,7 +163,7 @@ def _check_end_lies_ahead(number: int, phase: Phase, progress: Progress, *, in_f
 
 
 def _named(env: str | None, args: Mapping[str, EnvArg]) -> str:
-    return str(EnvironmentSetup(env or "the environment of the run", args))
+    return str(EnvironmentSetup(env or _("the environment of the run"), args))
 
 
 def changes(old: Curriculum, new: Curriculum) -> list[str]:
@@ -176,18 +177,18 @@ def changes(old: Curriculum, new: Curriculum) -> list[str]:
             found.append(_("{name}: new", name=asked.name) if was is None else _("{name}: removed", name=was.name))
             continue
         if was.name != asked.name:
-            found.append(_("{name}: renamed to {name2}", name=was.name, name2=asked.name))
+            found.append(_("{name}: renamed to {new}", name=was.name, new=asked.name))
         for name in ("until", *SETTINGS):
             before, after = getattr(was, name), getattr(asked, name)
             if before != after:
                 title = "end" if name == "until" else SETTINGS[name].title.lower()
                 found.append(
                     _(
-                        "{name}: {title} {text} to {text2}",
+                        "{name}: {title} {before} to {after}",
                         name=asked.name,
                         title=title,
-                        text=_text(name, before),
-                        text2=_text(name, after),
+                        before=_text(name, before),
+                        after=_text(name, after),
                     )
                 )
     return found
@@ -201,8 +202,10 @@ def summary(old: Curriculum, new: Curriculum) -> str:
     found = changes(old, new)
     ends = zip(old.planned_ends, new.planned_ends, strict=False)
     if found and len(found) == sum(was != asked and None not in (was, asked) for was, asked in ends):
-        return _("Boundaries {join}", join=", ".join(f"{end:,}" for end in new.boundaries))
-    return "; ".join(found[:2]) + (_(", and {value} more", value=len(found) - 2) if len(found) > 2 else "")
+        return _("Boundaries {ends}", ends=listed([f"{end:,}" for end in new.boundaries]))
+    if len(found) > 2:
+        return _("{changes}, and {more} more", changes=strung(_("; "), found[:2]), more=len(found) - 2)
+    return strung(_("; "), found)
 
 
 def _text(name: str, value: Any) -> str:

@@ -6,7 +6,8 @@ from v3core.curriculum.length import Length
 from v3core.curriculum.model import Curriculum, Over, Phase, ramps_of
 from v3core.curriculum.until import Until
 from v3core.errors import V3Error, explained
-from v3core.messages import _
+from v3core.messages import _, several
+from v3core.phrases import listed
 
 
 def check_fits(curriculum: Curriculum, episodes: int, steps: int | None = None) -> None:
@@ -20,7 +21,7 @@ def check_facts(curriculum: Curriculum, recorded: Collection[str]) -> None:
     """Raise a V3Error for a trigger on a fact of episodes that is not `recorded`: it would never fire."""
     for number, phase in enumerate(curriculum.phases, start=1):
         if phase.until is not None and phase.until.fact is not None and phase.until.fact not in recorded:
-            known = _("it records {recorded}", recorded=", ".join(recorded)) if recorded else "it records none"
+            known = _("it records {recorded}", recorded=listed([*recorded])) if recorded else _("it records none")
             raise V3Error(
                 "Phase {number} '{name}' waits for the episode fact '{fact}', which the run does not record; "
                 "{known}: name it in the recipe's episode_facts, or choose another trigger.",
@@ -200,7 +201,7 @@ def check_experts(curriculum: Curriculum, experts: int) -> None:
     """Raise a V3Error for a phase that chooses more experts than the router has, `policy` applied."""
     for number, phase in enumerate(curriculum.phases, start=1):
         if phase.top_k is not None and phase.top_k > experts:
-            chosen_among = "1 expert" if experts == 1 else _("{experts} experts", experts=experts)
+            chosen_among = several("{count} expert", "{count} experts", count=experts)
             raise V3Error(
                 "Phase {number} '{name}' has top_k {top_k}, but the router has {chosen_among} to choose from; lower "
                 "it, or use more experts.",

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
+from v3core.messages import _
+
 Routing = Literal["softmax", "sparsemax", "entmax15", "entmax", "topk", "gumbel", "uniform", "random"]
 """How router logits become gate weights; uniform and random ignore them: controls."""
 TopKWeights = Literal["renormalised", "probabilities", "sigmoid"]
@@ -53,13 +55,16 @@ class Range:
     def words(self) -> str:
         """As in `must be 0 or more`."""
         if self.low == -math.inf:
-            return "a finite number"
+            return _("a finite number")
         if self.high == math.inf:
-            return f"greater than {self.low:g}" if self.low_open else f"{self.low:g} or more"
+            return _("greater than {low:g}", low=self.low) if self.low_open else _("{low:g} or more", low=self.low)
         if not self.low_open and not self.high_open:
-            return f"from {self.low:g} to {self.high:g}"
-        low = f"greater than {self.low:g}" if self.low_open else f"at least {self.low:g}"
-        return f"{low} and below {self.high:g}" if self.high_open else f"{low} and at most {self.high:g}"
+            return _("from {low:g} to {high:g}", low=self.low, high=self.high)
+        if self.low_open and self.high_open:
+            return _("greater than {low:g} and below {high:g}", low=self.low, high=self.high)
+        if self.low_open:
+            return _("greater than {low:g} and at most {high:g}", low=self.low, high=self.high)
+        return _("at least {low:g} and below {high:g}", low=self.low, high=self.high)
 
 
 @dataclass(frozen=True)
@@ -95,8 +100,8 @@ class KnobValues:
     """A number for each knob. This is the table of knobs: a new entry declares a knob."""
 
     temperature: float = _knob(
-        "Temperature",
-        "Divides the router logits before the routing; lower is sharper.",
+        _("Temperature"),
+        _("Divides the router logits before the routing; lower is sharper."),
         "router",
         default=1.0,
         allowed=Range(low_open=True),
@@ -104,8 +109,8 @@ class KnobValues:
         since=1,
     )
     lr: float = _knob(
-        "Learning rate",
-        "Learning rate of Adam.",
+        _("Learning rate"),
+        _("Learning rate of Adam."),
         "optimiser",
         default=1e-3,
         allowed=Range(low_open=True),
@@ -114,66 +119,68 @@ class KnobValues:
         since=1,
     )
     alpha: float = _knob(
-        "Entmax alpha",
-        "For entmax routing: 1 is softmax, 2 is sparsemax.",
+        _("Entmax alpha"),
+        _("For entmax routing: 1 is softmax, 2 is sparsemax."),
         "router",
         default=1.5,
         allowed=Range(1.0, 2.0),
         source="arXiv:1905.05702",
     )
     jitter: float = _knob(
-        "Router jitter",
-        "During training, router inputs are multiplied by U(1 − jitter, 1 + jitter).",
+        _("Router jitter"),
+        _("During training, router inputs are multiplied by U(1 − jitter, 1 + jitter)."),
         "router",
         allowed=Range(0.0, 1.0, high_open=True),
         source="Switch, arXiv:2101.03961",
     )
     load_balance: float = _knob(
-        "Load balance",
-        "Coefficient of the load-balance loss, N·Σ fᵢ·Pᵢ.",
+        _("Load balance"),
+        _("Coefficient of the load-balance loss, N·Σ fᵢ·Pᵢ."),
         "loss",
         from_recipe=True,
         source="Switch, arXiv:2101.03961",
         since=1,
     )
     expert_balance: float = _knob(
-        "Expert balance",
-        "Coefficient of the expert-level balance loss, Σ fᵢ·Pᵢ with fᵢ = N/(K·T)·count; without top-k routing only the "
-        "largest gate counts (K = 1).",
+        _("Expert balance"),
+        _(
+            "Coefficient of the expert-level balance loss, Σ fᵢ·Pᵢ with fᵢ = N/(K·T)·count; without top-k routing "
+            "only the largest gate counts (K = 1)."
+        ),
         "loss",
         source="DeepSeekMoE, arXiv:2401.06066",
     )
     z_loss: float = _knob(
-        "Z-loss",
-        "Coefficient of the router z-loss, mean(logsumexp(logits)²).",
+        _("Z-loss"),
+        _("Coefficient of the router z-loss, mean(logsumexp(logits)²)."),
         "loss",
         source="ST-MoE, arXiv:2202.08906",
     )
     diversity: float = _knob(
-        "Diversity", "Coefficient of the experts' mean pairwise Bhattacharyya coefficient.", "loss", source="ours"
+        _("Diversity"), _("Coefficient of the experts' mean pairwise Bhattacharyya coefficient."), "loss", source="ours"
     )
     consistency: float = _knob(
-        "Consistency",
-        "Coefficient of the squared change of the gates from one step to the next.",
+        _("Consistency"),
+        _("Coefficient of the squared change of the gates from one step to the next."),
         "loss",
         source="ours",
     )
     gate_entropy: float = _knob(
-        "Gate entropy",
-        "Coefficient of the gate entropy: positive values reward spread, negative values sharpness.",
+        _("Gate entropy"),
+        _("Coefficient of the gate entropy: positive values reward spread, negative values sharpness."),
         "loss",
         allowed=Range(-math.inf),
         source="ours",
     )
     bias_speed: float = _knob(
-        "Bias speed",
-        "Step size per update of the balancing bias, for topk routing.",
+        _("Bias speed"),
+        _("Step size per update of the balancing bias, for topk routing."),
         "router",
         source="DeepSeek-V3, arXiv:2412.19437",
     )
     entropy: float = _knob(
-        "Entropy bonus",
-        "Coefficient of PPO's action-entropy bonus.",
+        _("Entropy bonus"),
+        _("Coefficient of PPO's action-entropy bonus."),
         "loss",
         from_recipe=True,
         source="PPO, arXiv:1707.06347",
@@ -204,27 +211,36 @@ class Choice:
 
 CHOICES: Mapping[str, Choice] = {
     "routing": Choice(
-        "Routing",
-        "How router logits become gate weights; uniform and random ignore them: controls.",
+        _("Routing"),
+        _("How router logits become gate weights; uniform and random ignore them: controls."),
         ROUTINGS,
         "softmax",
     ),
-    "top_k": Choice("Top k", "Number of experts that topk routing selects.", f"from 1 to {MAX_EXPERTS}", "2"),
+    "top_k": Choice(
+        _("Top k"),
+        _("Number of experts that topk routing selects."),
+        _("from 1 to {max_experts}", max_experts=MAX_EXPERTS),
+        "2",
+    ),
     "top_k_weights": Choice(
-        "Top-k weights",
-        "Weights of the selected experts. renormalised: softmax over the selected; probabilities: softmax over all, "
-        "not renormalised; sigmoid: affinities normalised over the selected.",
+        _("Top-k weights"),
+        _(
+            "Weights of the selected experts. renormalised: softmax over the selected; probabilities: softmax over "
+            "all, not renormalised; sigmoid: affinities normalised over the selected."
+        ),
         TOP_K_WEIGHTS,
         "renormalised",
-        "Mixtral; Switch, DeepSeekMoE; DeepSeek-V3",
+        _("Mixtral; Switch, DeepSeekMoE; DeepSeek-V3"),
     ),
-    "env": Choice("Environment", "Environment that the phase trains in.", "an environment id", "the run's"),
+    "env": Choice(_("Environment"), _("Environment that the phase trains in."), _("an environment id"), _("the run's")),
     "env_args": Choice(
-        "Env arguments",
-        "Arguments of the environment, added to the current ones. A phase that sets an environment starts from the "
-        "run's arguments if it is the run's environment, otherwise from none.",
-        "such as {size: 8}",
-        "the run's",
+        _("Env arguments"),
+        _(
+            "Arguments of the environment, added to the current ones. A phase that sets an environment starts from "
+            "the run's arguments if it is the run's environment, otherwise from none."
+        ),
+        _("such as {size: 8}"),
+        _("the run's"),
     ),
 }
 

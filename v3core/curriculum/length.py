@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from v3core.errors import V3Error
-from v3core.messages import _
+from v3core.messages import Message, _, several
+from v3core.phrases import listed
 
 MAX_EPISODES = 100_000_000
 MAX_STEPS = 10_000_000_000
@@ -28,7 +29,7 @@ class Length:
         """
         if episodes is None and steps is None:
             raise V3Error("The run has no length; give a number of episodes or of environment steps.")
-        for count, most, what in ((episodes, MAX_EPISODES, "episodes"), (steps, MAX_STEPS, "environment steps")):
+        for count, most, what in ((episodes, MAX_EPISODES, _("episodes")), (steps, MAX_STEPS, _("environment steps"))):
             if count is not None and count < 1:
                 raise V3Error("A run cannot have {count} {what}; choose 1 or more.", count=count, what=what)
             if count is not None and count > most:
@@ -67,7 +68,13 @@ class Length:
         return min(self.episodes, -(-expected // unit) * unit)
 
     def extended(
-        self, episodes: int | None, steps: int | None, *, at: tuple[int, int], environments: int, who: str = "The run"
+        self,
+        episodes: int | None,
+        steps: int | None,
+        *,
+        at: tuple[int, int],
+        environments: int,
+        who: str = _("The run"),
     ) -> "Length":
         """The length that a run of this one is asked to have; what is None stays as it is.
 
@@ -118,39 +125,38 @@ class Length:
             return Length.of(None, wanted)
         longer = Length.of(self.episodes if episodes is None else episodes, self.steps if steps is None else wanted)
         if longer.is_reached(*at):
-            other = "environment steps" if steps is None else "episodes"
+            other = _("environment steps") if steps is None else _("episodes")
             raise V3Error("{who} has also trained all of its {other}; choose more of both.", who=who, other=other)
         return longer
 
     def reached(self, episode: int, step: int) -> str:
         """As in `130 of 800 episodes`, `12,000 of 20,000 steps`, or with a comma between both."""
-        parts = (
-            []
-            if self.is_by_steps
-            else [_("{episode:,} of {episodes:,} episodes", episode=episode, episodes=self.episodes)]
-        )
-        return ", ".join(
-            parts if self.steps is None else [*parts, _("{step:,} of {steps:,} steps", step=step, steps=self.steps)]
-        )
+        of_episodes = _("{episode:,} of {episodes:,} episodes", episode=episode, episodes=self.episodes)
+        if self.steps is None:
+            return of_episodes
+        of_steps = _("{step:,} of {steps:,} steps", step=step, steps=self.steps)
+        return of_steps if self.is_by_steps else listed([of_episodes, of_steps])
 
     def changed_to(self, other: "Length") -> str:
         """As in `from 60 to 110 episodes`."""
         if self.steps is None:
             return _("from {episodes:,} to {other}", episodes=self.episodes, other=other)
-        return (
-            _("from {steps:,} to {other}", steps=self.steps, other=other)
-            if self.is_by_steps
-            else _("from {self} to {other}", self=self, other=other)
-        )
+        if self.is_by_steps:
+            return _("from {steps:,} to {other}", steps=self.steps, other=other)
+        return _("from {length} to {other}", length=self.words, other=other)
 
     def __str__(self) -> str:
         """As in `800 episodes`, `20,000 steps` or `800 episodes or 20,000 steps`."""
-        parts = (
-            []
-            if self.is_by_steps
-            else ["1 episode" if self.episodes == 1 else _("{episodes:,} episodes", episodes=self.episodes)]
-        )
-        return " or ".join(parts if self.steps is None else [*parts, _("{steps:,} steps", steps=self.steps)])
+        return str(self.words)
+
+    @property
+    def words(self) -> Message:
+        """As a message."""
+        of_episodes = several("{count:,} episode", "{count:,} episodes", count=self.episodes)
+        if self.steps is None:
+            return of_episodes
+        of_steps = _("{steps:,} steps", steps=self.steps)
+        return of_steps if self.is_by_steps else _("{episodes} or {steps}", episodes=of_episodes, steps=of_steps)
 
 
 def _bound(steps: int | None) -> int:

@@ -8,8 +8,9 @@ from v3core.curriculum.model import Architecture, Level, Over, Ramp, Shape, Time
 from v3core.curriculum.until import FACT, Until
 from v3core.errors import V3Error, explained
 from v3core.messages import _
+from v3core.phrases import listed
 
-HOW_TO_WRITE_AN_END = (
+HOW_TO_WRITE_AN_END = _(
     "Enter a number of completed episodes (1000), of environment steps (step 50000), or a trigger: return ≥ 450 "
     "(100) ends the phase once the mean return of its last 100 episodes reaches 450. Add 'after 200' for a minimum "
     "and 'within 1500' for a maximum number of episodes in the phase."
@@ -33,16 +34,12 @@ def format_end(until: Until | None) -> str:
     if until.episode is not None:
         return str(until.episode)
     if until.step is not None:
-        return _("step {step}", step=until.step)
+        return f"step {until.step}"
     sign = "≥" if until.at_least is not None else "≤"
     text = f"{until.metric} {sign} {format_number(until.threshold)} ({until.window})"
     if until.min_episodes:
-        text += _(" after {min_episodes}", min_episodes=until.min_episodes)
-    return (
-        text
-        if until.max_episodes is None
-        else _("{text} within {max_episodes}", text=text, max_episodes=until.max_episodes)
-    )
+        text += f" after {until.min_episodes}"
+    return text if until.max_episodes is None else f"{text} within {until.max_episodes}"
 
 
 def parse_end(text: str) -> Until | None:
@@ -92,14 +89,14 @@ def format_value(value: Value | None) -> str:
         shape = "" if value.shape == "linear" else f" {value.shape}"
         over = ""
         if value.over is not None:
-            over = _(" over {value}", value=value.over.episodes or f"{value.over.steps} steps")
+            over = f" over {value.over.episodes or f'{value.over.steps} steps'}"
         return f"{_format_level(value.start)} → {_format_level(value.to)}{shape}{over}"
     return _format_level(value)
 
 
 def describe_architecture(policy: Architecture) -> str:
     """What a curriculum changes of the recipe's network, as in `7 experts, 1 shared, experts ×0.5 as wide`."""
-    parts = ["one expert as wide as all of the recipe's experts together"] if policy.single_expert else []
+    parts = [_("one expert as wide as all of the recipe's experts together")] if policy.single_expert else []
     if policy.experts is not None:
         parts.append(_("{experts} experts", experts=policy.experts))
     if policy.shared_experts is not None:
@@ -107,8 +104,10 @@ def describe_architecture(policy: Architecture) -> str:
     if policy.expert_width_times is not None:
         parts.append(_("experts ×{expert_width_times:g} as wide", expert_width_times=policy.expert_width_times))
     if policy.graph is not None:
-        parts.append("no message passing" if policy.graph == "mlp" else _("graph layers {graph}", graph=policy.graph))
-    return ", ".join(parts) or "from the recipe"
+        parts.append(
+            _("no message passing") if policy.graph == "mlp" else _("graph layers {graph}", graph=policy.graph)
+        )
+    return listed(parts) if parts else _("from the recipe")
 
 
 def parse_value(text: str, knob: str) -> Value | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from v3core.curriculum import Length
+from v3core.messages import _
 
 CHUNKS = 8
 """Parts of equal steps that a run's speed is measured in; a pause or a resume spoils one of them, not the median."""
@@ -38,10 +39,10 @@ class Duration:
     def describe(self) -> str:
         """As in `about 40 s`, `about 2.5 min` or `1.5 to 4 h`."""
         if self.high < ALIKE * self.low:
-            return f"about {_in_words((self.low + self.high) / 2)}"
+            return _("about {duration}", duration=_in_words((self.low + self.high) / 2))
         low, high = _in_words(self.low), _in_words(self.high)
         value, unit = low.split()
-        return f"{value} to {high}" if high.endswith(f" {unit}") else f"{low} to {high}"
+        return _("{low} to {high}", low=value if high.endswith(f" {unit}") else low, high=high)
 
 
 def steps_for(pace: Pace, length: Length | int) -> float | None:
@@ -99,7 +100,7 @@ def total_time(groups: Sequence[tuple[int, float, float]], slots: int) -> Durati
 
 def time_left(seconds: float) -> str:
     """How long a run trains on, as in `about 4.2 min left`."""
-    return f"about {_in_words(seconds)} left"
+    return _("about {duration} left", duration=_in_words(seconds))
 
 
 def _in_words(seconds: float) -> str:

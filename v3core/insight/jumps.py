@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from v3core.insight.actions import ActionFacts, mean_distance, most_probable, normal_distances
 from v3core.insight.replays import Replay
+from v3core.messages import _
 
 SWITCHES, DISAGREEMENTS, VALUE_ERRORS = "switches", "disagreements", "value_errors"
 """The kinds of jumps."""
@@ -16,18 +17,20 @@ FAR_APART = 0.5
 """Jensen-Shannon distance from which two experts with continuous actions disagree."""
 
 RULES = {
-    SWITCHES: "Another expert has the largest gate than at the step before.",
-    DISAGREEMENTS: (
-        f"The experts with at least {LEAST_SHARE:.0%} of the gates would not act alike: the most probable action of "
-        "one is not that of another, among the allowed actions. Of continuous actions: the Jensen-Shannon distance of "
-        f"two of their action distributions is {FAR_APART:g} or more (0 if they are the same, 1 if they share no "
-        "action)."
+    SWITCHES: _("Another expert has the largest gate than at the step before."),
+    DISAGREEMENTS: _(
+        "The experts with at least {least_share:.0%} of the gates would not act alike: the most probable action of "
+        "one is not that of another, among the allowed actions. Of continuous actions: the Jensen-Shannon distance "
+        "of two of their action distributions is {far_apart:g} or more (0 if they are the same, 1 if they share no "
+        "action).",
+        least_share=LEAST_SHARE,
+        far_apart=FAR_APART,
     ),
-    VALUE_ERRORS: (
+    VALUE_ERRORS: _(
         "The value before the step minus the discounted return that really followed, in units of the reward scale, "
-        "largest first; of neighbouring steps only the one with the largest error. What would have followed an episode "
-        "that was truncated or cut off is not known: the value before its last step stands for it. None if the "
-        "discount or the reward scale was not recorded."
+        "largest first; of neighbouring steps only the one with the largest error. What would have followed an "
+        "episode that was truncated or cut off is not known: the value before its last step stands for it. None if "
+        "the discount or the reward scale was not recorded."
     ),
 }
 """What each kind is, for people."""

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from v3core.messages import _
+
 PARTS = {
-    "acting": "Acting",
-    "environments": "Environments",
-    "learning": "Learning",
-    "recording": "Recording",
+    "acting": _("Acting"),
+    "environments": _("Environments"),
+    "learning": _("Learning"),
+    "recording": _("Recording"),
 }
 """Fields of a sample to titles: what the training thread does in turn."""
-OTHER = "Other"
+OTHER = _("Other")
 """Evaluations, pauses, and making environments."""
 
 _WAITS, _RECORDS, _MOST = 0.25, 0.1, 0.6
@@ -102,17 +104,19 @@ def why_slow(sample: ProcessSample) -> str:
     share = sample.share(part)
     waits = min(1.0, (sample.waited or 0.0) / sample.seconds)
     if waits > _WAITS and waits > share * (1 - waits):
-        return (
-            f"For {waits:.0%} of the time no processor was free for this run: other processes use the machine, or its "
-            "container has a limit; train fewer runs at once."
+        return _(
+            "For {waits:.0%} of the time no processor was free for this run: other processes use the machine, or "
+            "its container has a limit; train fewer runs at once.",
+            waits=waits,
         )
     if sample.share("recording") > _RECORDS:
-        return (
-            f"Recording takes {sample.share('recording'):.0%} of the time, checkpoints included: the disk is slow; "
-            "keep the data folder on a local disk."
+        return _(
+            "Recording takes {share:.0%} of the time, checkpoints included: the disk is slow; keep the data folder "
+            "on a local disk.",
+            share=sample.share("recording"),
         )
     if share < _MOST:
-        return "No single part takes most of the time."
+        return _("No single part takes most of the time.")
     return {
         "acting": f"Choosing actions takes {share:.0%} of the time; a smaller network, or more environments side by "
         "side, makes each step cheaper.",

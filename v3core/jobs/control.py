@@ -102,11 +102,11 @@ def need_experiment(tx: Transaction, experiment: str) -> list[RunRow]:
 def _stop(tx: Transaction, run: RunRow, actor: str, now: datetime) -> Status:
     if run.status == Status.QUEUED:
         commands.add_command(tx, run.id, commands.STOP, actor=actor, now=now)
-        message = "Stopped while waiting in the queue."
+        message = _("Stopped while waiting in the queue.")
         change_status(tx, run, Status.STOPPED, message, actor=actor, reason=message, now=now)
         return Status.STOPPED
     check(commands.STOP, run)
-    if change_status(tx, run, Status.STOPPING, "Stop requested.", actor=actor, now=now):
+    if change_status(tx, run, Status.STOPPING, _("Stop requested."), actor=actor, now=now):
         commands.add_command(tx, run.id, commands.STOP, actor=actor, now=now)
     return Status.STOPPING
 
@@ -136,7 +136,7 @@ def set_priority(database: Database, run_id: str, priority: int, actor: str = "u
             update_run(tx, run_id, {"priority": priority}, only_in={run.status})
             command = commands.add_command(tx, run_id, commands.PRIORITY, actor=actor, now=now, value=str(priority))
             commands.apply_commands(tx, run_id, ids=[command], episode=run.episode, now=now)
-            message = _("Priority changed from {priority} to {priority2}.", priority=run.priority, priority2=priority)
+            message = _("Priority changed from {before} to {priority}.", before=run.priority, priority=priority)
             add_event(tx, run_id, actor=actor, kind="priority", message=message, now=now)
 
 
@@ -405,7 +405,7 @@ def resume(
                 curriculum = lengthened(curriculum, _progress(tx, run))
             _lengthen(tx, run, longer, actor, now)
             if run.status == Status.COMPLETED:
-                where = "from before its end"
+                where = _("from before its end")
             run = get_run(tx, run_id)
         if curriculum is not None:
             _edit_before_resume(tx, run, curriculum, start, actor, now)
@@ -439,7 +439,11 @@ def _start(
     known = read_checkpoints(tx, run.id)
     start = whole if whole in known else newest_whole(database, run.id, tx)
     if start is None and run.episode:
+<<<<<<< HEAD
         names = f"'{database.place.name_of(database.data_dir / known[-1].path)}'" if known else "it has none"
+=======
+        names = f"'{database.data_dir / known[-1].path}'" if known else _("it has none")
+>>>>>>> c8f8267 (What metrics, knobs, rules and commands declare, and sentences of jobs, are messages)
         raise V3Error(
             "{named} cannot be resumed: its checkpoints are gone or damaged ({names}); restore one, or start a new "
             "run.",
@@ -448,13 +452,13 @@ def _start(
         )
     if start is None:
         return None, _("from the beginning")
-    if start != known[-1]:
-        return start, _(
-            "from the checkpoint at episode {episode}; the newest, at episode {newest}, is gone or damaged",
-            episode=start.episode,
-            newest=known[-1].episode,
-        )
-    return start, _("from the checkpoint at episode {episode}", episode=start.episode)
+    if start == known[-1]:
+        return start, _("from the checkpoint at episode {episode}", episode=start.episode)
+    return start, _(
+        "from the checkpoint at episode {episode}; the newest, at episode {newest}, is gone or damaged",
+        episode=start.episode,
+        newest=known[-1].episode,
+    )
 
 
 def _edit_before_resume(

@@ -27,11 +27,13 @@ def describe_failure(error: BaseException) -> str:
                 command=COMMAND,
             )
         if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
-            where = _("{filename} cannot be written: ", filename=cause.filename) if cause.filename else ""
+            problem = cause.strerror or "No space left on device"
+            if not cause.filename:
+                return _("{problem}; free some space, then resume the run.", problem=problem)
             return _(
-                "{where}{value}; free some space, then resume the run.",
-                where=where,
-                value=cause.strerror or "No space left on device",
+                "{file} cannot be written: {problem}; free some space, then resume the run.",
+                file=cause.filename,
+                problem=problem,
             )
     if isinstance(error, V3Error):
         return _text(error)
@@ -47,14 +49,10 @@ def failure_text(error: BaseException) -> str:
     try:
         text = "".join(traceback.format_exception(error)).rstrip()
     except Exception as problem:  # where memory ran out it may still be short
-        text = _(
-            "{name}, whose traceback cannot be shown ({name2}).",
-            name=type(error).__name__,
-            name2=type(problem).__name__,
-        )
+        text = f"{type(error).__name__}, whose traceback cannot be shown ({type(problem).__name__})."
     if len(text) <= TRACEBACK_CHARACTERS:
         return text
-    left_out = _("\n… {value:,} characters and more are omitted …\n", value=len(text) - TRACEBACK_CHARACTERS)
+    left_out = f"\n… {len(text) - TRACEBACK_CHARACTERS:,} characters and more are omitted …\n"
     kept = TRACEBACK_CHARACTERS - len(left_out)
     return text[: kept // 2] + left_out + text[len(text) - (kept - kept // 2) :]
 

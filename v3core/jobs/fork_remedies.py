@@ -8,6 +8,7 @@ from v3core.insight.alarms.remedies import REMEDIES, Remedy
 from v3core.jobs.checkpoints import is_intact
 from v3core.jobs.forks import IsUsable, Origin, fork, origin_of
 from v3core.jobs.kinds import named
+from v3core.messages import _
 from v3core.store.database import Database
 from v3core.store.history import read_checkpoints
 from v3core.store.runs import get_run
@@ -31,14 +32,14 @@ def remedied(origin: Origin, remedies: Sequence[str]) -> tuple[Remedy, Curriculu
     Raises:
         V3Error: why none of them does.
     """
-    problem = "No remedy changes the curriculum there."
+    problem = _("No remedy changes the curriculum there.")
     for name in remedies:
         try:
             changed = REMEDIES[name].apply(
                 origin.curriculum, origin.progress(origin.run.length), origin.run.config.base.values()
             )
         except V3Error as error:
-            problem = str(error)
+            problem = error.message
             continue
         if changed != origin.curriculum:
             return REMEDIES[name], changed

@@ -38,6 +38,7 @@ from v3core.jobs.retention import need_whole
 from v3core.jobs.slots import save_requested_slots
 from v3core.messages import _
 from v3core.overrides import set_values
+from v3core.phrases import listed
 from v3core.places import Place, PlaceError
 from v3core.store import commands
 from v3core.store.alarms import copy_alarms
@@ -164,25 +165,31 @@ def origin_of(
 
 
 def _no_checkpoint(database: Database, run: RunRow, known: Sequence[CheckpointRow], episode: int | None) -> str:
-    where = "to begin with" if episode is None else _("at episode {episode}", episode=episode)
     if any(row.episode == episode for row in known):
         return _(
-            "The checkpoint of {named} at episode {episode} is gone or damaged; {there}.",
-            named=named(run),
+            "The checkpoint of {run} at episode {episode} is gone or damaged; {there}.",
+            run=named(run),
             episode=episode,
             there=_there(database, known),
         )
+    if episode is None:
+        return _("{run} has no checkpoint to begin with; {there}.", run=named(run), there=_there(database, known))
     return _(
-        "{named} has no checkpoint {where}; {there}.", named=named(run), where=where, there=_there(database, known)
+        "{run} has no checkpoint at episode {episode}; {there}.",
+        run=named(run),
+        episode=episode,
+        there=_there(database, known),
     )
 
 
 def _there(database: Database, known: Sequence[CheckpointRow]) -> str:
     there = [str(row.episode) for row in known if is_present(database, database.data_dir / row.path)]
     if not there:
-        return "it has none that a fork could begin with"
-    more = _(" and {value} earlier ones", value=len(there) - _NAMED) if len(there) > _NAMED else ""
-    return _("its checkpoints are at {join}{more}", join=", ".join(there[-_NAMED:]), more=more)
+        return _("it has none that a fork could begin with")
+    newest = listed(there[-_NAMED:])
+    if len(there) > _NAMED:
+        return _("its checkpoints are at {episodes} and {more} earlier ones", episodes=newest, more=len(there) - _NAMED)
+    return _("its checkpoints are at {episodes}", episodes=newest)
 
 
 def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
@@ -230,7 +237,7 @@ def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
     if not kept and wanted != in_force:
         check_edit(in_force, wanted, progress)
     parts = {name: getattr(recipe, name) for name in parts}
-    with explained("The fork"):
+    with explained(_("The fork")):
         return RunConfig.model_validate(
             dict(trained)
             | parts

@@ -102,9 +102,12 @@ def _may_end_before(curriculum: Curriculum, length: Length) -> str:
     if length.steps is None or not curriculum.boundaries:
         return ""
     ends = ", ".join(map(str, curriculum.boundaries))
-    return (
-        f"Phases of {curriculum.name} end at episodes {ends}; a run whose {length.steps:,} steps are used before that "
-        "ends in an earlier phase. With --scale they end at the same parts of the steps."
+    return _(
+        "Phases of {name} end at episodes {ends}; a run whose {steps:,} steps are used before that ends in an "
+        "earlier phase. With --scale they end at the same parts of the steps.",
+        name=curriculum.name,
+        ends=ends,
+        steps=length.steps,
     )
 
 

@@ -11,14 +11,15 @@ from typing import Literal
 
 from v3core.errors import V3Error
 from v3core.jobs.identity import is_here
-from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, Status
+from v3core.jobs.lifecycle import ACTIVE, ENDED, RESUMABLE, STATUS_WORDS, Status
+from v3core.messages import Message, _
 from v3core.paths import COMMAND
 from v3core.store.commands import CHECKPOINT, CONTINUE, EDIT_CURRICULUM, EXTEND, PAUSE, PRIORITY, STOP
 from v3core.store.run_row import RunRow
 
 TRAINS = frozenset({Status.RUNNING, Status.STALLED, Status.PAUSED})
 _RUN_TO_THE_END = ACTIVE - {Status.STOPPING} | {Status.QUEUED}
-_RESUME_LONGER = f"train it longer on Live, or with: {COMMAND} resume {{id}} {{longer}}"
+_RESUME_LONGER = _("train it longer on Live, or with: {command} resume {id} {longer}")
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,15 @@ class Command:
     """What it does, in one or two sentences."""
     when: Collection[Status]
     """Statuses in which it is accepted."""
-    otherwise: str
+    otherwise: Message
     """Why it is refused in other statuses: the end of the sentence `It is already completed; …`."""
-    instead: Mapping[Status, str] = field(default_factory=dict)
-    """What to do instead, by status; replaces `otherwise`."""
+    instead: Mapping[Status, Message] = field(default_factory=dict)
+    """What to do instead, by status, with the command of the shell; replaces `otherwise`."""
     answered_by: Literal["worker", "at once"] = "worker"
     """`at once` by the process that requests it; the worker carries it out between two rollouts or updates."""
     done: Status | None = None
     """The status in which it is already done or in progress."""
-    pending: str = "Requested; the worker will carry it out shortly."
+    pending: str = _("Requested; the worker will carry it out shortly.")
     """Tooltip of the button until it is answered."""
     undoes: str = ""
     """A kind that it cancels, even before that one is answered."""
@@ -66,7 +67,7 @@ class Command:
         """Whether `control.ask` requests it: it has no arguments, and only its row needs to be written."""
         return self.recorded and self.answered_by == "worker" and not self.takes and self.kind != STOP
 
-    def refusal(self, run: RunRow, waiting: Collection[str] = (), who: str = "It") -> str | None:
+    def refusal(self, run: RunRow, waiting: Collection[str] = (), who: str = _("It")) -> str | None:
         """Why a run refuses it now, in one sentence whose subject is `who`; None if it is accepted.
 
         `waiting` are the kinds of the commands that the run has not answered yet.
@@ -74,76 +75,82 @@ class Command:
         status = Status(run.status)
         if status not in self.when and self.undoes not in waiting:
             if status is Status.UNREADABLE:
-                return f"{who} is unreadable: its row in the database is invalid; it can only be deleted."
-            hint = self.instead.get(status, self.otherwise).format(id=run.id[:8], longer=_twice(run))
-            return f"{who} is {'already ' if status in ENDED else ''}{status}; {hint}."
+                return _("{who} is unreadable: its row in the database is invalid; it can only be deleted.", who=who)
+            hint = self.instead.get(status, self.otherwise)
+            if "{" in hint:
+                hint = hint.filled(command=COMMAND, id=run.id[:8], longer=_twice(run))
+            said = STATUS_WORDS[status]
+            if status in ENDED:
+                return _("{who} is already {status}; {hint}.", who=who, status=said, hint=hint)
+            return _("{who} is {status}; {hint}.", who=who, status=said, hint=hint)
         if self.answered_by == "worker" and status in ACTIVE and not is_here(run):
-            return f"{who} trains on host '{run.host}'; run the command there."
+            return _("{who} trains on host '{host}'; run the command there.", who=who, host=run.host)
         return None
 
 
 _ALL = (
     Command(
         STOP,
-        "Stop",
+        _("Stop"),
         "stop_circle",
-        "Ends the run after the current rollout, with a checkpoint; by force if it does not end in time.",
+        _("Ends the run after the current rollout, with a checkpoint; by force if it does not end in time."),
         when=ACTIVE | {Status.QUEUED},
-        otherwise="there is nothing to stop",
+        otherwise=_("there is nothing to stop"),
         done=Status.STOPPING,
-        pending="The run is stopping and writes a checkpoint.",
+        pending=_("The run is stopping and writes a checkpoint."),
     ),
     Command(
         PAUSE,
-        "Pause",
+        _("Pause"),
         "pause",
-        "Writes a checkpoint and holds the run, which keeps its process and its slot.",
+        _("Writes a checkpoint and holds the run, which keeps its process and its slot."),
         when=TRAINS,
-        otherwise="only a training run can be paused",
+        otherwise=_("only a training run can be paused"),
         done=Status.PAUSED,
-        pending="Pause requested; it takes effect between two rollouts.",
+        pending=_("Pause requested; it takes effect between two rollouts."),
     ),
     Command(
         CONTINUE,
-        "Unpause",
+        _("Unpause"),
         "play_arrow",
-        "Continues a paused run from where it is held.",
+        _("Continues a paused run from where it is held."),
         when={Status.PAUSED, Status.STALLED},
-        otherwise="it is not paused",
+        otherwise=_("it is not paused"),
         undoes=PAUSE,
     ),
     Command(
         CHECKPOINT,
-        "Checkpoint now",
+        _("Checkpoint now"),
         "save",
-        "Writes a checkpoint after the current rollout, which is kept, and continues.",
+        _("Writes a checkpoint after the current rollout, which is kept, and continues."),
         when=TRAINS,
-        otherwise="only a training run can write a checkpoint",
-        pending="Checkpoint requested; it is written between two rollouts.",
+        otherwise=_("only a training run can write a checkpoint"),
+        pending=_("Checkpoint requested; it is written between two rollouts."),
     ),
     Command(
         EDIT_CURRICULUM,
-        "Curriculum",
+        _("Curriculum"),
         "edit",
-        "Moves future phase boundaries, or changes future phases, between two updates.",
+        _("Moves future phase boundaries, or changes future phases, between two updates."),
         when=_RUN_TO_THE_END,
-        otherwise="its curriculum cannot be changed",
+        otherwise=_("its curriculum cannot be changed"),
         instead=dict.fromkeys(
-            RESUMABLE, f"resume it with other boundaries: {COMMAND} resume {{id}} --boundaries EPISODES"
+            RESUMABLE,
+            _("resume it with other boundaries: {command} resume {id} --boundaries EPISODES"),
         ),
         takes="EPISODES",
         button=False,
     ),
     Command(
         EXTEND,
-        "Train longer",
+        _("Train longer"),
         "more_time",
-        "Trains the run up to a later episode or step; phase boundaries do not move.",
+        _("Trains the run up to a later episode or step; phase boundaries do not move."),
         when=_RUN_TO_THE_END,
-        otherwise="it cannot be trained longer",
+        otherwise=_("it cannot be trained longer"),
         instead={
             **dict.fromkeys(ENDED - {Status.UNREADABLE}, _RESUME_LONGER),
-            Status.STOPPING: "wait until it has stopped, then resume it with --episodes or --steps",
+            Status.STOPPING: _("wait until it has stopped, then resume it with --episodes or --steps"),
         },
         takes="--episodes N or --steps N",
         asked="{} to {}",
@@ -151,22 +158,22 @@ _ALL = (
     ),
     Command(
         PRIORITY,
-        "Priority",
+        _("Priority"),
         "low_priority",
-        "The waiting run with the highest priority starts first, then the oldest.",
+        _("The waiting run with the highest priority starts first, then the oldest."),
         when=frozenset(Status) - ENDED,
-        otherwise="priorities only apply to waiting runs",
+        otherwise=_("priorities only apply to waiting runs"),
         answered_by="at once",
         takes="N",
         button=False,
     ),
     Command(
         "resume",
-        "Resume",
+        _("Resume"),
         "resume",
-        "Continues a run that has ended, from its newest intact checkpoint.",
+        _("Continues a run that has ended, from its newest intact checkpoint."),
         when=RESUMABLE,
-        otherwise="only a run that has ended can be resumed",
+        otherwise=_("only a run that has ended can be resumed"),
         instead={Status.COMPLETED: _RESUME_LONGER},
         answered_by="at once",
         takes="[--episodes N] [--steps N] [--boundaries EPISODES]",
@@ -174,11 +181,11 @@ _ALL = (
     ),
     Command(
         "delete",
-        "Delete",
+        _("Delete"),
         "delete",
-        "Deletes the run with its records, checkpoints and log, after confirmation.",
+        _("Deletes the run with its records, checkpoints and log, after confirmation."),
         when=ENDED | {Status.QUEUED},
-        otherwise="stop it before you delete it",
+        otherwise=_("stop it before you delete it"),
         answered_by="at once",
         recorded=False,
     ),
@@ -210,8 +217,11 @@ def parse_length(value: str) -> tuple[int | None, int | None]:
 def asked_length(value: str) -> str:
     """The same for people: `episode 110`, `step 20,000`."""
     episodes, steps = parse_length(value)
-    parts = ["" if episodes is None else f"episode {episodes}", "" if steps is None else f"step {steps:,}"]
-    return " or ".join(part for part in parts if part)
+    if episodes is not None and steps is not None:
+        return _("episode {episodes} or step {steps:,}", episodes=episodes, steps=steps)
+    if episodes is not None:
+        return _("episode {episodes}", episodes=episodes)
+    return "" if steps is None else _("step {steps:,}", steps=steps)
 
 
 def _twice(run: RunRow) -> str:
@@ -229,7 +239,7 @@ def check(kind: str, run: RunRow, waiting: Collection[str] = ()) -> None:
 
 def named(run: RunRow) -> str:
     """The run as named in messages of the command line."""
-    return f"Run {run.id[:8]} '{run.name}'"
+    return _("Run {id} '{name}'", id=run.id[:8], name=run.name)
 
 
 def trains_elsewhere(run: RunRow) -> str | None:

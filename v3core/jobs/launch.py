@@ -119,9 +119,12 @@ def waits_for(run: RunRow) -> str | None:
     missing = launch.missing() if launch else None
     if missing is None:
         return None
-    return (
-        f"Waiting for {missing}, which does not exist on this machine; restore it, or stop the run and resume it "
-        f"with: {COMMAND} resume {run.id[:8]} --here."
+    return _(
+        "Waiting for {missing}, which does not exist on this machine; restore it, or stop the run and resume it "
+        "with: {command} resume {id} --here.",
+        missing=missing,
+        command=COMMAND,
+        id=run.id[:8],
     )
 
 

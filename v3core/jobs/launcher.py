@@ -128,7 +128,7 @@ def create(
     add_revision(tx, run_id, config.curriculum, actor="user", now=now, applied_episode=0)
     message = _(
         "Queued: {length} of {env} with curriculum {name}.",
-        length=config.length,
+        length=config.length.words,
         env=config.env,
         name=config.curriculum.name,
     )
@@ -182,7 +182,7 @@ def claim(tx: Transaction, run: RunRow, *, now: datetime, actor: str) -> bool:
         "ended_at": None,
     }
     return change_status(
-        tx, run, Status.STARTING, "The worker process is starting.", actor=actor, now=now, values=values
+        tx, run, Status.STARTING, _("The worker process is starting."), actor=actor, now=now, values=values
     )
 
 
@@ -197,7 +197,9 @@ def _start(database: Database, run: RunRow, launcher: Launcher, command: StartCo
         pid = launcher.start(database, run, command)
     except (OSError, V3Error) as error:
         problem = error.strerror if isinstance(error, OSError) else None
-        reason = _("The worker process could not be started: {value}.", value=problem or str(error).removesuffix("."))
+        reason = _(
+            "The worker process could not be started: {problem}.", problem=problem or str(error).removesuffix(".")
+        )
         with database.write() as tx:
             change_status(tx, run, Status.FAILED, reason, actor="launcher", reason=reason, now=datetime.now(UTC))
         return

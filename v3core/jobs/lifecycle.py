@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from v3core.insight.alarms.rules import RULES, STALLED
+from v3core.messages import Message, _
+from v3core.phrases import capitalised
 from v3core.store.alarms import ACTIVE as OPEN
 from v3core.store.alarms import AlarmRow, clear_stalled, put_alarm
 from v3core.store.commands import STOP, apply_commands, reject_open
@@ -15,6 +17,32 @@ from v3core.store.runs import get_run, update_run
 from v3core.store.schema import ACTIVE as ACTIVE
 from v3core.store.schema import Status as Status
 from v3core.store.schema import Transaction
+
+STATUS_WORDS: Mapping[Status, Message] = {
+    Status.QUEUED: _("queued"),
+    Status.STARTING: _("starting"),
+    Status.RUNNING: _("running"),
+    Status.PAUSED: _("paused"),
+    Status.STALLED: _("stalled"),
+    Status.STOPPING: _("stopping"),
+    Status.STOPPED: _("stopped"),
+    Status.COMPLETED: _("completed"),
+    Status.FAILED: _("failed"),
+    Status.LOST: _("lost"),
+    Status.UNREADABLE: _("unreadable"),
+}
+"""As people read them; code, rows and machine-readable output have `Status`."""
+
+
+def status_word(status: str) -> Message:
+    """How a status is called within a sentence."""
+    return STATUS_WORDS[Status(status)]
+
+
+def status_title(status: str) -> str:
+    """How a status is called by itself: `Running`."""
+    return capitalised(STATUS_WORDS[Status(status)])
+
 
 _CUT_SHORT = frozenset({Status.STOPPING, Status.FAILED, Status.LOST})
 TRANSITIONS: Mapping[Status, frozenset[Status]] = {
@@ -87,7 +115,12 @@ def change_status(
         clear_stalled(tx, run.id, now)
     if to in ENDED:
         apply_commands(tx, run.id, kind=STOP, episode=get_run(tx, run.id).episode, now=now)
-        reject_open(tx, run.id, reason=f"The run was {to} before the command was carried out.", now=now)
+        reject_open(
+            tx,
+            run.id,
+            reason=_("The run was {status} before the command was carried out.", status=STATUS_WORDS[to]),
+            now=now,
+        )
     return True
 
 
@@ -104,6 +137,6 @@ def _raise_stalled(tx: Transaction, run_id: str, actor: str, now: datetime) -> N
         value=seconds,
         threshold=RULES[STALLED].threshold,
         state=OPEN,
-        detail=f"The worker has sent no heartbeat for {seconds:.0f} s, but its process exists",
+        detail=_("The worker has sent no heartbeat for {seconds:.0f} s, but its process exists", seconds=seconds),
     )
     put_alarm(tx, run_id, alarm, actor=actor, now=now, notify=bool(os.environ.get("V3_WEBHOOK_URL")))

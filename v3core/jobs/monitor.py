@@ -180,9 +180,7 @@ def _say(sentence: str) -> None:
 
 def _explain(run: RunRow, death: _Death) -> tuple[Status, str]:
     """The status and the reason of a worker that died without recording them."""
-    peak = _(
-        "{value:.1f} of {value2:.0f} GiB", value=death.peak_bytes / _GIB, value2=psutil.virtual_memory().total / _GIB
-    )
+    peak = _("{used:.1f} of {all:.0f} GiB", used=death.peak_bytes / _GIB, all=psutil.virtual_memory().total / _GIB)
     number = -death.code
     if death.memory_ran_out and number == signal.SIGKILL:
         return Status.FAILED, _(

@@ -42,7 +42,7 @@ def intact_checkpoint(database: Database, run_id: str, episode: int | None = Non
     with database.read() as tx:
         if episode is None:
             found = newest_whole(database, run_id, tx)
-            missing = "no checkpoint yet; wait until training has started"
+            missing = _("no checkpoint yet; wait until training has started")
         else:
             whole = {row.episode: row for row in whole_checkpoints(database, run_id, tx)}
             found = whole.get(episode)

@@ -158,12 +158,7 @@ class Recorder:
             self._on_progress(ForegroundProgress(self._episode, self._length.episodes, step, self._phase, mean))
         if log:
             self._next_log = time.monotonic() + LOG_SECONDS
-            where = _(
-                "{reached}, step {step}, phase {phase}",
-                reached=self._length.reached(self._episode, step),
-                step=step,
-                phase=self._phase,
-            )
+            where = f"{self._length.reached(self._episode, step)}, step {step}, phase {self._phase}"
             logger.info("%s: mean return %.2f.", where, mean)
 
     def spent(self, spent: Spent, steps: int) -> None:
@@ -215,21 +210,20 @@ class Recorder:
         self._note("undone", message, level=logging.WARNING)
 
     def phase_changed(self, change: PhaseChange) -> None:
-        planned = (
-            _(" (planned at {planned})", planned=change.planned) if change.planned not in {None, change.episode} else ""
-        )
+        values = {"number": change.phase + 1, "name": change.name, "episode": change.episode}
+        message = _("Phase {number} '{name}' begins at episode {episode}.", **values)
+        if change.planned not in {None, change.episode}:
+            message = _(
+                "Phase {number} '{name}' begins at episode {episode} (planned at {planned}).",
+                **values,
+                planned=change.planned,
+            )
         self._phase = change.name
         self._boundaries.add(change.episode)
         self._writer.mark(Began(change.episode, change.phase, PhaseStart(change.episode, change.step)))
         self._note(
             "phase",
-            _(
-                "Phase {value} '{name}' begins at episode {episode}{planned}.",
-                value=change.phase + 1,
-                name=change.name,
-                episode=change.episode,
-                planned=planned,
-            ),
+            message,
             lambda tx, now: history.add_phase_change(
                 tx, self._run.id, PhaseChangeRow(**vars(change), generation=self._run.generation, at=now)
             ),
@@ -364,7 +358,7 @@ class Recorder:
     def heard(self, tx: Transaction) -> None:
         """With every heartbeat: a stalled run becomes running again."""
         here = Status.PAUSED if self._paused and not self._pauses else Status.RUNNING
-        self._move(tx, here, "Heartbeats resumed.", {Status.STALLED}, datetime.now(UTC))
+        self._move(tx, here, _("Heartbeats resumed."), {Status.STALLED}, datetime.now(UTC))
 
     def _move(self, tx: Transaction, to: Status, message: str, only_from: Collection[Status], now: datetime) -> None:
         change_status(tx, self._run, to, message, actor="worker", now=now, only_from=only_from)

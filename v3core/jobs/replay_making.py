@@ -157,14 +157,17 @@ def progress(database: Database, wanted: Wanted) -> Progress:
         if state is not None and state.stage in UNFINISHED:
             return Progress(FAILED, state.done, state.total, _died(folder))
     if state is None:
-        return Progress(FAILED, 0, 0, "This replay is not there any more; open it again.")
+        return Progress(FAILED, 0, 0, _("This replay is not there any more; open it again."))
     return Progress(state.stage, state.done, state.total, state.error)
 
 
 def _died(folder: Path) -> str:
     words = made_replays.last_words(folder)
-    said = _(" (the end of its log: {words})", words=words) if words else ""
-    return _("The process that made this replay ended unexpectedly{said}; try again.", said=said)
+    if not words:
+        return _("The process that made this replay ended unexpectedly; try again.")
+    return _(
+        "The process that made this replay ended unexpectedly (the end of its log: {words}); try again.", words=words
+    )
 
 
 def _has_died(folder: Path) -> bool:

@@ -57,7 +57,7 @@ def make(database: Database, wanted: Wanted) -> bool:
         if not folder.exists():
             return False
         report.end(
-            FAILED, _("The replay cannot be written: {value}; free some space.", value=problem.strerror or problem)
+            FAILED, _("The replay cannot be written: {problem}; free some space.", problem=problem.strerror or problem)
         )
     except Exception as problem:  # a fault of ours, or of a package: the log has it
         traceback.print_exc()
@@ -123,7 +123,8 @@ def _draw(spec: EnvironmentSpec, replay: Replay, report: "_Report") -> str:
             raise
         frames.discard()
         return _(
-            "The frames cannot be written: {value}; free some space and try again.", value=problem.strerror or problem
+            "The frames cannot be written: {problem}; free some space and try again.",
+            problem=problem.strerror or problem,
         )
     finally:
         frames.close()
@@ -159,7 +160,8 @@ def _explain(database: Database, wanted: Wanted, spec: EnvironmentSpec, replay: 
             raise
         made_replays.discard(made_replays.inside_folder(report.folder))
         return _(
-            "The inside of the network cannot be written: {value}; free some space.", value=problem.strerror or problem
+            "The inside of the network cannot be written: {problem}; free some space.",
+            problem=problem.strerror or problem,
         )
     return ""
 

@@ -36,10 +36,10 @@ KILL_SECONDS = 2.0
 
 SIGTERM, SIGKILL = signal.SIGTERM.name, signal.SIGKILL.name
 
-NO_LAST_CHECKPOINT = "The worker process ended before it could write a final checkpoint."
-NEVER_BEGAN = "The worker process ended before training started; see the log."
-DIED = "The worker process exited unexpectedly: it was killed, or ran out of memory."
-RESTARTED = "The machine was restarted during training."
+NO_LAST_CHECKPOINT = _("The worker process ended before it could write a final checkpoint.")
+NEVER_BEGAN = _("The worker process ended before training started; see the log.")
+DIED = _("The worker process exited unexpectedly: it was killed, or ran out of memory.")
+RESTARTED = _("The machine was restarted during training.")
 
 
 def reconcile(database: Database, now: datetime | None = None, command: StartCommand = worker_command) -> list[str]:
@@ -67,7 +67,7 @@ def describe_stop(tx: Transaction, run_id: str, otherwise: str | None) -> str | 
     asked = open_stop(tx, run_id)
     if asked is None or asked.value is None:
         return otherwise
-    grace = _patience(asked, get_run(tx, run_id))[1]
+    _asked, grace = _patience(asked, get_run(tx, run_id))
     if asked.value == SIGKILL:
         waited = grace + SIGNAL_GRACE_SECONDS
         return _(
@@ -132,7 +132,7 @@ def _is_ahead(moment: datetime, now: datetime) -> bool:
 
 
 def _requeue(database: Database, run: RunRow, now: datetime) -> bool:
-    message = "The launcher died before it started the worker process; the run is queued again."
+    message = _("The launcher died before it started the worker process; the run is queued again.")
     conditions: dict[str, Any] = {"only_from": {Status.STARTING}, "pids": []}
     with database.write() as tx:
         return change_status(

@@ -8,6 +8,7 @@ from v3core.config import MAX_NAME, MAX_SEED, Recipe, RunConfig, build_run_confi
 from v3core.curriculum import Curriculum
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.store.run_row import RunRow
 
 MAX_SEEDS = 100
@@ -95,7 +96,9 @@ def experiment_name(env: str, curricula: Sequence[str], seeds: Sequence[int], ta
 
     A number makes it another name than those of the experiments that are `taken`.
     """
-    compared = " or ".join(curricula) if len(curricula) <= MAX_NAMED else f"{len(curricula)} curricula"
+    compared = (
+        " or ".join(curricula) if len(curricula) <= MAX_NAMED else _("{curricula} curricula", curricula=len(curricula))
+    )
     name = f"{compared} · {env} · {_describe_seeds(seeds)}"
     if len(name) > MAX_NAME - _ROOM_FOR_A_NUMBER:
         name = name[: MAX_NAME - _ROOM_FOR_A_NUMBER - 1].rstrip() + "…"
@@ -114,6 +117,8 @@ def free_name(name: str, taken: Collection[str]) -> str:
 
 def _describe_seeds(seeds: Sequence[int]) -> str:
     if len(seeds) == 1:
-        return f"seed {seeds[0]}"
+        return _("seed {seed}", seed=seeds[0])
     is_range = list(seeds) == list(range(seeds[0], seeds[0] + len(seeds)))
-    return f"seeds {seeds[0]}–{seeds[-1]}" if is_range else f"{len(seeds)} seeds"
+    return (
+        _("seeds {first}–{last}", first=seeds[0], last=seeds[-1]) if is_range else _("{seeds} seeds", seeds=len(seeds))
+    )

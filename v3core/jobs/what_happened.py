@@ -9,6 +9,7 @@ from v3core.errors import V3Error
 from v3core.jobs.control import progress_of
 from v3core.jobs.kinds import named
 from v3core.jobs.lifecycle import ENDED
+from v3core.messages import _, several
 from v3core.store.commands import APPLIED, edits_of, read_revisions
 from v3core.store.database import Database
 from v3core.store.history import read_episode
@@ -34,11 +35,13 @@ def what_happened(database: Database, run_id: str) -> Curriculum:
     last = {edition.episode: edition for edition in editions}
     made = realised([last[episode] for episode in sorted(last)], progress, run.config.base.values())
     edits = edits_of(database, [run_id]).get(run_id, 0)
-    parts = [f"What run {run.id[:8]} trained under"]
+    parts = [_("What run {id} trained under", id=run.id[:8])]
     if edits:
-        parts.append(f"with {edits} edit{'s' * (edits > 1)} made while it trained")
+        parts.append(
+            several("with {count} edit made while it trained", "with {count} edits made while it trained", count=edits)
+        )
     if run.status not in ENDED:
-        parts.append(f"up to episode {run.episode}")
+        parts.append(_("up to episode {episode}", episode=run.episode))
     return made.model_copy(update={"description": f"{', '.join(parts)}."})
 
 

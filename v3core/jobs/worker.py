@@ -28,8 +28,9 @@ from v3core.jobs.recorder import Recorder
 from v3core.jobs.shipped_logs import shipping
 from v3core.jobs.signals import StopRequest, stop_on_signals
 from v3core.jobs.supervisor import describe_stop, reconcile
-from v3core.messages import _
+from v3core.messages import _, several
 from v3core.paths import COMMAND
+from v3core.phrases import strung
 from v3core.places import PlaceError
 from v3core.store.commands import curriculum_in_force, open_stop
 from v3core.store.database import Database
@@ -186,7 +187,7 @@ def train_run(
     what = _(
         "{env} for {length} with curriculum {curriculum}, seed {seed}",
         env=run.env,
-        length=run.length,
+        length=run.length.words,
         curriculum=run.curriculum,
         seed=run.seed,
     )
@@ -319,7 +320,9 @@ def _before_its_end(
 
 def _begin_from(tx: Transaction, run: RunRow, kept: _Kept | None, notes: list[str]) -> bool:
     now = datetime.now(UTC)
-    where = _("from the checkpoint at episode {episode}", episode=kept.file.episode) if kept else "from the beginning"
+    where = (
+        _("from the checkpoint at episode {episode}", episode=kept.file.episode) if kept else _("from the beginning")
+    )
     values = {"started_at": now}
     if not change_status(
         tx, run, Status.RUNNING, _("Training {where}.", where=where), actor="worker", now=now, values=values
@@ -331,8 +334,10 @@ def _begin_from(tx: Transaction, run: RunRow, kept: _Kept | None, notes: list[st
     if run.generation or run.parent is not None:  # resumed, or forked from what it continues
         deleted = _take_back(tx, run, kept, now)
         if deleted:
-            again = "1 later episode is" if deleted == 1 else _("{deleted} later episodes are", deleted=deleted)
-            notes = [*notes, _("{again} trained again.", again=again)]
+            again = several(
+                "{count} later episode is trained again.", "{count} later episodes are trained again.", count=deleted
+            )
+            notes = [*notes, again]
     for note in notes:
         add_event(tx, run.id, actor="worker", kind="remark", message=note, now=now)
     return True
@@ -359,28 +364,30 @@ def _finish(database: Database, run: RunRow, end: End) -> Status:
         return write_end(tx, run, end, datetime.now(UTC))
 
 
-def _unbegun(tx: Transaction, run: RunRow) -> str:
+_ENDS = {
+    Status.COMPLETED: _("Completed at episode {episode}."),
+    Status.STOPPED: _("Stopped at episode {episode}."),
+    Status.FAILED: _("Failed at episode {episode}."),
+}
+
+
+def _unbegun(tx: Transaction, run: RunRow) -> list[str]:
     """What a complete run did not come to, because its steps were used before its phases ended; mostly nothing."""
     curriculum = curriculum_in_force(tx, run.id)
     missing = [phase.name for phase in curriculum.phases[len(read_phase_changes(tx, run.id)) :]]
-    return _(", before {missing} began", missing=" and ".join(missing)) if missing and run.steps is not None else ""
+    return missing if run.steps is not None else []
 
 
 def write_end(tx: Transaction, run: RunRow, end: End, now: datetime) -> Status:
     """Move a run to its end, via `stopping` if no stop was requested; returns the status that it has then."""
     now_run, reason = get_run(tx, run.id), end.reason
     episode = now_run.episode
-    unbegun = _unbegun(tx, now_run) if end.status is Status.COMPLETED else ""
-    message = (
-        _(
-            "{capitalize} at episode {episode}{unbegun}.",
-            capitalize=end.status.capitalize(),
-            episode=episode,
-            unbegun=unbegun,
-        )
-        if reason is None
-        else reason
-    )
+    unbegun = _unbegun(tx, now_run) if end.status is Status.COMPLETED else []
+    message = reason
+    if message is None and unbegun:
+        message = _("Completed at episode {episode}, before {phases} began.", episode=episode, phases=strung(_(" and "), unbegun))
+    elif message is None:
+        message = _ENDS[end.status].filled(episode=episode)
     if end.status is Status.STOPPED and not change_status(
         tx, run, Status.STOPPING, reason or "Stops.", actor="worker", now=now
     ):

@@ -26,6 +26,7 @@ from v3core.errors import V3Error
 from v3core.insight.alarms import RULES
 from v3core.insight.alarms.rules import STALLED
 from v3core.messages import _
+from v3core.phrases import stored
 from v3core.store.bulk import floats
 from v3core.store.database import Database, reading
 from v3core.store.history import CALLED, CALLING, CLAIM_SECONDS, DUE, FAILED, NOTICE, add_event
@@ -69,7 +70,9 @@ class AlarmRow:
     @property
     def sentence(self) -> str:
         """The evidence and what helps, without a full stop."""
-        return f"{self.detail}; {RULES[self.rule].advice}" if self.rule in RULES else self.detail
+        if self.rule not in RULES:
+            return stored(self.detail)
+        return _("{detail}; {advice}", detail=stored(self.detail), advice=RULES[self.rule].advice)
 
     def to_dict(self) -> dict[str, Any]:
         """For the command line."""

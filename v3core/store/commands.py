@@ -101,7 +101,9 @@ class CommandRow:
                 applied_episode=self.applied_episode,
                 took=took,
             )
-        return "not acknowledged by the worker yet" if self.acknowledged_at is None else "acknowledged by the worker"
+        return (
+            _("not acknowledged by the worker yet") if self.acknowledged_at is None else _("acknowledged by the worker")
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """For exports; the curriculum of an edit by its revision."""

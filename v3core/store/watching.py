@@ -11,6 +11,7 @@ from v3core.config import RunConfig
 from v3core.curriculum import PhaseStart
 from v3core.insight.alarms import NEEDED, Alarm, Began, Edited, Episodes, Evaluated, Plan, Watch
 from v3core.insight.alarms.watch import Mark
+from v3core.messages import _
 from v3core.metrics import PER_EXPERT
 from v3core.store.alarms import ACTIVE, CLEARED, AlarmRow, read_alarms
 from v3core.store.bulk import COLUMNS, fetch_tuples, floats
@@ -139,12 +140,12 @@ def computed_alarms(tx: Transaction, run_id: str) -> list[AlarmRow]:
     return [as_row(alarm) for alarm in watch_of(tx, run_id).alarms]
 
 
-COMPUTED = (
-    "These alarms were not recorded while the run trained, by an earlier version or because it ended before they were "
-    "computed. They were computed now from its episodes, and cannot be muted."
+COMPUTED = _(
+    "These alarms were not recorded while the run trained, by an earlier version or because it ended before they "
+    "were computed. They were computed now from its episodes, and cannot be muted."
 )
 """What to say with alarms that were computed."""
-BEHIND = "The worker is still reading the run's earlier episodes; alarms of new episodes follow."
+BEHIND = _("The worker is still reading the run's earlier episodes; alarms of new episodes follow.")
 
 
 def alarms_of(source: Database | Transaction, run_id: str) -> tuple[list[AlarmRow], bool]:

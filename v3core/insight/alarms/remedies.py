@@ -12,6 +12,7 @@ from v3core.curriculum.settings import BaseValues
 from v3core.curriculum.until import Until
 from v3core.errors import V3Error
 from v3core.insight.alarms.rules import LENGTHEN_PHASE, LOWER_RATE, RAISE_LOAD_BALANCE, RAISE_TEMPERATURE
+from v3core.messages import _
 
 LONGER = 1.5
 """How many times as long a phase becomes."""
@@ -85,7 +86,7 @@ def longer_phase(curriculum: Curriculum, progress: Progress, base: BaseValues) -
     starts = starts_of(curriculum, progress)
     here = len(starts) - 1
     phase, start = curriculum.phases[here], starts[-1]
-    who = f"Phase {here + 1} '{phase.name}'"
+    who = _("Phase {number} '{name}'", number=here + 1, name=phase.name)
     if phase.until is None:
         raise V3Error("{who} lasts until the end of the run; train the run longer instead.", who=who)
     until = phase.until
@@ -149,32 +150,32 @@ def _with(phase: Phase, values: Mapping[str, Any]) -> Phase:
 _ALL = (
     Remedy(
         RAISE_LOAD_BALANCE,
-        "Double load balance",
+        _("Double load balance"),
         "balance",
-        "Doubles the coefficient of the load-balance loss in this phase and all that follow; one of 0 becomes 0.01.",
+        _("Doubles the coefficient of the load-balance loss in this phase and all that follow; one of 0 becomes 0.01."),
         lambda curriculum, progress, base: scaled_knob(
             curriculum, progress, base, "load_balance", 2.0, SWITCH_LOAD_BALANCE
         ),
     ),
     Remedy(
         RAISE_TEMPERATURE,
-        "Raise temperature by half",
+        _("Raise temperature by half"),
         "thermostat",
-        "Multiplies the temperature by 1.5 in this phase and all that follow, which softens the routing.",
+        _("Multiplies the temperature by 1.5 in this phase and all that follow, which softens the routing."),
         lambda curriculum, progress, base: scaled_knob(curriculum, progress, base, "temperature", 1.5),
     ),
     Remedy(
         LOWER_RATE,
-        "Halve learning rate",
+        _("Halve learning rate"),
         "trending_down",
-        "Halves the learning rate in this phase and all that follow.",
+        _("Halves the learning rate in this phase and all that follow."),
         lambda curriculum, progress, base: scaled_knob(curriculum, progress, base, "lr", 0.5),
     ),
     Remedy(
         LENGTHEN_PHASE,
-        "Lengthen this phase",
+        _("Lengthen this phase"),
         "expand",
-        "Makes the phase in force half as long again; later boundaries move in proportion.",
+        _("Makes the phase in force half as long again; later boundaries move in proportion."),
         longer_phase,
     ),
 )

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v3core.insight.alarms.window import Window
+from v3core.messages import Message, _, several
 from v3core.metrics import DEAD_LOAD
+from v3core.phrases import listed, strung
 from v3core.rollup import Floats
 
 RAISE_LOAD_BALANCE, RAISE_TEMPERATURE = "raise_load_balance", "raise_temperature"
@@ -78,14 +80,24 @@ def _tell_dead(window: Window, place: int) -> str:
     used = window.last_used(place)[dead]
     episodes = [f"{episode:,}" for episode in sorted(set(used.tolist())) if episode]
     never = int((used == 0).sum())
-    parts = []
-    if episodes:
-        at = f"at episode{'s' * (len(episodes) > 1)} {', '.join(episodes)}"
-        parts.append(f"last used {at if len(episodes) <= 8 else f'between episodes {episodes[0]} and {episodes[-1]}'}")
-    if never:
-        parts.append(f"{'never used' if not episodes else f'{never} never used'}")
-    are = "expert" if len(dead) == 1 and window.experts == 1 else "experts"
-    return f"{len(dead)} of {window.experts} {are} dead, {', '.join(parts)}"
+    counts = {"dead": len(dead), "experts": window.experts}
+    if not episodes:
+        return _("{dead} of {experts} experts dead, never used", **counts)
+    last: Message
+    if len(episodes) > 8:
+        last = _("between episodes {first} and {last}", first=episodes[0], last=episodes[-1])
+    else:
+        last = several(
+            "at episode {episodes}", "at episodes {episodes}", count=len(episodes), episodes=listed(episodes)
+        )
+    if not never:
+        return _("{dead} of {experts} experts dead, last used {when}", **counts, when=last)
+    return _(
+        "{dead} of {experts} experts dead, last used {when}, {never} never used",
+        **counts,
+        when=last,
+        never=never,
+    )
 
 
 def _shared(window: Window) -> Floats:
@@ -99,10 +111,26 @@ def _tell_shared(window: Window, place: int) -> str:
     loads = window.loads[place]
     one, two = sorted(np.argsort(-loads)[:2].tolist())
     entropy = window.mean("routing_entropy")[place]
-    exactly = ", exactly ln 2: they share every step evenly" if abs(entropy - _LN2) < 5e-4 else ""
-    return (
-        f"Experts {one + 1} and {two + 1} share {loads[[one, two]].sum():.1%} of the load ({loads[one]:.0%} and "
-        f"{loads[two]:.0%}) among {window.experts}; routing entropy {entropy:.3f} nats{exactly}"
+    values = {
+        "one": one + 1,
+        "two": two + 1,
+        "sum": loads[[one, two]].sum(),
+        "of_one": loads[one],
+        "of_two": loads[two],
+        "experts": window.experts,
+        "entropy": entropy,
+    }
+    if abs(entropy - _LN2) < 5e-4:
+        return _(
+            "Experts {one} and {two} share {sum:.1%} of the load ({of_one:.0%} and {of_two:.0%}) among {experts}; "
+            "routing "
+            "entropy {entropy:.3f} nats, exactly ln 2: they share every step evenly",
+            **values,
+        )
+    return _(
+        "Experts {one} and {two} share {sum:.1%} of the load ({of_one:.0%} and {of_two:.0%}) among {experts}; routing "
+        "entropy {entropy:.3f} nats",
+        **values,
     )
 
 
@@ -112,7 +140,12 @@ def _largest(window: Window) -> Floats:
 
 def _tell_collapse(window: Window, place: int) -> str:
     loads = window.loads[place]
-    return f"Expert {int(loads.argmax()) + 1} of {window.experts} has {loads.max():.1%} of the load"
+    return _(
+        "Expert {value} of {experts} has {max:.1%} of the load",
+        value=int(loads.argmax()) + 1,
+        experts=window.experts,
+        max=loads.max(),
+    )
 
 
 def _uniform(window: Window) -> Floats:
@@ -135,9 +168,13 @@ def _after_the_transition(window: Window) -> Bools:
 def _tell_uniform(window: Window, place: int) -> str:
     entropy, specialised = (window.mean(name)[place] for name in ("routing_entropy", "specialisation"))
     most = math.log(window.experts)
-    return (
-        f"Every expert has nearly the same share of every step: routing entropy {entropy:.3f} of ln {window.experts} = "
-        f"{most:.3f} nats, specialisation {specialised:.3f}"
+    return _(
+        "Every expert has nearly the same share of every step: routing entropy {entropy:.3f} of ln {experts} = "
+        "{most:.3f} nats, specialisation {specialised:.3f}",
+        entropy=entropy,
+        experts=window.experts,
+        most=most,
+        specialised=specialised,
     )
 
 
@@ -160,8 +197,11 @@ def _just_after(window: Window) -> Bools:
 
 def _tell_cliff(window: Window, place: int) -> str:
     before, after = window.at_boundary[1][place], window.mean("routing_entropy")[place]
-    return (
-        f"Routing entropy fell from {before:.3f} nats before phase '{window.rows.phases[place]}' to {after:.3f} in it"
+    return _(
+        "Routing entropy fell from {before:.3f} nats before phase '{phases}' to {after:.3f} in it",
+        before=before,
+        phases=window.rows.phases[place],
+        after=after,
     )
 
 
@@ -178,7 +218,12 @@ def _soon_after(window: Window) -> Bools:
 
 def _tell_drop(window: Window, place: int) -> str:
     before, after = window.at_boundary[0][place], window.mean("return")[place]
-    return f"Mean return fell from {before:.4g} to {after:.4g} after phase '{window.rows.phases[place]}' began"
+    return _(
+        "Mean return fell from {before:.4g} to {after:.4g} after phase '{phases}' began",
+        before=before,
+        after=after,
+        phases=window.rows.phases[place],
+    )
 
 
 # ------------------------------------------------------ Updates -------------------------------------------------------
@@ -189,9 +234,12 @@ def _undone(window: Window) -> Floats:
 
 
 def _tell_undone(window: Window, place: int) -> str:
-    undone = window.rise("rollbacks")[place]
-    updates = "1 update was" if undone == 1 else f"{undone:.0f} updates were"
-    return f"{updates} undone within {window.width} episodes, because a number was not finite"
+    return several(
+        "{count} update was undone within {width} episodes, because a number was not finite",
+        "{count} updates were undone within {width} episodes, because a number was not finite",
+        count=round(window.rise("rollbacks")[place]),
+        width=window.width,
+    )
 
 
 def _times_usual(window: Window, name: str, least: float) -> Floats:
@@ -210,7 +258,13 @@ def _kl(window: Window) -> Floats:
 def _tell_times(name: str, title: str) -> Callable[[Window, int], str]:
     def tell(window: Window, place: int) -> str:
         mean, usual = window.mean(name)[place], window.usual(name)[place]
-        return f"{title} is {mean:.3g} on average, {mean / usual:.0f} times its usual {usual:.3g}"
+        return _(
+            "{title} is {mean:.3g} on average, {value:.0f} times its usual {usual:.3g}",
+            title=title,
+            mean=mean,
+            value=mean / usual,
+            usual=usual,
+        )
 
     return tell
 
@@ -224,7 +278,7 @@ def _smoothed(window: Window) -> Floats:
 
 def _tell_smoothed(window: Window, place: int) -> str:
     distance = window.mean("node_distance")[place]
-    return f"Nodes of a state have nearly the same embedding: mean distance {distance:.4f}"
+    return _("Nodes of a state have nearly the same embedding: mean distance {distance:.4f}", distance=distance)
 
 
 def _ineffective(window: Window) -> Floats:
@@ -233,10 +287,12 @@ def _ineffective(window: Window) -> Floats:
 
 def _tell_ineffective(window: Window, place: int) -> str:
     parts = [
-        f"{name} is planned at {planned:.4g} but {'not used' if math.isnan(used) else f'{used:.4g} in effect'}"
+        _("{name} is planned at {planned:.4g} but not used", name=name, planned=planned)
+        if math.isnan(used)
+        else _("{name} is planned at {planned:.4g} but {used:.4g} in effect", name=name, planned=planned, used=used)
         for name, (planned, used) in window.differing[place].items()
     ]
-    return f"{'; '.join(parts)} in phase '{window.rows.phases[place]}'"
+    return _("{parts} in phase '{phase}'", parts=strung(_("; "), parts), phase=window.rows.phases[place])
 
 
 COLLAPSE = 0.9
@@ -250,11 +306,11 @@ EVALUATION_GAP, STALLED = "evaluation_gap", "stalled_worker"
 _ALL = (
     Rule(
         "collapse",
-        "Collapse onto one expert",
-        "max E[αᵢ], the largest mean load of an expert; with at least two experts.",
-        "mean of W episodes",
+        _("Collapse onto one expert"),
+        _("max E[αᵢ], the largest mean load of an expert; with at least two experts."),
+        _("mean of W episodes"),
         COLLAPSE,
-        "raise load balance or the temperature",
+        _("raise load balance or the temperature"),
         (RAISE_LOAD_BALANCE, RAISE_TEMPERATURE, LENGTHEN_PHASE),
         "Switch, arXiv:2101.03961, section 2.2",
         draws=("load",),
@@ -263,11 +319,14 @@ _ALL = (
     ),
     Rule(
         "dead_expert",
-        "Dead experts",
-        f"Number of experts with a load E[αᵢ] below {DEAD_LOAD:.0%} of the steps; with at least two experts.",
-        "all steps of W episodes together",
+        _("Dead experts"),
+        _(
+            "Number of experts with a load E[αᵢ] below {dead_load:.0%} of the steps; with at least two experts.",
+            dead_load=DEAD_LOAD,
+        ),
+        _("all steps of W episodes together"),
         1,
-        "raise load balance",
+        _("raise load balance"),
         (RAISE_LOAD_BALANCE, RAISE_TEMPERATURE, LENGTHEN_PHASE),
         "Shazeer et al., arXiv:1701.06538, section 4",
         draws=("load",),
@@ -276,12 +335,14 @@ _ALL = (
     ),
     Rule(
         "shared_experts",
-        "Two experts share everything",
-        "Sum of the two largest mean loads, among at least three experts, unless one alone is at the threshold of "
-        "`collapse`. With 50/50/0/0 and entropy ln 2, routing never chooses between the two.",
-        "mean of W episodes",
+        _("Two experts share everything"),
+        _(
+            "Sum of the two largest mean loads, among at least three experts, unless one alone is at the threshold "
+            "of `collapse`. With 50/50/0/0 and entropy ln 2, routing never chooses between the two."
+        ),
+        _("mean of W episodes"),
         0.98,
-        "raise load balance or the temperature",
+        _("raise load balance or the temperature"),
         (RAISE_LOAD_BALANCE, RAISE_TEMPERATURE, LENGTHEN_PHASE),
         "ours",
         draws=("load", "routing_entropy"),
@@ -290,14 +351,16 @@ _ALL = (
     ),
     Rule(
         "uniform_routing",
-        "Uniform routing",
-        "E[H(α)] / ln N after the transition (in the last phase; with a single phase in the second half of the run), "
-        "where specialisation H(E[α]) − E[H(α)] is at most 5 % of ln N.",
-        "mean of W episodes",
+        _("Uniform routing"),
+        _(
+            "E[H(α)] / ln N after the transition (in the last phase; with a single phase in the second half of the "
+            "run), where specialisation H(E[α]) − E[H(α)] is at most 5 % of ln N."
+        ),
+        _("mean of W episodes"),
         0.95,
-        "lower the temperature in the curriculum, or lengthen the transition",
+        _("lower the temperature in the curriculum, or lengthen the transition"),
         (LENGTHEN_PHASE,),
-        "2402.08609 reports entropy / ln N",
+        _("2402.08609 reports entropy / ln N"),
         draws=("routing_entropy", "specialisation"),
         measure=_uniform,
         tell=_tell_uniform,
@@ -305,11 +368,11 @@ _ALL = (
     ),
     Rule(
         "entropy_cliff",
-        "Entropy cliff at a boundary",
-        "Fall of E[H(α)] from the W episodes before a boundary to the W after it, divided by ln N.",
-        "W episodes on either side of the boundary",
+        _("Entropy cliff at a boundary"),
+        _("Fall of E[H(α)] from the W episodes before a boundary to the W after it, divided by ln N."),
+        _("W episodes on either side of the boundary"),
         0.4,
-        "lengthen the phase or raise the temperature",
+        _("lengthen the phase or raise the temperature"),
         (RAISE_TEMPERATURE, LENGTHEN_PHASE),
         "ours",
         draws=("routing_entropy",),
@@ -319,13 +382,15 @@ _ALL = (
     ),
     Rule(
         "return_drop",
-        "Return drop after a phase change",
-        "Fall of the mean return from the W episodes before a boundary to W after it, divided by the range that the "
-        "mean return has covered so far, at least four standard deviations of a return; more than three standard "
-        "errors.",
-        "W episodes before the boundary, and W within the 3 W after it",
+        _("Return drop after a phase change"),
+        _(
+            "Fall of the mean return from the W episodes before a boundary to W after it, divided by the range that "
+            "the mean return has covered so far, at least four standard deviations of a return; more than three "
+            "standard errors."
+        ),
+        _("W episodes before the boundary, and W within the 3 W after it"),
         0.25,
-        "lower the learning rate or lengthen the phase",
+        _("lower the learning rate or lengthen the phase"),
         (LOWER_RATE, LENGTHEN_PHASE),
         "ours",
         draws=("return",),
@@ -335,11 +400,11 @@ _ALL = (
     ),
     Rule(
         "undone_updates",
-        "Undone updates",
-        "Number of updates that were undone or skipped because of a non-finite number.",
-        "newest W episodes",
+        _("Undone updates"),
+        _("Number of updates that were undone or skipped because of a non-finite number."),
+        _("newest W episodes"),
         1,
-        "lower the learning rate",
+        _("lower the learning rate"),
         (LOWER_RATE,),
         "ours",
         draws=("rollbacks",),
@@ -348,39 +413,44 @@ _ALL = (
     ),
     Rule(
         "exploding_gradient",
-        "Exploding gradient",
-        "Mean gradient norm before clipping, divided by its geometric mean over the last 5 W episodes; only if it is "
-        "at least twice the norm that gradients are clipped to.",
-        "mean of W episodes",
+        _("Exploding gradient"),
+        _(
+            "Mean gradient norm before clipping, divided by its geometric mean over the last 5 W episodes; only if "
+            "it is at least twice the norm that gradients are clipped to."
+        ),
+        _("mean of W episodes"),
         5.0,
-        "lower the learning rate",
+        _("lower the learning rate"),
         (LOWER_RATE,),
         "Pascanu et al., arXiv:1211.5063",
         draws=("grad_norm",),
         measure=_gradient,
-        tell=_tell_times("grad_norm", "The gradient norm"),
+        tell=_tell_times("grad_norm", _("The gradient norm")),
     ),
     Rule(
         "high_kl",
-        "High KL",
-        f"Mean approximate KL of an update, divided by its geometric mean over the last 5 W episodes; only from "
-        f"{LEAST_KL:g} nats.",
-        "mean of W episodes",
+        _("High KL"),
+        _(
+            "Mean approximate KL of an update, divided by its geometric mean over the last 5 W episodes; only from "
+            "{least_kl:g} nats.",
+            least_kl=LEAST_KL,
+        ),
+        _("mean of W episodes"),
         4.0,
-        "lower the learning rate",
+        _("lower the learning rate"),
         (LOWER_RATE,),
-        "Schulman's estimator k3; target KL of PPO2 and Stable-Baselines3",
+        _("Schulman's estimator k3; target KL of PPO2 and Stable-Baselines3"),
         draws=("approx_kl",),
         measure=_kl,
-        tell=_tell_times("approx_kl", "Approximate KL"),
+        tell=_tell_times("approx_kl", _("Approximate KL")),
     ),
     Rule(
         "over_smoothing",
-        "Over-smoothed node embeddings",
-        "Mean distance 1 − cosine of node embeddings behind the graph layers.",
-        "mean of W episodes",
+        _("Over-smoothed node embeddings"),
+        _("Mean distance 1 − cosine of node embeddings behind the graph layers."),
+        _("mean of W episodes"),
         0.05,
-        "use fewer graph layers",
+        _("use fewer graph layers"),
         (),
         "MAD of Chen et al., arXiv:1909.03211",
         below=True,
@@ -390,12 +460,15 @@ _ALL = (
     ),
     Rule(
         "ineffective_setting",
-        "A setting without effect",
-        "Number of settings whose effective value, read back from router, optimiser and loss, is not the planned one, "
-        "or which the phase sets though its routing does not use them, or though they need several experts.",
-        "newest episode",
+        _("A setting without effect"),
+        _(
+            "Number of settings whose effective value, read back from router, optimiser and loss, is not the "
+            "planned one, or which the phase sets though its routing does not use them, or though they need several "
+            "experts."
+        ),
+        _("newest episode"),
         1,
-        "change the routing or remove the setting",
+        _("change the routing or remove the setting"),
         (),
         "ours",
         measure=_ineffective,
@@ -403,23 +476,26 @@ _ALL = (
     ),
     Rule(
         EVALUATION_GAP,
-        "Evaluation far below training",
-        "Mean return of training minus that of the evaluation, divided by the range that the mean return of training "
-        "has covered so far, at least four standard deviations of a return; more than three standard errors.",
-        "W episodes before the evaluation",
+        _("Evaluation far below training"),
+        _(
+            "Mean return of training minus that of the evaluation, divided by the range that the mean return of "
+            "training has covered so far, at least four standard deviations of a return; more than three standard "
+            "errors."
+        ),
+        _("W episodes before the evaluation"),
         0.25,
-        "evaluate with sampled actions, or lengthen the phase",
+        _("evaluate with sampled actions, or lengthen the phase"),
         (LENGTHEN_PHASE,),
         "ours",
         draws=("return",),
     ),
     Rule(
         STALLED,
-        "Stalled worker",
-        "Seconds since the last heartbeat of a worker that still exists.",
-        "promise of the last heartbeat",
+        _("Stalled worker"),
+        _("Seconds since the last heartbeat of a worker that still exists."),
+        _("promise of the last heartbeat"),
         0,
-        "see the log; the machine may be low on memory",
+        _("see the log; the machine may be low on memory"),
         (),
         "ours",
     ),

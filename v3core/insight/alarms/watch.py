@@ -12,6 +12,7 @@ from v3core.curriculum import Curriculum, PhaseStart
 from v3core.insight.alarms.plan import Plan
 from v3core.insight.alarms.rules import CERTAIN, EVALUATION_GAP, RULES, Rule
 from v3core.insight.alarms.window import Before, Episodes, Window
+from v3core.messages import _
 from v3core.rollup import Integers, mean_window
 
 _TOGETHER = 256
@@ -123,7 +124,7 @@ class Watch:
         found: list[tuple[int, int, Alarm]] = []
         for order, rule in enumerate(RULES.values()):
             found += [(alarm.first_episode, order, alarm) for alarm in self._apply(rule, window)]
-        for _, _, alarm in sorted(found, key=lambda entry: entry[:2]):
+        for _first, _order, alarm in sorted(found, key=lambda entry: entry[:2]):
             self.alarms.append(alarm)
             self._note(alarm)
         self._before = window.after()
@@ -183,9 +184,11 @@ class Watch:
             self._open[rule.name] = alarm
             self.alarms.append(alarm)
         alarm.last_episode, alarm.value = evaluation.episode, float(gap / spread)
-        alarm.detail = (
-            f"The evaluation at episode {evaluation.episode} has a mean return of {returns.mean():.4g}, training "
-            f"{mean:.4g}"
+        alarm.detail = _(
+            "The evaluation at episode {episode} has a mean return of {mean:.4g}, training {training:.4g}",
+            episode=evaluation.episode,
+            mean=returns.mean(),
+            training=mean,
         )
         self._note(alarm)
 

@@ -385,7 +385,11 @@ def write_end(tx: Transaction, run: RunRow, end: End, now: datetime) -> Status:
     unbegun = _unbegun(tx, now_run) if end.status is Status.COMPLETED else []
     message = reason
     if message is None and unbegun:
-        message = _("Completed at episode {episode}, before {phases} began.", episode=episode, phases=strung(_(" and "), unbegun))
+        message = _(
+            "Completed at episode {episode}, before {phases} began.",
+            episode=episode,
+            phases=strung(_(" and "), unbegun),
+        )
     elif message is None:
         message = _ENDS[end.status].filled(episode=episode)
     if end.status is Status.STOPPED and not change_status(

@@ -7,6 +7,7 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.several import Outcome, for_each
+from v3core.messages import Message, _
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs
 
@@ -29,7 +30,7 @@ def test_some_are_done_and_each_of_the_others_has_its_reason(database):
         runs[1].id: f"Run {runs[1].id[:8]} 'running' is running; stop it before you delete it.",
         runs[2].id: f"Run {runs[2].id[:8]} 'failed' was deleted meanwhile.",
     }
-    assert outcome.describe("Deleted {}.") == " ".join(
+    assert outcome.describe(lambda runs: _("Deleted {runs}.", runs=runs)) == " ".join(
         ["Deleted 2 runs.", "Not done for 2 runs:", *outcome.refused.values()]
     )
 
@@ -47,8 +48,8 @@ def test_a_refusal_by_the_command_itself_does_not_stop_the_others(database):
 
 def test_many_refusals_are_counted():
     outcome = Outcome(refused={str(number): f"Reason {number}." for number in range(5)})
-    assert outcome.describe("Done {}.") == "Not done for 5 runs: Reason 0. Reason 1. Reason 2. And 2 more."
-    assert Outcome(done=["a"]).describe("Stopping {}.") == "Stopping 1 run."
+    assert outcome.describe(_done) == "Not done for 5 runs: Reason 0. Reason 1. Reason 2. And 2 more."
+    assert Outcome(done=["a"]).describe(lambda runs: _("Stopping {runs}.", runs=runs)) == "Stopping 1 run."
 
 
 def test_tags_are_added_and_removed_without_the_others(database):
@@ -60,3 +61,7 @@ def test_tags_are_added_and_removed_without_the_others(database):
     assert get_run(database, run_id).tags is None
     with pytest.raises(V3Error, match="longer than 500 characters"):
         control.retag(database, run_id, add="x" * 501)
+
+
+def _done(runs: Message) -> Message:
+    return _("Done {runs}.", runs=runs)

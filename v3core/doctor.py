@@ -91,15 +91,9 @@ def _packages() -> Iterator[Finding]:
 
 
 def _data() -> Iterator[Finding]:
-<<<<<<< HEAD
     folder, where = data_dir(), data_address()
-    why = "the user data folder" if INSTALLED else "in the current folder"
-    why = f"from {DATA_VARIABLE}" if os.environ.get(DATA_VARIABLE) else why
-=======
-    folder = data_dir()
     why = _("the user data folder") if INSTALLED else _("in the current folder")
     why = _("from {data_variable}", data_variable=DATA_VARIABLE) if os.environ.get(DATA_VARIABLE) else why
->>>>>>> c8f8267 (What metrics, knobs, rules and commands declare, and sentences of jobs, are messages)
     try:
         database = open_database()
         try:
@@ -112,21 +106,15 @@ def _data() -> Iterator[Finding]:
     except V3Error as error:
         yield Finding(_("Database"), False, str(error))
         return
-<<<<<<< HEAD
-    yield Finding("Data folder", True, f"{where}, {why}")
+    yield Finding(_("Data folder"), True, f"{where}, {why}")
     if where != str(folder):
-        yield Finding("Scratch folder", True, f"{folder}, for what is being written and for copies")
-    yield Finding("Database", True, database.describe())
-    yield Finding("Slots", True, f"{limit} runs train at once on this machine, others wait; see {COMMAND} slots")
-=======
-    yield Finding(_("Data folder"), True, f"{folder}, {why}")
+        yield Finding(_("Scratch folder"), True, _("{folder}, for what is being written and for copies", folder=folder))
     yield Finding(_("Database"), True, database.describe())
     yield Finding(
         _("Slots"),
         True,
         _("{limit} runs train at once on this machine, others wait; see {command} slots", limit=limit, command=COMMAND),
     )
->>>>>>> c8f8267 (What metrics, knobs, rules and commands declare, and sentences of jobs, are messages)
     if found:
         room = in_words(sum(leftover.bytes for leftover in found))
         yield Finding(
@@ -167,11 +155,7 @@ def _webhook() -> str:
 
 def _native() -> str:
     library.load()
-<<<<<<< HEAD
-    return f"computes the network, of policies with memory its graph, from {library.LIBRARY}"
-=======
-    return _("computes the network, from {library}", library=library.LIBRARY)
->>>>>>> c8f8267 (What metrics, knobs, rules and commands declare, and sentences of jobs, are messages)
+    return _("computes the network, of policies with memory its graph, from {library}", library=library.LIBRARY)
 
 
 def _browser() -> Finding:

@@ -439,11 +439,7 @@ def _start(
     known = read_checkpoints(tx, run.id)
     start = whole if whole in known else newest_whole(database, run.id, tx)
     if start is None and run.episode:
-<<<<<<< HEAD
-        names = f"'{database.place.name_of(database.data_dir / known[-1].path)}'" if known else "it has none"
-=======
-        names = f"'{database.data_dir / known[-1].path}'" if known else _("it has none")
->>>>>>> c8f8267 (What metrics, knobs, rules and commands declare, and sentences of jobs, are messages)
+        names = f"'{database.place.name_of(database.data_dir / known[-1].path)}'" if known else _("it has none")
         raise V3Error(
             "{named} cannot be resumed: its checkpoints are gone or damaged ({names}); restore one, or start a new "
             "run.",

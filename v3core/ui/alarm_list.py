@@ -18,6 +18,7 @@ from v3core.jobs.fork_remedies import fork_before, origin_before, remedied
 from v3core.jobs.kinds import COMMANDS, trained_elsewhere
 from v3core.jobs.lifecycle import RESUMABLE
 from v3core.messages import _
+from v3core.phrases import listed, stored, strung, within
 from v3core.store.alarms import ACTIVE, MUTED, AlarmRow
 from v3core.store.commands import EDIT_CURRICULUM
 from v3core.store.database import Database
@@ -38,7 +39,7 @@ _MANY = 20_000
 _SECONDS_PER_EPISODE = 4e-5
 
 
-@st.cache_data(max_entries=64, show_spinner="Computing alarms …")
+@st.cache_data(max_entries=64, show_spinner=_("Computing alarms …"))
 def _computed(_database: Database, url: str, run_id: str, generation: int, episode: int) -> list[AlarmRow]:  # noqa: ARG001
     return alarms_of(_database, run_id)[0]
 
@@ -97,10 +98,14 @@ def alarm_list(
         return
     over = [alarm for alarm in alarms if alarm.state not in (ACTIVE, MUTED)]
     count, muted = len(active(alarms)), len(alarms) - len(over) - len(active(alarms))
-    counts = [f"{count} active", f"{muted} muted" if muted else "", f"{len(over)} cleared" if over else ""]
+    counts = [
+        _("{count} active", count=count),
+        _("{muted} muted", muted=muted) if muted else "",
+        _("{over} cleared", over=len(over)) if over else "",
+    ]
     with st.container(border=True, key="alarms"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(md("**Alarms: {}**", ", ".join(filter(None, counts))), width="content")
+            st.markdown(md("**Alarms: {}**", listed([*filter(None, counts)])), width="content")
             # A routing on the edge raises one after the other, and the charts are below them.
             if over and not st.toggle(md("Show cleared"), key="cleared", bind="query-params"):
                 alarms = [alarm for alarm in alarms if alarm not in over or _is_looked_at(alarm)]
@@ -129,11 +134,16 @@ _ICONS = {ACTIVE: ":red[:material/notification_important:]", MUTED: ":gray[:mate
 def _alarm(database: Database, run: RunRow, alarm: AlarmRow, series: RunSeries, curriculum: Curriculum) -> None:
     rule = RULES.get(alarm.rule)
     icon = _ICONS.get(alarm.state, ":gray[:material/check:]")
-    span = f"episodes {alarm.first_episode:,} to {alarm.last_episode:,}"
     if alarm.first_episode == alarm.last_episode:
-        span = f"episode {alarm.first_episode:,}"
-    span = f"{span}, phase {alarm.phase}"
-    st.markdown(md(f"{icon} **{{}}**: {{}}. :gray[{{}}]", alarm.title, alarm.detail, span))
+        span = _("episode {episode:,}, phase {phase}", episode=alarm.first_episode, phase=alarm.phase)
+    else:
+        span = _(
+            "episodes {first:,} to {last:,}, phase {phase}",
+            first=alarm.first_episode,
+            last=alarm.last_episode,
+            phase=alarm.phase,
+        )
+    st.markdown(md(f"{icon} **{{}}**: {{}}. :gray[{{}}]", alarm.title, stored(alarm.detail), span))
     if alarm.reason:
         st.caption(md("Muted: {}", alarm.reason))
     key = f"{alarm.rule}-{alarm.first_episode}-{run.id}"
@@ -169,8 +179,8 @@ def _remedies(
         remedy = REMEDIES[name]
         wanted, problem = _wanted(database, run, remedy, curriculum)
         problem = refused or problem
-        what = "; ".join(changes(curriculum, wanted)) if wanted is not None else ""
-        title = f"Resume with this: {remedy.title[0].lower()}{remedy.title[1:]}" if resumes else remedy.title
+        what = strung(_("; "), changes(curriculum, wanted)) if wanted is not None else ""
+        title = _("Resume with this: {remedy}", remedy=within(remedy.title)) if resumes else remedy.title
         elsewhere = trained_elsewhere(run) is not None
         button = f"remedy-{name}-{key}"
         st.button(
@@ -195,10 +205,15 @@ def _fork_button(database: Database, run: RunRow, rule: Rule, first_episode: int
         # Its checksums are computed at the click: they take a while, and this is drawn every few seconds.
         origin = origin_before(database, run.id, first_episode, is_usable=is_present)
         remedy, changed = remedied(origin, rule.remedies)
-        what = "; ".join(changes(origin.curriculum, changed))
-        meaning = f"A new run from the checkpoint at episode {origin.checkpoint.episode:,}. {remedy.meaning} {what}."
+        what = strung(_("; "), changes(origin.curriculum, changed))
+        meaning = _(
+            "A new run from the checkpoint at episode {episode:,}. {meaning} {what}.",
+            episode=origin.checkpoint.episode,
+            meaning=remedy.meaning,
+            what=what,
+        )
     except V3Error as error:
-        problem = str(error)
+        problem = error.message
     st.button(
         md("Fork from before it began"),
         icon=":material/fork_right:",
@@ -225,8 +240,8 @@ def _wanted(
     try:
         wanted = remedy.apply(curriculum, control.progress_of(database, run.id), run.config.base.values())
     except V3Error as error:
-        return None, str(error)
-    return (wanted, None) if wanted != curriculum else (None, "This changes nothing more.")
+        return None, error.message
+    return (wanted, None) if wanted != curriculum else (None, _("This changes nothing more."))
 
 
 @or_notice

@@ -86,7 +86,7 @@ def _with(curriculum: Curriculum, held: dict[int, int]) -> list[int]:
 
 
 def _apply_label(run: RunRow) -> str:
-    return _("Resume with these boundaries") if run.status in RESUMABLE else "Apply"
+    return _("Resume with these boundaries") if run.status in RESUMABLE else _("Apply")
 
 
 def drafts(run_id: str, curriculum: Curriculum) -> dict[int, int]:

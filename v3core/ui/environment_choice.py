@@ -30,7 +30,7 @@ _HELP = _(
     "Choose one, or type any id that is registered with Gymnasium. Environments of the form `module:Env-v0` import "
     "code and can only be used from the command line. MT3 and MT7 are sets of MOORE: a run trains on all of them."
 )
-_AT_ONCE_HELP = (
+_AT_ONCE_HELP = _(
     "The same policy trains on all of them: each episode is of one, drawn at its start. They need the same "
     "observations and actions. To train a run on each instead, choose further environments under Sweep."
 )
@@ -165,7 +165,7 @@ def run_problem(setup: EnvironmentSetup, curriculum: Curriculum) -> str | None:
 @st.cache_data(
     max_entries=256,
     ttl=600,
-    show_spinner="Inspecting the environment …",
+    show_spinner=_("Inspecting the environment …"),
     hash_funcs={EnvironmentSetup: repr, Curriculum: dump},
 )
 def _look_at(setup: EnvironmentSetup, curriculum: Curriculum | None) -> Report:

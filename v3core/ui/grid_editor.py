@@ -119,7 +119,7 @@ def runs_of(grid: Grid) -> list[RunConfig]:
     return configs
 
 
-@st.cache_resource(max_entries=8, show_spinner="Putting the runs together …", hash_funcs={Grid: repr})
+@st.cache_resource(max_entries=8, show_spinner=_("Putting the runs together …"), hash_funcs={Grid: repr})
 def _built(grid: Grid) -> tuple[list[RunConfig], list[tuple[EnvironmentSetup, list[Curriculum]]]]:
     """The runs of a grid, and what of their environments is to be checked."""
     check_size(grid)

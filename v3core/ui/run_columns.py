@@ -16,7 +16,7 @@ from v3core.charts.palette import curriculum_colour, curriculum_mark
 from v3core.insight.duration import time_left
 from v3core.jobs.kinds import trains_elsewhere
 from v3core.jobs.launchers.chosen import chosen
-from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.jobs.lifecycle import ACTIVE, Status, status_title
 from v3core.messages import _
 from v3core.phrases import listed, ordinal, strung
 from v3core.rollup import Floats
@@ -81,7 +81,7 @@ def _status(run: RunRow, wall: Wall) -> Cell:
         )
     if run.status == Status.QUEUED and (problem := chosen().waits_for(run)):
         notes.append(problem)
-    return {"badge": run.status.capitalize(), "colour": colour, "title": meaning, "notes": notes}
+    return {"badge": status_title(run.status), "colour": colour, "title": meaning, "notes": notes}
 
 
 def _progress(run: RunRow, _wall: Wall) -> Cell:

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass
 
+from v3core.messages import _
+
 
 @dataclass(frozen=True)
 class Shortcut:
@@ -10,7 +12,7 @@ class Shortcut:
     keys: str
     """As pressed, with a blank between two."""
     meaning: str
-    where: str = "Everywhere"
+    where: str = _("Everywhere")
     """The part of the app in which it works."""
     page: str = ""
     """The page that it opens, as its path in the address; `/` for Runs."""
@@ -21,26 +23,26 @@ class Shortcut:
 
 
 SHORTCUTS = (
-    Shortcut("?", "Show or hide this sheet"),
-    Shortcut("g r", "Go to Runs", page="/"),
-    Shortcut("g n", "Go to Launch, for a new run", page="/launch"),
-    Shortcut("g e", "Go to Experiments", page="/experiments"),
-    Shortcut("g l", "Go to Live", page="/live"),
-    Shortcut("g c", "Go to Compare", page="/compare"),
-    Shortcut("g p", "Go to Replay", page="/replay"),
-    Shortcut("g t", "Go to Claims, and how they were tested", page="/claims"),
-    Shortcut("g o", "Go to the tour: what a curriculum changes, and what it does not", page="/tour"),
-    Shortcut("/", "Type into the filter", "Runs", focus="Filter", on=("/", "/experiments")),
-    Shortcut("j", "Next run", "Runs"),
-    Shortcut("k", "Previous run", "Runs"),
-    Shortcut("x", "Select the run, or deselect it", "Runs"),
-    Shortcut("Shift x", "Select all runs from the last selected one to this one", "Runs"),
-    Shortcut("Enter", "Open the run", "Runs"),
-    Shortcut("← →", "Move the boundary that has the focus", "Live and Launch"),
-    Shortcut("Space", "Play or pause", "Replay"),
-    Shortcut("← → Home End", "One step back or on, to the first or to the end", "Replay"),
-    Shortcut("s d v", "To the next switch, disagreement, or value error", "Replay"),
-    Shortcut("Esc", "Close a dialog or a menu"),
+    Shortcut("?", _("Show or hide this sheet")),
+    Shortcut("g r", _("Go to Runs"), page="/"),
+    Shortcut("g n", _("Go to Launch, for a new run"), page="/launch"),
+    Shortcut("g e", _("Go to Experiments"), page="/experiments"),
+    Shortcut("g l", _("Go to Live"), page="/live"),
+    Shortcut("g c", _("Go to Compare"), page="/compare"),
+    Shortcut("g p", _("Go to Replay"), page="/replay"),
+    Shortcut("g t", _("Go to Claims, and how they were tested"), page="/claims"),
+    Shortcut("g o", _("Go to the tour: what a curriculum changes, and what it does not"), page="/tour"),
+    Shortcut("/", _("Type into the filter"), _("Runs"), focus=_("Filter"), on=("/", "/experiments")),
+    Shortcut("j", _("Next run"), _("Runs")),
+    Shortcut("k", _("Previous run"), _("Runs")),
+    Shortcut("x", _("Select the run, or deselect it"), _("Runs")),
+    Shortcut("Shift x", _("Select all runs from the last selected one to this one"), _("Runs")),
+    Shortcut("Enter", _("Open the run"), _("Runs")),
+    Shortcut("← →", _("Move the boundary that has the focus"), _("Live and Launch")),
+    Shortcut("Space", _("Play or pause"), _("Replay")),
+    Shortcut("← → Home End", _("One step back or on, to the first or to the end"), _("Replay")),
+    Shortcut("s d v", _("To the next switch, disagreement, or value error"), _("Replay")),
+    Shortcut("Esc", _("Close a dialog or a menu")),
 )
 
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
-from v3core.jobs.lifecycle import Status
+from v3core.jobs.lifecycle import STATUS_WORDS, Status, status_title
 from v3core.messages import Message, _
 from v3core.phrases import counted as counted
 from v3core.phrases import day_and_time, delta, localised, strung, with_unit
@@ -22,21 +22,21 @@ Colour = Literal["red", "orange", "yellow", "blue", "green", "violet", "gray"]
 _UNITS_SECONDS = (86_400, 3_600, 60, 1)
 
 _LOOKS: dict[Status, tuple[Colour, str, str]] = {
-    Status.QUEUED: ("gray", ":material/schedule:", "Waiting for a free slot."),
-    Status.STARTING: ("blue", ":material/hourglass_top:", "The worker process is starting."),
-    Status.RUNNING: ("blue", ":material/play_circle:", "The worker process is training."),
+    Status.QUEUED: ("gray", ":material/schedule:", _("Waiting for a free slot.")),
+    Status.STARTING: ("blue", ":material/hourglass_top:", _("The worker process is starting.")),
+    Status.RUNNING: ("blue", ":material/play_circle:", _("The worker process is training.")),
     Status.PAUSED: (
         "violet",
         ":material/pause_circle:",
-        "Paused between two rollouts; keeps its process and its slot.",
+        _("Paused between two rollouts; keeps its process and its slot."),
     ),
-    Status.STALLED: ("orange", ":material/sensors_off:", "The process is alive, but sends no heartbeats."),
-    Status.STOPPING: ("orange", ":material/hourglass_bottom:", "Finishing the update, then writing a checkpoint."),
-    Status.STOPPED: ("gray", ":material/stop_circle:", "Stopped; it can be resumed from its checkpoint."),
-    Status.COMPLETED: ("green", ":material/check_circle:", "All episodes are trained."),
-    Status.FAILED: ("red", ":material/error:", "Training ended with an error."),
-    Status.UNREADABLE: ("red", ":material/database_off:", "Its row in the database is invalid."),
-    Status.LOST: ("red", ":material/link_off:", "The worker process exited unexpectedly."),
+    Status.STALLED: ("orange", ":material/sensors_off:", _("The process is alive, but sends no heartbeats.")),
+    Status.STOPPING: ("orange", ":material/hourglass_bottom:", _("Finishing the update, then writing a checkpoint.")),
+    Status.STOPPED: ("gray", ":material/stop_circle:", _("Stopped; it can be resumed from its checkpoint.")),
+    Status.COMPLETED: ("green", ":material/check_circle:", _("All episodes are trained.")),
+    Status.FAILED: ("red", ":material/error:", _("Training ended with an error.")),
+    Status.UNREADABLE: ("red", ":material/database_off:", _("Its row in the database is invalid.")),
+    Status.LOST: ("red", ":material/link_off:", _("The worker process exited unexpectedly.")),
 }
 
 
@@ -49,7 +49,7 @@ def look(run: RunRow) -> tuple[Colour, str, str]:
 def status_badge(run: RunRow) -> None:
     """The badge of a run's status."""
     colour, icon, meaning = look(run)
-    st.badge(plain(run.status.capitalize()), icon=icon, color=colour, help=plain(meaning))
+    st.badge(plain(status_title(run.status)), icon=icon, color=colour, help=plain(meaning))
 
 
 def status_badges(counts: Mapping[str, int]) -> None:
@@ -57,7 +57,12 @@ def status_badges(counts: Mapping[str, int]) -> None:
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         for status, (colour, icon, meaning) in _LOOKS.items():
             if count := counts.get(status):
-                st.badge(plain(f"{count:,} {status}"), icon=icon, color=colour, help=plain(meaning))
+                st.badge(
+                    plain(_("{count:,} {status}", count=count, status=STATUS_WORDS[status])),
+                    icon=icon,
+                    color=colour,
+                    help=plain(meaning),
+                )
 
 
 def stalled_sentence(run: RunRow) -> Message:
@@ -71,8 +76,8 @@ def stalled_sentence(run: RunRow) -> Message:
 def mean_words(run: RunRow, what: str) -> str:
     """What a run's mean return is of, as in `Mean, last 100 in phase`; with fewer episodes `Mean, the 42 so far`."""
     if 0 < run.episode < run.mean_window:
-        return f"{what}, the {run.episode:,} so far"
-    return f"{what}, last {run.mean_window} in phase"
+        return _("{what}, the {episode:,} so far", what=what, episode=run.episode)
+    return _("{what}, last {mean_window} in phase", what=what, mean_window=run.mean_window)
 
 
 def number(value: float | None, digits: int | None = None) -> str:

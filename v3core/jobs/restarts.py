@@ -34,32 +34,17 @@ def restart_lost(database: Database) -> list[str]:
             run = get_run(tx, run_id, for_update=True)
             if run.status != Status.LOST or run_id not in restartable(tx):
                 continue
-<<<<<<< HEAD
             if whole is not None and whole not in read_checkpoints(tx, run_id):
                 continue  # it trained and was lost meanwhile
             if whole is None and run.episode:
-                message = "Its checkpoints are gone or damaged, so it is not queued again."
-=======
-            try:
-                start = newest_whole(database, run_id, tx)
-            except PlaceError:
-                continue  # it is not known to be gone: the next look tries again
-            if start is None and run.episode:
                 message = _("Its checkpoints are gone or damaged, so it is not queued again.")
->>>>>>> 4ea601a (What metrics, knobs, rules and commands declare, and sentences of jobs, are messages)
                 update_run(tx, run_id, {"max_restarts": None}, only_in={Status.LOST})
                 add_event(tx, run_id, actor="supervisor", kind="remark", message=message, now=now)
                 continue
             where = (
-<<<<<<< HEAD
-                "from the beginning"
+                _("from the beginning")
                 if whole is None
                 else _("from the checkpoint at episode {episode}", episode=whole.episode)
-=======
-                _("from the beginning")
-                if start is None
-                else _("from the checkpoint at episode {episode}", episode=start.episode)
->>>>>>> 4ea601a (What metrics, knobs, rules and commands declare, and sentences of jobs, are messages)
             )
             values = {
                 "generation": run.generation + 1,
@@ -71,9 +56,9 @@ def restart_lost(database: Database) -> list[str]:
                 **NOWHERE,
             }
             message = _(
-                "Queued again {where}: restart {number} of {max_restarts}.",
+                "Queued again {where}: restart {value} of {max_restarts}.",
                 where=where,
-                number=run.restarts + 1,
+                value=run.restarts + 1,
                 max_restarts=run.max_restarts,
             )
             if change_status(tx, run, Status.QUEUED, message, actor="supervisor", now=now, values=values):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
-from tests.pages.run_list import cells, names, select
+from tests.pages.run_list import cells, names, select, table
 from tests.pages.test_measurements import figures
 from v3core.curriculum import with_boundaries
 from v3core.jobs import control, slots
@@ -303,7 +303,10 @@ def test_a_run_that_cannot_be_started_here_says_what_it_waits_for(open_page, dat
     put(database, run_id, launch=gone)
     said = "which does not exist on this machine; restore it, or stop the run"
     assert said in text_of(open_page("pages/live.py", run=run_id))
-    assert said in " ".join(cells(open_page("app.py"), run_id)["status"]["notes"])
+    app = open_page("app.py")
+    (shown,) = [row for row in table(app)["rows"] if row["id"] == run_id]
+    assert said in shown["waits"]  # below its name, where a sentence has room
+    assert cells(app, run_id)["status"]["notes"] == ["1st in the queue"]
 
 
 def test_a_completed_run_is_trained_longer_and_a_running_one_is_asked_to(open_page, database, monkeypatch):

@@ -79,8 +79,6 @@ def _status(run: RunRow, wall: Wall) -> Cell:
             if run.priority
             else _("{place} in the queue", place=ordinal(place))
         )
-    if run.status == Status.QUEUED and (problem := chosen().waits_for(run)):
-        notes.append(problem)
     return {"badge": status_title(run.status), "colour": colour, "title": meaning, "notes": notes}
 
 
@@ -360,6 +358,7 @@ def row(run: RunRow, columns: Sequence[str], wall: Wall) -> dict[str, Any]:
         "id": run.id,
         "name": run.name,
         "about": strung(" · ", about),
+        "waits": chosen().waits_for(run) if run.status == Status.QUEUED else None,
         "reason": shortened(reason) if reason else None,
         "whole_reason": " ".join(reason.split()) if reason else None,
         "cells": [COLUMNS[name].cell(run, wall) for name in columns if name != "name"],

@@ -178,7 +178,7 @@ def cluster_text(runs: list[RunRow], offer: Offer) -> str:
     nodes = listed(
         [
             _("{address} {used} of {slots}", address=node.address, used=used[node.id], slots=node.slots)
-            for node in offer.nodes
+            for node in sorted(offer.nodes, key=lambda node: node.address)
         ]
     )
     others = [_("{slots} used by others", slots=counted(offer.busy, "slot"))] if offer.busy else []

@@ -200,13 +200,14 @@ class Table {
   }
 
   fill(row, data) {
-    const named = JSON.stringify([data.name, data.about, data.whole_reason])
+    const named = JSON.stringify([data.name, data.about, data.waits, data.whole_reason])
     if (row.named !== named) {
       row.named = named
       row.link.textContent = data.name
       row.box.ariaLabel = `Select ${data.name}`
       row.name.replaceChildren(row.link)
       if (data.about) row.name.append(node("span", { className: "about" }, data.about))
+      if (data.waits) row.name.append(node("span", { className: "note" }, data.waits))
       if (data.reason) row.name.append(reason(data.reason, data.whole_reason))
     }
     data.cells.forEach((cell, place) => {

@@ -134,6 +134,7 @@ with st.expander(
 ):
 
     @ticks.ticking(3, news.of_log(database, run.id))
+    @shell.show_errors()
     def log() -> None:
         """The newest lines of the worker's output."""
         tail = read_log_tail(run.id, LOG_LINES, database.place)

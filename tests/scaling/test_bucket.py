@@ -6,6 +6,7 @@ import sys
 import uuid
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from tests.browser.support import ROOT
 from tests.databases import MISSING, empty_database
@@ -306,3 +307,15 @@ def test_a_command_that_needs_the_bucket_says_that_it_does_not_answer(db, proxie
     with pytest.raises(V3Error, match="cannot be read: permission denied"):
         fork(db, run_id, episodes=100)
     assert [run.id for run in list_runs(db)] == [run_id]
+
+
+def test_live_shows_a_run_while_its_bucket_does_not_answer(db, proxied):
+    (run_id, _) = train_here(db, tiny_config(episodes=10), lambda _: None)
+    proxied.refuses = {"HEAD": 403, "GET": 403}
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
+    app.query_params["run"] = run_id
+    app.query_params["log"] = "true"
+    app.switch_page("pages/live.py").run()
+    assert not app.exception
+    assert any("permission denied" in warning.value for warning in app.warning)
+    assert app.metric

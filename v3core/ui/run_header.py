@@ -15,10 +15,11 @@ from v3core.jobs.lifecycle import RESUMABLE, Status
 from v3core.jobs.retention import thinned_sentence
 from v3core.messages import _, recalled, say, several
 from v3core.phrases import strung
+from v3core.places import PlaceError
 from v3core.store.changes import SILENT_SECONDS
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database
-from v3core.store.history import CheckpointRow
+from v3core.store.history import CheckpointRow, read_checkpoints
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
 from v3core.ui.launch_again import launch_again_link
@@ -50,7 +51,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow], *, h
                 query_params={"experiment": run.experiment},
             )
         launch_again_link(run)
-    point = newest_whole(database, run.id) if run.status in RESUMABLE | {Status.COMPLETED} else None
+    point = _point(database, run) if run.status in RESUMABLE | {Status.COMPLETED} else None
     # A separate row, so that the numbers do not move when one of them changes its width.
     asked = {command.kind for command in commands if command.is_open}
     run_actions(database, run, compact=False, key="live", checkpoint=point, asked=asked)
@@ -63,6 +64,15 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow], *, h
     run_numbers(run)
     # What was asked before a resume is of another life.
     newest_command(database, run.id, [command for command in commands if command.requested_at >= run.queued_at])
+
+
+def _point(database: Database, run: RunRow) -> CheckpointRow | None:
+    """Where it would continue; while files cannot be read, what is recorded, below the reason."""
+    try:
+        return newest_whole(database, run.id)
+    except PlaceError as error:
+        st.warning(plain(error), icon=":material/cloud_off:")
+        return next(reversed(read_checkpoints(database, run.id)), None)
 
 
 def _state(database: Database, run: RunRow, point: CheckpointRow | None, *, has_alarms: bool) -> None:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from v3core.claims.statements import StudyState, claims, readable_states
 from v3core.jobs.sweep import experiments_of
+from v3core.messages import translation
 from v3core.store.runs import list_runs
 from v3core.ui import shell
 from v3core.ui.claims_text import of_claim, of_outcomes, of_study
@@ -20,7 +21,7 @@ def everything() -> None:
         st.warning(plain(problem))
     findings = [finding for state in found for finding in state.findings]
     for key, claim in claims().items():
-        st.subheader(plain(claim.title), anchor=key)
+        st.subheader(plain(translation(claim.title)), anchor=key)
         st.markdown(of_claim(claim, [one for one in findings if one.hypothesis.claim == key]))
     st.subheader(md("The studies"), anchor="studies")
     run = experiments_of(list_runs(database))
@@ -32,7 +33,7 @@ def everything() -> None:
 
 def one(state: StudyState, *, is_here: bool) -> None:
     """A study, and a way to its runs where they are in this database."""
-    with st.expander(plain(f"{state.study.name}: {state.study.question}")):
+    with st.expander(plain(f"{state.study.name}: {translation(state.study.question)}")):
         st.markdown(of_study(state))
         if state.outdated:
             st.caption(md("{} results are of earlier settings and do not count.", state.outdated))

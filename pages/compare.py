@@ -12,6 +12,7 @@ from v3core.comparison.run_traces import traces_of
 from v3core.comparison.standings import varied
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import Status
+from v3core.messages import _, translated
 from v3core.metrics import COMPARED
 from v3core.store.database import DatabaseBusyError
 from v3core.store.run_row import RunRow
@@ -38,11 +39,11 @@ from v3core.ui.report_download import report_download
 from v3core.ui.run_data import load_phases, load_series
 from v3core.ui.run_picker import distinct_names, pick_runs
 from v3core.ui.task_tables import compared_tasks
-from v3core.ui.text import md
+from v3core.ui.text import md, plain
 
 GROUP_SECONDS = 10.0
 """The statistics of groups and phases hardly change from one episode to the next."""
-GROUPS, RUNS = "Groups", "Runs"
+GROUPS, RUNS = _("Groups"), _("Runs")
 
 database = shell.page("Compare")
 shell.reconcile(database)
@@ -74,6 +75,7 @@ with st.container(horizontal=True, vertical_alignment="bottom"):
     shown = st.segmented_control(
         md("Show"),
         [GROUPS, RUNS],
+        format_func=plain,
         default=GROUPS if several else RUNS,
         required=True,
         key="show",
@@ -96,7 +98,7 @@ if not runs:
 metric = which_metric.selectbox(
     md("Metric"),
     metrics_of(compared),
-    format_func=lambda name: COMPARED[name].label,
+    format_func=lambda name: translated(COMPARED[name].label),
     key="metric",
     bind="query-params",
 )

@@ -5,16 +5,18 @@ added without a translation, and those that the code no longer has are dropped. 
 each is translated.
 """
 
+import ast
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from babel.messages.catalog import Catalog, Message
-from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
 
+from v3core.claims.statements import claims
+from v3core.claims.study import load_study
 from v3core.cli import commands
 from v3core.cli.help_words import CLICK, help_texts
 from v3core.errors import V3Error
@@ -35,6 +37,8 @@ def extracted() -> Catalog:
     for path in FILES:
         for message in found_in(path.read_bytes()):
             catalog.add(message, locations=[(str(path.relative_to(ROOT)), 0)])
+    for text, file in texts_of_files():
+        catalog.add(text, locations=[(file, 0)])
     for text in help_texts(commands):
         catalog.add(text, locations=[("v3core/cli", 0)])
     for module in CLICK:
@@ -43,11 +47,36 @@ def extracted() -> Catalog:
     return catalog
 
 
-def found_in(source: bytes, keywords: dict[str, Any] = KEYWORDS) -> Iterator[str | tuple[str, ...]]:
-    """The messages of one file."""
-    for _line, message, _comments, _context in extract("python", io.BytesIO(source), keywords=keywords):
+def texts_of_files() -> Iterator[tuple[str, str]]:
+    """Messages that are no code: what claims and studies say, each with its file."""
+    for claim in claims().values():
+        for text in filter(None, (claim.title, claim.english, claim.sources, claim.measured)):
+            yield text, "data/claims.yaml"
+    for path in sorted((ROOT / "data" / "experiments").glob("*.yaml")):
+        study = load_study(path.stem)
+        for text in (study.question, *(arm.name for arm in study.arms)):
+            if has_words(text):
+                yield text, str(path.relative_to(ROOT))
+
+
+def found_in(source: bytes, keywords: Mapping[str, Any] = KEYWORDS) -> Iterator[str | tuple[str, ...]]:
+    """The messages of one file, in the order of its lines; also those within others, which Babel's reader misses."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and called(node) in keywords]
+    for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset)):
+        texts = [ast.literal_eval(one) for one in call.args[: len(keywords[called(call)] or (1,))] if is_text(one)]
+        message = tuple(texts) if texts[1:] else next(iter(texts), "")
         if has_words(message):
             yield message
+
+
+def called(call: ast.Call) -> str:
+    """The name of a function or method, without what it is of."""
+    return str(getattr(call.func, "id", getattr(call.func, "attr", "")))
+
+
+def is_text(node: ast.expr) -> bool:
+    """Whether it is a text without values."""
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def has_words(message: str | tuple[str, ...]) -> bool:

@@ -12,7 +12,9 @@ from v3core.charts.palette import METRICS as METRIC_COLOURS
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_metric
 from v3core.insight.alarms import Rule
+from v3core.messages import _, say
 from v3core.metrics import METRICS
+from v3core.phrases import listed
 
 _FOOT = 0.012
 """Height of the mark at the foot of a chart, as a share of the plot."""
@@ -24,7 +26,14 @@ _AROUND = 0.25
 def evidence_figure(series: RunSeries, rule: Rule, first: int, last: int) -> Figure:
     """One row per metric of the rule, with the episodes from `first` to `last` marked."""
     names = [name for name in rule.draws if series.has(*(_of(series, name)))]
-    alt = f"Evidence of the alarm '{rule.title}': {', '.join(names)} of {series.name}, episodes {first:,} to {last:,}."
+    alt = say(
+        "Evidence of the alarm '{title}': {names} of {name}, episodes {first:,} to {last:,}.",
+        title=rule.title,
+        names=listed(names),
+        name=series.name,
+        first=first,
+        last=last,
+    )
     height = _FRAME_HEIGHT + _ROW_HEIGHT * max(1, len(names))
     figure = plain_frame(f"evidence-{rule.name}:{series.name}", alt, end=series.end, height=height, legend=False)
     draw_phases(figure, series.bands, series.boundaries, now=series.completed, end=series.end)
@@ -36,7 +45,7 @@ def evidence_figure(series: RunSeries, rule: Rule, first: int, last: int) -> Fig
         for place, (one, colour) in enumerate(zip(of_metric, palette, strict=True)):
             looks: dict[str, Any] = {"name": METRICS[name].title}
             if is_of_experts:
-                looks = {"name": f"Expert {place + 1}", "dash": pattern(DASHES, place)}
+                looks = {"name": _("Expert {number}", number=place + 1), "dash": pattern(DASHES, place)}
             add_metric(figure, series.shown, one, colour=colour, axis=axis, width=2, number=".4~g", **looks)
     around = max(_AROUND * (last - first), 0.1 * series.end)
     figure.layout.xaxis.range = [float(np.clip(first - around, 0, None)), float(min(last + around, series.end))]
@@ -53,8 +62,11 @@ def mark_alarms(figure: Figure, spans: Sequence[tuple[str, int, int]]) -> None:
         return
     foot = {"y1": _FOOT, "fillcolor": rgba(ALARM, 0.8), "layer": "above"}
     figure.layout.shapes = [*figure.layout.shapes, *(span_mark(first, last) | foot for _, first, last in spans)]
-    words = "; ".join(f"{title}, episodes {first:,} to {last:,}" for title, first, last in spans)
-    figure.layout.meta.alt = f"{figure.layout.meta.alt.rstrip('.')}. Alarms: {words}."
+    words = "; ".join(
+        say("{title}, episodes {first:,} to {last:,}", title=title, first=first, last=last)
+        for title, first, last in spans
+    )
+    figure.layout.meta.alt = say("{description} Alarms: {words}.", description=figure.layout.meta.alt, words=words)
 
 
 def span_mark(first: int, last: int) -> dict[str, object]:

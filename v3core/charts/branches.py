@@ -10,6 +10,7 @@ from v3core.charts.frame import plain_frame
 from v3core.charts.palette import DASHES, NEUTRAL, curriculum_colours, pattern, rgba
 from v3core.charts.series import RunSeries
 from v3core.insight.grids import Band, Grid
+from v3core.messages import _, say, several, translated
 from v3core.rollup import mean_window, trailing_mean
 
 
@@ -24,7 +25,12 @@ def branches_figure(runs: Sequence[RunSeries], begins: Sequence[int], curricula:
     window = min((mean_window(run.end) for run in runs), default=1)
     end = max((run.end for run in runs), default=1)
     forks = sum(begin > 0 for begin in begins)
-    alt = f"Return, mean of last {window:,}, of {len(runs)} runs, {forks} of them forks that begin with another's line."
+    alt = say(
+        "Return, mean of last {window:,}, of {runs} runs, {forks} of them forks that begin with another's line.",
+        window=window,
+        runs=len(runs),
+        forks=forks,
+    )
     name = "branches:" + ":".join(run.name for run in runs)
     figure = plain_frame(name, alt, end=end, height=360, legend=True)
     names = list(dict.fromkeys(curricula))
@@ -71,12 +77,18 @@ def _mark(begin: int) -> dict[str, object]:
 def difference_figure(grid: Grid, band: Band, begin: int, base: str, change: str) -> Figure:
     """What each pair differs by since the checkpoint, thin, and their interquartile mean with its interval."""
     colour = curriculum_colours([base, change])[change]
-    pairs = f"{len(grid.run_ids)} pairs" if len(grid.run_ids) != 1 else "1 pair"
-    alt = f"Return with {change} minus return with {base}, of {pairs} of the same seed, since episode {begin:,}."
+    pairs = translated(several("{count} pair", "{count} pairs", count=len(grid.run_ids)))
+    alt = say(
+        "Return with {change} minus return with {base}, of {pairs} of the same seed, since episode {begin:,}.",
+        change=change,
+        base=base,
+        pairs=pairs,
+        begin=begin,
+    )
     end = float(grid.x[-1]) if len(grid.x) else begin + 1
     figure = plain_frame(f"difference:{':'.join(grid.run_ids)}", alt, end=max(int(end), 1), height=260)
     figure.layout.xaxis.range = [begin, end]
-    figure.layout.yaxis.merge({"zeroline": True, "title": {"text": "Difference of return", "standoff": 6}})
+    figure.layout.yaxis.merge({"zeroline": True, "title": {"text": say("Difference of return"), "standoff": 6}})
     for row in grid.y:
         line = {"color": rgba(colour, 0.35), "width": 1}
         figure.add("scatter", x=grid.x, y=row, mode="lines", line=line, hoverinfo="skip", showlegend=False)
@@ -90,7 +102,7 @@ def difference_figure(grid: Grid, band: Band, begin: int, base: str, change: str
         y=band.iqm,
         mode="lines",
         line={"color": colour, "width": 2},
-        name="Difference",
+        name=_("Difference"),
         hovertemplate="%{y:.4~g}",
     )
     return figure

@@ -16,6 +16,7 @@ from v3core.charts.palette import DASHES, curriculum_colours, curriculum_mark, p
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_partial
 from v3core.insight.measures import measured
+from v3core.messages import say, translated
 from v3core.metrics import AT_EVALUATIONS, COMPARED, ENTROPY_SHARE, EVALUATION, EVALUATION_SUCCESS, KNOCKOUT
 from v3core.rollup import Floats, Series, trailing_mean
 
@@ -68,27 +69,41 @@ def compare_figure(
     palette = run_colours(len(runs))
     begun = [start_of(run, look) is not None for run in runs]
     if missing := [run.name for run, has_begun in zip(runs, begun, strict=True) if not has_begun]:
-        caption.append(f"Not shown, because the phase {look.phase} has not begun: {', '.join(missing)}.")
+        caption.append(
+            say(
+                "Not shown, because the phase {phase} has not begun: {missing}.",
+                phase=look.phase,
+                missing=", ".join(missing),
+            )
+        )
     # A run keeps its colour and pattern, whoever is missing.
     order = list(compress(range(len(runs)), begun))
     palette, runs = [palette[row] for row in order], [runs[row] for row in order]
-    smoothed = COMPARED[metric].label
+    smoothed = translated(COMPARED[metric].label)
     window = look.window or min((run.mean_over for run in runs), default=1)
     place = [places(run, look, unit) for run in runs]
     to_now = look.so_far or look.x != "episode"
     end = max((float(at(run.completed if to_now else run.end)) for at, run in zip(place, runs, strict=True)), default=1)
     if window > 1 and metric not in AT_EVALUATIONS:
         spans = sorted({run.shown.span_of(window) for run in runs})
-        smoothed += ", mean of last " + " to ".join(f"{span:,}" for span in dict.fromkeys((spans[0], spans[-1])))
-    alt = f"{smoothed}, of {len(runs)} runs: {'; '.join(f'{run.name} at episode {run.completed:,}' for run in runs)}."
+        span = say("{least:,} to {most:,}", least=spans[0], most=spans[-1]) if len(spans) > 1 else f"{spans[0]:,}"
+        smoothed = say("{metric}, mean of last {span}", metric=smoothed, span=span)
+    alt = say(
+        "{metric}, of {runs} runs: {each}.",
+        metric=smoothed,
+        runs=len(runs),
+        each="; ".join(say("{name} at episode {completed:,}", name=run.name, completed=run.completed) for run in runs),
+    )
     name = "compare:" + metric + ":" + ":".join(run.name for run in runs)
     figure = plain_frame(name, alt, end=max(math.ceil(end), 1), height=520, legend=True)
     if look.x != "episode":
         dress(figure, look, unit, end=end)
     elif look.phase:
-        since = f"since the start of {chart_text(look.phase)}"
-        figure.layout.xaxis.merge({"title": {"text": f"Episodes {since}"}})
-        figure.layout.xaxis.unifiedhovertitle.text = f"%{{x:,d}} episodes {since}"
+        title = say("Episodes since the start of {phase}", phase=chart_text(look.phase))
+        figure.layout.xaxis.merge({"title": {"text": title}})
+        figure.layout.xaxis.unifiedhovertitle.text = say(
+            "{number} episodes since the start of {phase}", number="%{x:,d}", phase=chart_text(look.phase)
+        )
     figure.layout.margin.t = LEGEND_ROOM + _STRIPS_GAP
     for row, (run, colour, at) in enumerate(zip(runs, palette, place, strict=True)):
         dash = pattern(DASHES, order[row])
@@ -103,7 +118,14 @@ def compare_figure(
                 y = np.where(reached | (window == 1), y, np.nan)
             elif len(curve):
                 dash = "dot"
-                caption.append(f"{run.name} has {run.completed:,} episodes, fewer than {window:,}: dotted.")
+                caption.append(
+                    say(
+                        "{name} has {completed:,} episodes, fewer than {window:,}: dotted.",
+                        name=run.name,
+                        completed=run.completed,
+                        window=window,
+                    )
+                )
         figure.add(
             "scatter",
             x=at(x),
@@ -143,7 +165,9 @@ def environment_words(names: Sequence[str], environments: Sequence[str]) -> str:
         for env in dict.fromkeys(environments)
     }
     parts = "; ".join(f"{env} ({runs})" for env, runs in of_each.items())
-    return f"These runs train in different environments, so their numbers have different scales: {parts}."
+    return say(
+        "These runs train in different environments, so their numbers have different scales: {parts}.", parts=parts
+    )
 
 
 def _add_strips(

@@ -21,7 +21,9 @@ from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_areas, add_heatmap, add_level, add_metric
 from v3core.insight.experts import ExpertProfile, StateMap, closest_and_farthest
 from v3core.insight.removals import Interval, Removal, interval
+from v3core.messages import Message, _, say, translated
 from v3core.metrics import of_chart
+from v3core.phrases import listed
 
 MAX_PAIRS = 6
 """With more pairs than this, only the closest, the mean and the farthest are drawn over time."""
@@ -30,17 +32,34 @@ _SYMBOLS = ("circle", "square", "diamond", "cross", "x", "triangle-up", "star", 
 """Of scenarios, which are no experts: their colours are a ramp, and so many are named."""
 
 AREA, HEATMAP = "area", "heatmap"
-LOADS = {"load": "Load", "hard_load": "Hard load"}
+LOADS = {"load": _("Load"), "hard_load": _("Hard load")}
 """The metrics that `loads_figure` draws, to their titles."""
 
 
 def loads_figure(series: RunSeries, *, form: str, metric: str) -> Figure:
     """Load or hard load of each expert over time: stacked areas with the fair shares, or experts × episodes."""
     experts, curve, names = series.experts, series.shown, series.of_experts(metric)
-    fair = f"fair share 1/{experts} = {1 / experts:.1%}" if experts else "no expert known yet"
-    alt = f"{LOADS[metric]} of {experts} experts in {series.name}: {progress_words(series)}; {fair}."
+    fair = (
+        say("fair share 1/{experts} = {share:.1%}", experts=experts, share=1 / experts)
+        if experts
+        else say("no expert known yet")
+    )
+    alt = say(
+        "{load} of {experts} experts in {name}: {progress}; {fair}.",
+        load=LOADS[metric],
+        experts=experts,
+        name=series.name,
+        progress=progress_words(series),
+        fair=fair,
+    )
     is_area = form == AREA
-    title = f"{LOADS[metric]} (fair: {1 / experts:.0%})" if experts and is_area else LOADS[metric] if is_area else ""
+    title = (
+        say("{load} (fair: {share:.0%})", load=LOADS[metric], share=1 / experts)
+        if experts and is_area
+        else LOADS[metric]
+        if is_area
+        else ""
+    )
     name = f"{form}-{metric}"
     figure = frame(series, name, alt, legend=is_area and experts <= MAX_NAMED, title=title)
     if not is_area:
@@ -52,7 +71,7 @@ def loads_figure(series: RunSeries, *, form: str, metric: str) -> Figure:
         return figure
     add_areas(figure, curve, names, window=series.window)
     for place in range(1, experts if experts <= MAX_NAMED else 0):
-        add_level(figure, series.end, place / experts, name=f"Fair share 1/{experts}")
+        add_level(figure, series.end, place / experts, name=_("Fair share 1/{experts}", experts=experts))
         figure.data[-1].merge({"showlegend": place == 1, "legendgroup": "fair", "line": {"width": 1, "dash": "dot"}})
     figure.layout.yaxis.merge({"range": [0, 1], "tickformat": ".0%", "nticks": 5})
     return figure
@@ -61,15 +80,20 @@ def loads_figure(series: RunSeries, *, form: str, metric: str) -> Figure:
 def decisions_figure(series: RunSeries) -> Figure:
     """How firmly steps are routed: a row for each metric of `DECISIONS`, and one for the gates that are exactly 0."""
     shown = of_chart(metrics.DECISIONS)
-    alt = f"{', '.join(metric.label for metric in shown)} and exact zeros of {series.name}: {progress_words(series)}."
+    alt = say(
+        "{metrics} and exact zeros of {name}: {progress}.",
+        metrics=listed([metric.label for metric in shown]),
+        name=series.name,
+        progress=progress_words(series),
+    )
     figure = frame(series, metrics.DECISIONS.name, alt, height=420)
-    titles = [*(metric.label for metric in shown), "Exact zeros among the gates (0 to 1)"]
+    titles = [*(metric.label for metric in shown), say("Exact zeros among the gates (0 to 1)")]
     axes = stack_rows(figure, titles)
     looks: dict[str, Any] = {"colour": METRICS[0], "window": series.window}
     for metric, axis in zip(shown, axes, strict=False):
         add_metric(figure, series.shown, metric.name, name=metric.label, axis=axis, **looks)
     if series.experts:
-        add_metric(figure, series.shown, "support", name="Exact zeros", axis=axes[-1], spread=False, **looks)
+        add_metric(figure, series.shown, "support", name=_("Exact zeros"), axis=axes[-1], spread=False, **looks)
         for zeros in [trace for trace in figure.data if trace.legendgroup == "Exact zeros"]:
             zeros.merge({"y": 1 - zeros.y / series.experts, "hovertemplate": "%{y:.1%}"})
             zeros.pop("customdata", None)
@@ -84,13 +108,16 @@ def actions_figure(run: str, experts: Sequence[ExpertProfile], *, used: bool) ->
     kind = next((actions for actions in of_experts if actions is not None), {})
     is_number = "mean" in kind
     names, values = _action_names(kind), np.array([_flat(actions, len(_action_names(kind))) for actions in of_experts])
-    where = "where it is used" if used else "on all states"
-    alt = f"Action distribution of {len(experts)} experts of {run}, each {where}."
+    alt = _("Action distribution of {experts} experts of {run}, each on all states.", experts=len(experts), run=run)
+    if used:
+        alt = _(
+            "Action distribution of {experts} experts of {run}, each where it is used.", experts=len(experts), run=run
+        )
     bars = len(experts) <= MAX_BARS and len(names) <= MAX_BARRED_ACTIONS
     legend = len(experts) <= MAX_NAMED and (bars or is_number)
     height = 300 if legend else max(300, _rows_height(len(experts)))
     figure = flat_frame(f"actions-{'used' if used else 'all'}:{run}", alt, height=height, legend=legend)
-    figure.layout.xaxis.merge(name_places(names) | {"title": {"text": "Action", "standoff": 8}})
+    figure.layout.xaxis.merge(name_places(names) | {"title": {"text": say("Action"), "standoff": 8}})
     if is_number:
         deviations = np.array([_flat(actions, len(names), "deviation") for actions in of_experts])
         for number, (mean, deviation, colour) in enumerate(
@@ -100,29 +127,38 @@ def actions_figure(run: str, experts: Sequence[ExpertProfile], *, used: bool) ->
                 "scatter",
                 x=np.arange(len(names)) + 0.7 * (number - (len(experts) + 1) / 2) / len(experts),
                 y=mean,
-                name=f"Expert {number}",
+                name=_("Expert {number}", number=number),
                 mode="markers",
                 marker={"color": colour, "size": 7},
                 error_y={"type": "data", "array": deviation, "color": colour, "thickness": 1.5, "width": 3},
-                hovertemplate=f"Expert {number}: %{{y:.3~g}} ± %{{error_y.array:.3~g}}<extra></extra>",
+                hovertemplate=_hover(
+                    _("Expert {number}: {value}", number=number, value="%{y:.3~g} ± %{error_y.array:.3~g}")
+                ),
             )
-        figure.layout.yaxis.title = {"text": "Mean ± deviation", "standoff": 6}
+        figure.layout.yaxis.title = {"text": say("Mean ± deviation"), "standoff": 6}
     elif bars:
         for number, (shares, colour) in enumerate(zip(values, expert_colours(len(experts)), strict=True), start=1):
             figure.add(
                 "bar",
                 x=np.arange(len(names)),
                 y=shares,
-                name=f"Expert {number}",
+                name=_("Expert {number}", number=number),
                 marker={"color": colour},
                 customdata=names,
-                hovertemplate=f"Expert {number}, action %{{customdata}}: %{{y:.1%}}<extra></extra>",
+                hovertemplate=_hover(
+                    _(
+                        "Expert {number}, action {action}: {value}",
+                        number=number,
+                        action="%{customdata}",
+                        value="%{y:.1%}",
+                    )
+                ),
             )
         figure.layout.yaxis.merge(
-            {"title": {"text": "Probability", "standoff": 6}, "tickformat": ".0%", "range": [0, 1]}
+            {"title": {"text": say("Probability"), "standoff": 6}, "tickformat": ".0%", "range": [0, 1]}
         )
     else:
-        add_matrix(figure, values, names, _numbered(len(experts)), title="Probability", number=".0%", most=1)
+        add_matrix(figure, values, names, _numbered(len(experts)), title=say("Probability"), number=".0%", most=1)
     return figure
 
 
@@ -130,14 +166,22 @@ def distances_figure(run: str, experts: Sequence[ExpertProfile]) -> Figure:
     """Matrix of the Jensen-Shannon distances of all pairs of experts on the same states."""
     values = np.array([[math.nan if value is None else value for value in expert.distances] for expert in experts])
     least, mean, most = closest_and_farthest([expert.distances for expert in experts])
-    words = f": smallest {least:.2f}, mean {mean:.2f}, largest {most:.2f}" if math.isfinite(mean) else ""
-    alt = f"Jensen-Shannon distances of {len(experts)} experts of {run}{words}."
+    words = (
+        say(": smallest {least:.2f}, mean {mean:.2f}, largest {most:.2f}", least=least, mean=mean, most=most)
+        if math.isfinite(mean)
+        else ""
+    )
+    alt = say(
+        "Jensen-Shannon distances of {experts} experts of {run}{words}.", experts=len(experts), run=run, words=words
+    )
     figure = flat_frame(f"distances:{run}", alt, height=max(300, _rows_height(len(experts))))
     names = [str(number) for number in range(1, len(experts) + 1)]
-    figure.layout.xaxis.merge(name_places(names) | {"title": {"text": "Expert", "standoff": 8}})
+    figure.layout.xaxis.merge(name_places(names) | {"title": {"text": say("Expert"), "standoff": 8}})
     highest = max(0.1, most if math.isfinite(most) else 0)
-    add_matrix(figure, values, names, _numbered(len(experts)), title="Distance", number=".2f", most=highest)
-    figure.data[-1].hovertemplate = "%{y} and expert %{customdata}: %{z:.3f}<extra></extra>"
+    add_matrix(figure, values, names, _numbered(len(experts)), title=say("Distance"), number=".2f", most=highest)
+    figure.data[-1].hovertemplate = _hover(
+        _("{expert} and expert {number}: {value}", expert="%{y}", number="%{customdata}", value="%{z:.3f}")
+    )
     return figure
 
 
@@ -148,14 +192,19 @@ def distance_history_figure(series: RunSeries, history: Sequence[tuple[int, Sequ
     pairs = [(one, other) for one in range(experts) for other in range(one + 1, experts)]
     if len(pairs) <= MAX_PAIRS:
         lines = {
-            f"{one + 1} and {other + 1}": [_between(profiles, one, other) for _, profiles in history]
+            _("{first} and {second}", first=one + 1, second=other + 1): [
+                _between(profiles, one, other) for _, profiles in history
+            ]
             for one, other in pairs
         }
     else:
         of_all = [closest_and_farthest([expert.distances for expert in profiles]) for _, profiles in history]
-        lines = {name: [found[place] for found in of_all] for place, name in enumerate(("Closest", "Mean", "Farthest"))}
-    alt = f"Distances of experts of {series.name} over {len(history)} evaluations."
-    figure = frame(series, "distance-history", alt, legend=True, title="Distance")
+        lines = {
+            name: [found[place] for found in of_all]
+            for place, name in enumerate((_("Closest"), _("Mean"), _("Farthest")))
+        }
+    alt = say("Distances of experts of {name} over {history} evaluations.", name=series.name, history=len(history))
+    figure = frame(series, "distance-history", alt, legend=True, title=say("Distance"))
     for (name, values), colour in zip(lines.items(), cycle(METRICS), strict=False):
         figure.add(
             "scatter",
@@ -184,15 +233,21 @@ def map_figure(
         shown: the place of a state that is marked.
     """
     shares = [f"{share:.0%}" for share in (*points.explained, 0.0, 0.0)[:2]]
-    of = "scenario" if by_scenario else "expert"
-    alt = f"{len(points.x):,} states of {run} on two axes with {' and '.join(shares)} of their variance, by {of}."
+    said = {"states": len(points.x), "run": run, "first": shares[0], "second": shares[1]}
+    alt = _("{states:,} states of {run} on two axes with {first} and {second} of their variance, by expert.", **said)
+    if by_scenario:
+        alt = _(
+            "{states:,} states of {run} on two axes with {first} and {second} of their variance, by scenario.", **said
+        )
     groups = _by_scenario(points) if by_scenario else _by_expert(points, experts)
     figure = flat_frame(f"map:{run}", alt, height=420, legend=by_scenario or experts <= MAX_NAMED)
     x, y = (np.array(values, dtype=np.float64) for values in (points.x, points.y))
     more = np.array([points.number, points.step, points.gate, np.add(points.expert, 1)], dtype=np.float64).T
     for name, here, marker in groups:
         if here.any():
-            about = "" if not by_scenario else f"{name}<br>"
+            about = "" if not by_scenario else f"{translated(name)}<br>"
+            where = _("Expert {number}, gate {gate}", number="%{customdata[3]}", gate="%{customdata[2]:.0%}")
+            when = _("episode {episode}, step {step}", episode="%{customdata[0]}", step="%{customdata[1]}")
             figure.add(
                 "scatter",
                 x=x[here],
@@ -201,17 +256,16 @@ def map_figure(
                 name=name,
                 mode="markers",
                 marker={"size": 5, "opacity": 0.6, **marker},
-                hovertemplate=f"{about}Expert %{{customdata[3]}}, gate %{{customdata[2]:.0%}}<br>"
-                "episode %{customdata[0]}, step %{customdata[1]}<extra></extra>",
+                hovertemplate=f"{about}{translated(where)}<br>{_hover(when)}",
             )
     if shown is not None:
         ring = {"symbol": "circle-open", "size": 16, "color": NEUTRAL, "line": {"width": 3}}
         place = {"x": x[shown : shown + 1], "y": y[shown : shown + 1]}
-        figure.add("scatter", **place, name="Shown", mode="markers", marker=ring, showlegend=False, hoverinfo="skip")
+        figure.add("scatter", **place, name=_("Shown"), mode="markers", marker=ring, showlegend=False, hoverinfo="skip")
     for axis, values, share, number in (("xaxis", x, shares[0], 1), ("yaxis", y, shares[1], 2)):
         low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
         edge = 0.05 * (high - low) or 1.0
-        title = {"text": f"Axis {number} ({share} of the variance)", "standoff": 8}
+        title = {"text": say("Axis {number} ({share} of the variance)", number=number, share=share), "standoff": 8}
         figure.layout[axis].merge({"range": [low - edge, high + edge], "title": title})
     return figure
 
@@ -219,7 +273,11 @@ def map_figure(
 def _by_expert(points: StateMap, experts: int) -> list[tuple[str, Any, dict[str, Any]]]:
     chosen = np.array(points.expert)
     return [
-        (f"Expert {expert + 1}", chosen == expert, {"color": colour, "symbol": pattern(SYMBOLS, expert)})
+        (
+            _("Expert {number}", number=expert + 1),
+            chosen == expert,
+            {"color": colour, "symbol": pattern(SYMBOLS, expert)},
+        )
         for expert, colour in enumerate(expert_colours(experts))
     ]
 
@@ -231,25 +289,36 @@ def _by_scenario(points: StateMap) -> list[tuple[str, Any, dict[str, Any]]]:
     named = frequent[: len(_SYMBOLS) - (len(frequent) > len(_SYMBOLS))]
     groups = [
         (
-            chart_text(points.scenarios[place] or "no scenario"),
+            chart_text(points.scenarios[place] or say("no scenario")),
             chosen == place,
             {"color": colour, "symbol": symbol, "size": 7},
         )
         for place, colour, symbol in zip(named.tolist(), ramp(len(named)), _SYMBOLS, strict=False)
     ]
     others = len(frequent) - len(named)
-    return groups + [(f"{others} others", ~np.isin(chosen, named), {"color": NEUTRAL})] * bool(others)
+    return groups + [(_("{others} others", others=others), ~np.isin(chosen, named), {"color": NEUTRAL})] * bool(others)
 
 
 def knockout_figure(run: str, complete: Sequence[float], removals: Sequence[Removal]) -> Figure:
     """Mean return without each expert with its 95 % interval, beside that with all experts."""
     whole, count = interval(complete), len(complete)
-    verdicts = "; ".join(f"expert {removal.expert + 1} {removal.verdict}" for removal in removals[:MAX_NAMED])
-    alt = f"Mean return of {run} without each expert over {count} episodes, with all {whole.mean:.4g}: {verdicts}."
+    verdicts = "; ".join(
+        say("expert {number} {verdict}", number=removal.expert + 1, verdict=removal.verdict.words)
+        for removal in removals[:MAX_NAMED]
+    )
+    alt = say(
+        "Mean return of {run} without each expert over {count} episodes, with all {mean:.4g}: {verdicts}.",
+        run=run,
+        count=count,
+        mean=whole.mean,
+        verdicts=verdicts,
+    )
     figure = flat_frame(f"knockout:{run}", alt, height=320, legend=False)
     named = len(removals) <= MAX_NAMED
-    names = [f"{removal.expert + 1}" + (f"<br>{removal.verdict}" if named else "") for removal in removals]
-    figure.layout.xaxis.merge(name_places(names) | {"title": {"text": "Without expert", "standoff": 8}})
+    names = [
+        f"{removal.expert + 1}" + (f"<br>{translated(removal.verdict.words)}" if named else "") for removal in removals
+    ]
+    figure.layout.xaxis.merge(name_places(names) | {"title": {"text": say("Without expert"), "standoff": 8}})
     figure.layout.margin.merge({"b": 62 if named else 42, "r": 90})
     returns, of_all = (
         [removal.returns for removal in removals],
@@ -271,7 +340,7 @@ def knockout_figure(run: str, complete: Sequence[float], removals: Sequence[Remo
         },
         customdata=[_words(removal) for removal in removals],
         hovertemplate="%{customdata}<extra></extra>",
-        name="Return",
+        name=_("Return"),
     )
     if math.isfinite(whole.mean):
         edges = {"x0": 0, "x1": 1, "xref": "paper"}
@@ -282,8 +351,8 @@ def knockout_figure(run: str, complete: Sequence[float], removals: Sequence[Remo
             shapes.append({**band, "fillcolor": rgba(NEUTRAL, 0.2), **edges})
         figure.layout.merge({"shapes": shapes})
         place = {"x": 1, "xref": "paper", "xanchor": "left", "y": whole.mean, "showarrow": False, "xshift": 4}
-        figure.annotate({"text": f"all: {whole.mean:.4g}", "font": {"size": 12}, **place})
-    figure.layout.yaxis.merge({"title": {"text": "Mean return", "standoff": 6}})
+        figure.annotate({"text": say("all: {mean:.4g}", mean=whole.mean), "font": {"size": 12}, **place})
+    figure.layout.yaxis.merge({"title": {"text": say("Mean return"), "standoff": 6}})
     return figure
 
 
@@ -293,7 +362,7 @@ def _rows_height(experts: int) -> int:
 
 
 def _numbered(experts: int) -> list[str]:
-    return [f"Expert {number}" for number in range(1, experts + 1)]
+    return [_("Expert {number}", number=number) for number in range(1, experts + 1)]
 
 
 def _action_names(actions: Any) -> list[str]:
@@ -330,8 +399,23 @@ def _below(found: Interval) -> float:
 
 def _words(removal: Removal) -> str:
     returns, difference = removal.returns, removal.difference
-    spread = f", 95 % from {difference.low:+.4g} to {difference.high:+.4g}" if math.isfinite(difference.low) else ""
-    return (
-        f"Without expert {removal.expert + 1}: {returns.mean:.4g} over {returns.count} episodes<br>"
-        f"difference {difference.mean:+.4g}{spread}<br>{removal.verdict}"
+    without = say(
+        "Without expert {number}: {mean:.4g} over {count} episodes",
+        number=removal.expert + 1,
+        mean=returns.mean,
+        count=returns.count,
     )
+    changes = say("difference {mean:+.4g}", mean=difference.mean)
+    if math.isfinite(difference.low):
+        changes = say(
+            "difference {mean:+.4g}, 95 % from {low:+.4g} to {high:+.4g}",
+            mean=difference.mean,
+            low=difference.low,
+            high=difference.high,
+        )
+    return f"{without}<br>{changes}<br>{translated(removal.verdict.words)}"
+
+
+def _hover(words: Message) -> str:
+    """A hover of these words alone: plotly would add the name of the trace."""
+    return f"{translated(words)}<extra></extra>"

@@ -6,13 +6,16 @@ from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
 from v3core.charts.flat import flat_frame
 from v3core.charts.palette import METRICS
+from v3core.messages import say
 
 
 def fact_figure(run: str, name: str, points: Sequence[tuple[int, float]]) -> Figure:
     """Means of a fact over parts of a run, at the last episode of each part, oldest first."""
-    figure = flat_frame(f"fact-{name}:{run}", f"{name} of {run}, over the run's episodes.", height=240)
+    figure = flat_frame(
+        f"fact-{name}:{run}", say("{name} of {run}, over the run's episodes.", name=name, run=run), height=240
+    )
     end = max((episode for episode, _ in points), default=1)
-    figure.layout.xaxis.merge({"range": [0, end], "title": {"text": "Episode", "standoff": 8}})
+    figure.layout.xaxis.merge({"range": [0, end], "title": {"text": say("Episode"), "standoff": 8}})
     figure.layout.yaxis.title = {"text": chart_text(name), "standoff": 6}
     figure.add(
         "scatter",

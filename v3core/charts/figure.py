@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from v3core.messages import translated
+
 
 class Node(dict[str, Any]):
     """A part of a figure; its keys are attributes too, and one that is not set is None."""
@@ -50,7 +52,15 @@ class Figure:
         self.layout = Node({"shapes": [], "annotations": [], **layout})
 
     def add(self, kind: str, **properties: Any) -> None:
-        """Add a trace of a kind, such as `scatter`."""
+        """Add a trace of a kind, such as `scatter`.
+
+        A name that is a message is said in the reader's language. `meta` is then the English one, by which the browser
+        knows the trace, so that what was hidden stays so when the language changes.
+        """
+        name = properties.get("name")
+        said = translated(name)
+        if said != name:
+            properties |= {"name": said, "meta": str(name)}
         self.data.append(Node({"type": kind, **properties}))
 
     def annotate(self, text: Mapping[str, Any]) -> None:

@@ -24,7 +24,9 @@ from v3core.charts.traces import (
     is_short,
     trailing_mean_of,
 )
+from v3core.messages import _, say, translated
 from v3core.metrics import METRICS, Chart, Metric, of_chart
+from v3core.phrases import listed
 from v3core.rollup import LONGEST_WINDOW
 
 MAX_AREAS = 12
@@ -43,28 +45,38 @@ _ROWS_HEIGHT, _FRAME_HEIGHT, _ROW_HEIGHT = 480, 66, 103
 def return_figure(series: RunSeries, *, threshold: float | None = None) -> Figure:
     """Return of each episode, its moving average, evaluations, and the environment's own reward threshold."""
     curve, window = series.shown, series.mean_over
-    newest = _newest_average(series, "return", ", mean of {}: {:.1f}")
+    newest = _newest_average(series, "return", _(", mean of {span}: {mean:.1f}"))
     for point in series.evaluations[-1:]:
-        newest += f"; evaluated at episode {point.episode:,}: {point.mean:.1f} over {point.count} episodes"
-    alt = f"Return per episode of {series.name}: {progress_words(series)}{newest}."
-    figure = frame(series, metrics.RETURN.name, alt, height=320, legend=True, title="Return")
+        newest += say(
+            "; evaluated at episode {episode:,}: {mean:.1f} over {count} episodes",
+            episode=point.episode,
+            mean=point.mean,
+            count=point.count,
+        )
+    alt = say(
+        "Return per episode of {name}: {progress}{newest}.",
+        name=series.name,
+        progress=progress_words(series),
+        newest=newest,
+    )
+    figure = frame(series, metrics.RETURN.name, alt, height=320, legend=True, title=say("Return"))
     if curve.size == 1:
         figure.add(
             "scatter",
             x=curve.episode,
             y=curve.summary("return").last,
-            name="Episode",
+            name=_("Episode"),
             mode="markers",
             marker={"size": 5, "color": _BEHIND, "opacity": 0.7},
             hovertemplate="%{y:.4~g}",
         )
     else:
-        name = f"Mean of {curve.size:,} episodes"
+        name = _("Mean of {size:,} episodes", size=curve.size)
         add_metric(figure, curve, "return", name=name, colour=_BEHIND, width=1, number=".4~g")
     if window > 1:
         _add_average(figure, series, "return", name=series.mean_words(exact=window == LONGEST_WINDOW), number=".4~g")
     if threshold is not None:
-        add_level(figure, series.end, threshold, name=f"Reward threshold {threshold:g}")
+        add_level(figure, series.end, threshold, name=_("Reward threshold {threshold:g}", threshold=threshold))
     add_evaluations(figure, series.evaluations)
     figure.layout.yaxis.rangemode = "tozero"
     return figure
@@ -73,20 +85,22 @@ def return_figure(series: RunSeries, *, threshold: float | None = None) -> Figur
 def success_figure(series: RunSeries) -> Figure:
     """Share of episodes that solved the task: of each bucket, of the last episodes, and in evaluations."""
     wide = series.shown.in_at_most(SUCCESS_BUCKETS)
-    newest = _newest_average(series, "success", ", of {}: {:.0%}")
-    alt = f"Success rate of {series.name}: {progress_words(series)}{newest}."
-    figure = frame(series, metrics.SUCCESS.name, alt, height=220, legend=True, title="Success rate")
+    newest = _newest_average(series, "success", _(", of {span}: {mean:.0%}"))
+    alt = say(
+        "Success rate of {name}: {progress}{newest}.", name=series.name, progress=progress_words(series), newest=newest
+    )
+    figure = frame(series, metrics.SUCCESS.name, alt, height=220, legend=True, title=say("Success rate"))
     if wide.size > 1:
         figure.add(
             "scatter",
             x=wide.episode,
             y=wide.summary("success").mean,
-            name=f"Rate in {wide.size:,} episodes",
+            name=_("Rate in {size:,} episodes", size=wide.size),
             mode="lines",
             line={"color": _BEHIND, "width": 1, "shape": "vh"},
             hovertemplate="%{y:.0%}",
         )
-    _add_average(figure, series, "success", name=series.mean_words("Rate in"), number=".0%")
+    _add_average(figure, series, "success", name=series.mean_words(rate=True), number=".0%")
     add_evaluated_success(figure, series.evaluations)
     figure.layout.yaxis.merge({"range": [-0.02, 1.05], "tickformat": ".0%", "tickvals": [0, 0.5, 1]})
     return figure
@@ -95,12 +109,19 @@ def success_figure(series: RunSeries) -> Figure:
 def expert_loads_figure(series: RunSeries) -> Figure:
     """Mean gate weight of each expert; the weights of an episode sum to 1."""
     experts, curve, loads = series.experts, series.shown, series.of_experts("load")
-    even = f"; an even share is {1 / experts:.1%}" if experts else ""
-    alt = f"Load of {experts} experts in {series.name}: {progress_words(series)}{_heaviest(series)}{even}."
-    title = f"Load (even: {1 / experts:.0%})" if experts else "Load"
+    even = say("; an even share is {share:.1%}", share=1 / experts) if experts else ""
+    alt = say(
+        "Load of {experts} experts in {name}: {progress}{heaviest}{even}.",
+        experts=experts,
+        name=series.name,
+        progress=progress_words(series),
+        heaviest=_heaviest(series),
+        even=even,
+    )
+    title = say("Load (even: {share:.0%})", share=1 / experts) if experts else say("Load")
     figure = frame(series, metrics.LOADS.name, alt, legend=experts <= MAX_AREAS, title=title)
     if experts > MAX_AREAS:
-        add_heatmap(figure, curve, loads, title="Load", number=".0%", window=series.window)
+        add_heatmap(figure, curve, loads, title=say("Load"), number=".0%", window=series.window)
         return figure
     add_areas(figure, curve, loads, window=series.window)
     figure.layout.yaxis.merge({"range": [0, 1], "tickformat": ".0%", "nticks": 5})
@@ -110,10 +131,15 @@ def expert_loads_figure(series: RunSeries) -> Figure:
 def expert_gradients_figure(series: RunSeries) -> Figure:
     """Norm of the gradient of each expert's parameters, one line per expert, or a heatmap if there are many."""
     experts, curve, norms = series.experts, series.shown, series.of_experts("expert_grad_norm")
-    alt = f"Gradient norm of each of {experts} experts in {series.name}: {progress_words(series)}."
-    figure = frame(series, metrics.GRADIENTS.name, alt, legend=experts <= MAX_AREAS, title="Gradient norm")
+    alt = say(
+        "Gradient norm of each of {experts} experts in {name}: {progress}.",
+        experts=experts,
+        name=series.name,
+        progress=progress_words(series),
+    )
+    figure = frame(series, metrics.GRADIENTS.name, alt, legend=experts <= MAX_AREAS, title=say("Gradient norm"))
     if experts > MAX_AREAS:
-        add_heatmap(figure, curve, norms, title="Norm", number=".2~g", window=series.window)
+        add_heatmap(figure, curve, norms, title=say("Norm"), number=".2~g", window=series.window)
         return figure
     for expert, (norm, colour) in enumerate(zip(norms, expert_colours(experts), strict=True), start=1):
         looks: dict[str, Any] = {
@@ -122,7 +148,7 @@ def expert_gradients_figure(series: RunSeries) -> Figure:
             "spread": False,
             "window": series.window,
         }
-        add_metric(figure, curve, norm, name=f"Expert {expert}", **looks)
+        add_metric(figure, curve, norm, name=_("Expert {number}", number=expert), **looks)
     figure.layout.yaxis.rangemode = "tozero"
     return figure
 
@@ -136,10 +162,20 @@ def entropy_figure(series: RunSeries) -> Figure:
     most = math.log(series.experts) if series.experts else 0.0
     label = f"ln {series.experts} = {most:.3f}"
     specialisation = series.newest("specialisation")
-    newest = f", latest specialisation {specialisation:.3f}" if math.isfinite(specialisation) else ""
-    alt = f"Routing entropy of {series.name} in nats, at most {label}: {progress_words(series)}{newest}."
-    figure = _lines(series, metrics.ENTROPY, alt, title="Entropy (nats)", number=".3f", width=1.5, spread=False)
-    area = next((trace for trace in figure.data if trace.name == METRICS["specialisation"].legend), None)
+    newest = (
+        say(", latest specialisation {specialisation:.3f}", specialisation=specialisation)
+        if math.isfinite(specialisation)
+        else ""
+    )
+    alt = say(
+        "Routing entropy of {name} in nats, at most {label}: {progress}{newest}.",
+        name=series.name,
+        label=label,
+        progress=progress_words(series),
+        newest=newest,
+    )
+    figure = _lines(series, metrics.ENTROPY, alt, title=say("Entropy (nats)"), number=".3f", width=1.5, spread=False)
+    area = next((trace for trace in figure.data if trace.name == translated(METRICS["specialisation"].legend)), None)
     if area:
         area.update(fill="tozeroy", fillcolor=rgba(area.line.color, 0.18))
     add_level(figure, series.end, most, name=label)
@@ -149,8 +185,13 @@ def entropy_figure(series: RunSeries) -> Figure:
 
 def effective_experts_figure(series: RunSeries) -> Figure:
     """How many experts share the load, and how many a step uses, of N; each a line."""
-    alt = f"Effective experts and support of {series.name}, of {series.experts}: {progress_words(series)}."
-    figure = _lines(series, metrics.EFFECTIVE, alt, title="Experts", number=".2f", width=2, spread=True)
+    alt = say(
+        "Effective experts and support of {name}, of {experts}: {progress}.",
+        name=series.name,
+        experts=series.experts,
+        progress=progress_words(series),
+    )
+    figure = _lines(series, metrics.EFFECTIVE, alt, title=say("Experts"), number=".2f", width=2, spread=True)
     if series.experts:
         add_level(figure, series.end, series.experts, name=f"N = {series.experts}")
     figure.layout.yaxis.range = [0, max(series.experts, 1) * 1.08]
@@ -160,11 +201,18 @@ def effective_experts_figure(series: RunSeries) -> Figure:
 def rows_figure(series: RunSeries, chart: Chart) -> Figure:
     """The metrics of `LOSSES`, `UPDATES` or `NETWORK`, one row each with its own scale, without the unrecorded."""
     curve, shown = series.shown, _recorded(series, chart)
-    alt = f"{', '.join(metric.label for metric in shown)} of {series.name}: {progress_words(series)}."
+    alt = say(
+        "{metrics} of {name}: {progress}.",
+        metrics=listed([metric.label for metric in shown]),
+        name=series.name,
+        progress=progress_words(series),
+    )
     figure = frame(series, chart.name, alt, height=max(_ROWS_HEIGHT, _FRAME_HEIGHT + _ROW_HEIGHT * len(shown)))
     cut = [bool((series.curve.summary(metric.name).minimum < metric.lowest_drawn).any()) for metric in shown]
     titles = [
-        f"{metric.label} (shown from {metric.lowest_drawn:g})".replace("-", "−") if is_cut else metric.label
+        say("{metric} (shown from {least})", metric=metric.label, least=f"{metric.lowest_drawn:g}".replace("-", "−"))
+        if is_cut
+        else metric.label
         for metric, is_cut in zip(shown, cut, strict=True)
     ]
     for metric, is_cut, axis in zip(shown, cut, stack_rows(figure, titles), strict=True):
@@ -201,10 +249,12 @@ def _newest_average(series: RunSeries, metric: str, words: str) -> str:
     """The newest mean that is of as many episodes as it says."""
     averages = trailing_mean_of(series.curve, metric, series.mean_over)
     known = averages[np.isfinite(averages)]
-    span = f"the last {series.curve.spanned(metric, series.mean_over)}"
+    if not len(known):
+        return ""
+    span = say("the last {count}", count=series.curve.spanned(metric, series.mean_over))
     if series.completed < series.mean_over:
-        span = f"the {series.completed} so far"
-    return words.format(span, known[-1]) if len(known) else ""
+        span = say("the {count} so far", count=series.completed)
+    return say(words, span=span, mean=known[-1])
 
 
 def _add_average(figure: Figure, series: RunSeries, metric: str, *, name: str, number: str) -> None:
@@ -226,4 +276,4 @@ def _heaviest(series: RunSeries) -> str:
     if not np.isfinite(loads).any():
         return ""
     expert = int(np.nanargmax(loads))
-    return f", latest highest load: expert {expert + 1} with {loads[expert]:.0%}"
+    return say(", latest highest load: expert {number} with {load:.0%}", number=expert + 1, load=loads[expert])

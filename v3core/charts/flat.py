@@ -8,6 +8,7 @@ import numpy as np
 from v3core.charts.figure import Figure
 from v3core.charts.frame import colour_bar, plain_frame
 from v3core.charts.palette import colour_scale
+from v3core.messages import say, translated
 
 MAX_BARS = 8
 """With more experts than this their actions are a heatmap: the bars of one action would be slivers."""
@@ -43,7 +44,7 @@ def add_matrix(
     figure.add(
         "heatmap",
         x=np.arange(len(columns)),
-        y=list(rows),
+        y=[translated(row) for row in rows],
         z=values,
         customdata=[list(columns)] * len(rows),
         colorscale=colour_scale(),
@@ -51,7 +52,10 @@ def add_matrix(
         zmax=most,
         texttemplate=f"%{{z:{number}}}" if max(len(rows), len(columns)) <= MAX_BARS else "",
         colorbar=colour_bar(title, number),
-        hovertemplate=f"%{{y}}, action %{{customdata}}: %{{z:{number}}}<extra></extra>",
+        hovertemplate=say(
+            "{expert}, action {action}: {value}", expert="%{y}", action="%{customdata}", value=f"%{{z:{number}}}"
+        )
+        + "<extra></extra>",
     )
     figure.layout.merge({"yaxis": {"autorange": "reversed"}, "margin": {"l": 70, "r": 84}})
     figure.layout.yaxis.pop("nticks", None)

@@ -12,12 +12,11 @@ from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
 from v3core.charts.palette import NEUTRAL, PHASES, rgba
 from v3core.charts.series import Boundary, PhaseBand, RunSeries
+from v3core.messages import say, translated
 
 MARGIN = {"l": 60, "r": 24, "t": 24, "b": 42}
 LEGEND_ROOM = 30
 ROW_TITLE_ROOM = 24
-AT_EPISODE = "Episode %{x:,d}"
-"""Where a point is, in hovers; on another axis `charts/look.py` puts its own words there."""
 _REACHED, _AHEAD = 0.18, 0.08
 
 
@@ -45,14 +44,19 @@ def frame(
     figure = plain_frame(f"{name}:{series.name}", alt, end=series.end, height=height, legend=legend)
     figure.layout.xaxis.unifiedhovertitle.text = hover_title(series.shown.size)
     if title:
-        figure.layout.yaxis.title = {"text": title, "standoff": 6}
+        figure.layout.yaxis.title = {"text": translated(title), "standoff": 6}
     draw_phases(figure, series.bands, series.boundaries, now=series.completed, end=series.end, routing=routing)
     return figure
 
 
+def at_episode() -> str:
+    """Where a point is, in hovers; on another axis `charts/look.py` puts its own words there."""
+    return say("Episode {number}", number="%{x:,d}")
+
+
 def hover_title(size: int) -> str:
     """What the hover of points of `size` episodes each begins with."""
-    return AT_EPISODE if size == 1 else f"{AT_EPISODE} (last of {size})"
+    return at_episode() if size == 1 else say("{episode} (last of {size})", episode=at_episode(), size=size)
 
 
 def plain_frame(name: str, alt: str, *, end: int, height: int, legend: bool = False) -> Figure:
@@ -64,7 +68,7 @@ def plain_frame(name: str, alt: str, *, end: int, height: int, legend: bool = Fa
             "height": height,
             "margin": margin,
             "uirevision": name,
-            "meta": {"alt": alt, "bands": [], "boundaries": []},
+            "meta": {"alt": translated(alt), "bands": [], "boundaries": []},
             "hovermode": "x unified",
             "hoversubplots": "axis",
             "showlegend": legend,
@@ -78,7 +82,7 @@ def plain_frame(name: str, alt: str, *, end: int, height: int, legend: bool = Fa
                 "traceorder": "normal",
             },
             "xaxis": {
-                "title": {"text": "Episode", "standoff": 8},
+                "title": {"text": say("Episode"), "standoff": 8},
                 "range": [0, end],
                 "showgrid": False,
                 "zeroline": False,
@@ -94,7 +98,7 @@ def colour_bar(title: str, number: str) -> dict[str, Any]:
     """The bar beside a heatmap; `number` is the d3 format of its ticks."""
     text = {"size": 12}
     return {
-        "title": {"text": title, "font": text},
+        "title": {"text": translated(title), "font": text},
         "tickfont": text,
         "tickformat": number,
         "thickness": 12,
@@ -105,26 +109,41 @@ def colour_bar(title: str, number: str) -> dict[str, Any]:
 def progress_words(series: RunSeries) -> str:
     """How far the run is, for the words read out instead of the picture."""
     if not len(series):
-        return "no episodes yet"
-    return f"{series.completed:,} of {series.end:,} episodes"
+        return say("no episodes yet")
+    return say("{completed:,} of {all:,} episodes", completed=series.completed, all=series.end)
 
 
 def drawn_words(series: RunSeries, newest_age: str = "") -> str:
     """What a chart draws of what there is, as in `Drawn: 500 buckets of 2 episodes, 1,000 episodes; newest 2 s old`."""
     if not len(series):
-        return "No episodes yet"
-    points, size, count = len(series.shown), series.shown.size, f"{series.completed:,} episodes"
-    drawn = f"all {count}" if series.completed > 1 else "1 episode"
+        return say("No episodes yet")
+    points, size, episodes = len(series.shown), series.shown.size, series.completed
+    drawn = say("all {episodes:,} episodes", episodes=episodes) if episodes > 1 else say("1 episode")
     if size > 1:
-        drawn = f"{points:,} buckets of {size:,} episodes, {count}"
-    elif points < series.completed:
-        drawn = f"{points:,} of {count}"
-    return f"Drawn: {drawn}; newest {newest_age} old" if newest_age else f"Drawn: {drawn}"
+        drawn = say(
+            "{points:,} buckets of {size:,} episodes, {episodes:,} episodes",
+            points=points,
+            size=size,
+            episodes=episodes,
+        )
+    elif points < episodes:
+        drawn = say("{points:,} of {episodes:,} episodes", points=points, episodes=episodes)
+    if newest_age:
+        return say("Drawn: {drawn}; newest {age} old", drawn=drawn, age=newest_age)
+    return say("Drawn: {drawn}", drawn=drawn)
 
 
 def label(kind: str, index: int, text: str, x: float, **more: Any) -> dict[str, Any]:
     """A text that begins at `x`; the browser finds it by its name, `KIND:INDEX`."""
-    return {"name": f"{kind}:{index}", "text": text, "x": x, "xanchor": "left", "xshift": 3, "showarrow": False, **more}
+    return {
+        "name": f"{kind}:{index}",
+        "text": translated(text),
+        "x": x,
+        "xanchor": "left",
+        "xshift": 3,
+        "showarrow": False,
+        **more,
+    }
 
 
 def draw_phases(

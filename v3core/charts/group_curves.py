@@ -12,9 +12,31 @@ from v3core.charts.frame import add_reference, plain_frame
 from v3core.charts.palette import rgba
 from v3core.insight.estimates import ENOUGH_SEEDS, FEW_SEEDS
 from v3core.insight.grids import Axis, Band, Grid
+from v3core.messages import _, say, translated
 
-_TITLES: dict[Axis, str] = {"step": "Environment steps", "episode": "Episode", "seconds": "Seconds of training"}
-_HOVERS: dict[Axis, str] = {"step": "Step %{x:,d}", "episode": "Episode %{x:,d}", "seconds": "%{x:,.4~g} s"}
+_TITLES: dict[Axis, str] = {
+    "step": _("Environment steps"),
+    "episode": _("Episode"),
+    "seconds": _("Seconds of training"),
+}
+_SINCE: dict[Axis, str] = {
+    "step": _("Environment steps since the start of {phase}"),
+    "episode": _("Episodes since the start of {phase}"),
+    "seconds": _("Seconds of training since the start of {phase}"),
+}
+_HOVERS: dict[Axis, str] = {"step": _("Step {number}"), "episode": _("Episode {number}"), "seconds": "{number} s"}
+_HOVERS_SINCE: dict[Axis, str] = {
+    "step": _("{number} environment steps since the start of {phase}"),
+    "episode": _("{number} episodes since the start of {phase}"),
+    "seconds": _("{number} seconds of training since the start of {phase}"),
+}
+_HOVER_OF_BAND = _(
+    "{value} ({low} to {high}), n = {count}",
+    value="%{y:.4~g}",
+    low="%{customdata[0]:.4~g}",
+    high="%{customdata[1]:.4~g}",
+    count="%{customdata[2]}",
+)
 _N_ROW, _GAP = 0.14, 0.05
 """Height of the row that counts runs, and the space above it, as shares of the plot."""
 MANY = 10
@@ -58,18 +80,22 @@ def groups_figure(
         threshold: drawn as a line.
     """
     end = max((float(group.band.x[-1]) for group in groups if len(group.band.x)), default=1.0)
-    parts = [f"{group.name}, {len(group.grid.run_ids)} runs{_ends_at(group.band)}" for group in groups]
-    figure = plain_frame(f"groups:{name}", f"{label}: {'; '.join(parts)}.", end=1, height=460, legend=True)
-    title = _TITLES[axis]
-    if since:
-        title = f"{'Episodes' if axis == 'episode' else title} since the start of {chart_text(since)}"
-    figure.layout.xaxis.merge({"title": {"text": title}})
-    figure.layout.xaxis.range = [0, end]
+    parts = [_described(group) for group in groups]
+    figure = plain_frame(
+        f"groups:{name}",
+        say("{metric}: {groups}.", metric=label, groups="; ".join(parts)),
+        end=1,
+        height=460,
+        legend=True,
+    )
     number = ",.4~g" if axis == "seconds" else ",d"
+    title, hover = (_SINCE[axis], _HOVERS_SINCE[axis]) if since else (_TITLES[axis], _HOVERS[axis])
+    words = {"phase": chart_text(since or ""), "number": f"%{{x:{number}}}"}
+    figure.layout.xaxis.merge({"title": {"text": say(title, **words)}})
+    figure.layout.xaxis.range = [0, end]
     figure.layout.xaxis.tickformat = number
-    since_then = f"%{{x:{number}}} {title[0].lower()}{title[1:]}"
-    figure.layout.xaxis.unifiedhovertitle.text = since_then if since else _HOVERS[axis]
-    figure.layout.yaxis.title = {"text": label, "standoff": 6}
+    figure.layout.xaxis.unifiedhovertitle.text = say(hover, **words)
+    figure.layout.yaxis.title = {"text": translated(label), "standoff": 6}
     for group in groups:
         _add_runs(figure, group)
     for group in groups:
@@ -83,9 +109,11 @@ def groups_figure(
     return figure
 
 
-def _ends_at(band: Band) -> str:
-    known = np.flatnonzero(~np.isnan(band.iqm))
-    return f" ending at {band.iqm[known[-1]]:.4g}" if len(known) else ", no values"
+def _described(group: GroupCurve) -> str:
+    known, said = np.flatnonzero(~np.isnan(group.band.iqm)), {"group": group.name, "runs": len(group.grid.run_ids)}
+    if not len(known):
+        return say("{group}, {runs} runs, no values", **said)
+    return say("{group}, {runs} runs ending at {value:.4g}", value=group.band.iqm[known[-1]], **said)
 
 
 def _add_runs(figure: Figure, group: GroupCurve) -> None:
@@ -117,14 +145,18 @@ def _add_band(figure: Figure, group: GroupCurve, *, filled: bool) -> None:
     solid = band.n >= ENOUGH_SEEDS
     if filled and solid.any():
         edge = {"legendgroup": group.name, "showlegend": False, "mode": "lines", "hoverinfo": "skip"}
-        edge |= {"line": {"width": 0, "color": group.colour}, "name": chart_text(f"{group.name}, interval")}
+        edge |= {
+            "line": {"width": 0, "color": group.colour},
+            "name": _("{group}, interval", group=chart_text(group.name)),
+        }
         figure.add("scatter", x=band.x[solid], y=band.high[solid], **edge)
         figure.add(
             "scatter", x=band.x[solid], y=band.low[solid], fill="tonexty", fillcolor=rgba(group.colour, 0.18), **edge
         )
     dotted = (band.n >= FEW_SEEDS) & ~solid
     legend = True
-    for part, dash, words in ((solid, group.dash, ""), (dotted, "dot", " (exploratory)")):
+    name = chart_text(group.name)
+    for part, dash, named in ((solid, group.dash, name), (dotted, "dot", _("{group} (exploratory)", group=name))):
         if not part.any():
             continue
         figure.add(
@@ -132,14 +164,12 @@ def _add_band(figure: Figure, group: GroupCurve, *, filled: bool) -> None:
             x=band.x,
             y=np.where(_with_neighbour(part, solid), band.iqm, np.nan),
             customdata=np.column_stack([band.low, band.high, band.n]),
-            name=chart_text(group.name + words) if legend else chart_text(group.name),
+            name=named if legend else name,
             legendgroup=group.name,
             showlegend=legend,
             mode="lines",
             line={"color": group.colour, "width": 2.5, "dash": dash},
-            hovertemplate="%{y:.4~g} (%{customdata[0]:.4~g} to %{customdata[1]:.4~g}), n = %{customdata[2]}"
-            if part is solid
-            else "%{y:.4~g}, n = %{customdata[2]}",
+            hovertemplate=translated(_HOVER_OF_BAND) if part is solid else "%{y:.4~g}, n = %{customdata[2]}",
         )
         legend = False
 
@@ -179,7 +209,7 @@ def _add_counts(figure: Figure, groups: Sequence[GroupCurve]) -> None:
             x=group.band.x,
             y=group.band.n,
             yaxis="y2",
-            name=chart_text(f"{group.name}, runs"),
+            name=_("{group}, runs", group=chart_text(group.name)),
             legendgroup=group.name,
             showlegend=False,
             mode="lines",

@@ -7,9 +7,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from v3core.charts.figure import Figure
-from v3core.charts.frame import AT_EPISODE
+from v3core.charts.frame import at_episode
 from v3core.charts.series import RunSeries
 from v3core.errors import V3Error
+from v3core.messages import _, say, translated
 from v3core.rollup import Floats
 
 Axis = Literal["episode", "step", "time"]
@@ -17,7 +18,12 @@ AXES = get_args(Axis)
 MAX_WINDOW = 1000
 MAX_EPISODES = 2**53
 MAX_NAME = 200
-_UNITS = {3600.0: "Hours since the start", 60.0: "Minutes since the start", 1.0: "Seconds since the start"}
+_UNITS = {
+    3600.0: (_("Hours since the start"), _("{number} hours since the start")),
+    60.0: (_("Minutes since the start"), _("{number} minutes since the start")),
+    1.0: (_("Seconds since the start"), _("{number} seconds since the start")),
+}
+"""Titles of the axis of time by the seconds of its unit, and what hovers say."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,10 @@ def along(figure: Figure, series: RunSeries, look: Look) -> Figure:
     if look.x == "episode":
         if look.since:
             _moved(figure, lambda x: x - look.since)
-            layout.xaxis.merge({"title": {"text": f"Episodes since episode {look.since:,}"}})
-            _say(figure, f"%{{x:,d}} episodes since episode {look.since:,}")
+            layout.xaxis.merge({"title": {"text": say("Episodes since episode {since:,}", since=look.since)}})
+            _have_hovers_say(
+                figure, say("{number} episodes since episode {since:,}", number="%{x:,d}", since=look.since)
+            )
             layout.xaxis.range = [0, max(layout.xaxis.range[1], 1)]
             layout.meta.since = look.since
         return figure
@@ -73,20 +81,20 @@ def along(figure: Figure, series: RunSeries, look: Look) -> Figure:
 
 def dress(figure: Figure, look: Look, unit: float, *, end: float) -> None:
     """Title, ticks and hover of an axis over steps or time that ends at `end`, in the units of `unit_of`."""
-    name = _UNITS[unit] if look.x == "time" else "Environment steps"
+    name, hover = _UNITS[unit] if look.x == "time" else (_("Environment steps"), _("Step {number}"))
     axis = figure.layout.xaxis
-    axis.merge({"title": {"text": name}, "range": [0, max(end, 1e-6)]})
+    axis.merge({"title": {"text": translated(name)}, "range": [0, max(end, 1e-6)]})
     axis.tickformat = ",d" if look.x == "step" else ",.4~g"
-    _say(figure, "Step %{x:,d}" if look.x == "step" else "%{x:,.4~g} " + name.lower())
+    _have_hovers_say(figure, say(hover, number=f"%{{x:{axis.tickformat}}}"))
 
 
-def _say(figure: Figure, words: str) -> None:
+def _have_hovers_say(figure: Figure, words: str) -> None:
     """Have all hovers say where a point is on an axis that is not that of episodes."""
-    title = figure.layout.xaxis.unifiedhovertitle
-    title.text = title.text.replace(AT_EPISODE, words)
+    title, otherwise = figure.layout.xaxis.unifiedhovertitle, at_episode()
+    title.text = title.text.replace(otherwise, words)
     for trace in figure.data:
-        if AT_EPISODE in (trace.hovertemplate or ""):
-            trace.hovertemplate = trace.hovertemplate.replace(AT_EPISODE, words)
+        if otherwise in (trace.hovertemplate or ""):
+            trace.hovertemplate = trace.hovertemplate.replace(otherwise, words)
 
 
 def unit_of(runs: Sequence[RunSeries], look: Look) -> float:

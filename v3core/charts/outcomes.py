@@ -13,6 +13,7 @@ from v3core.charts.palette import NEUTRAL, colour_scale, ramp, rgba
 from v3core.insight.compared import GroupResult
 from v3core.insight.estimates import ENOUGH_SEEDS, Estimate
 from v3core.insight.profiles import Profile
+from v3core.messages import _, say, translated
 
 _ROW = 44
 _LONGEST_NAME = 34
@@ -55,13 +56,18 @@ def _put_legend_above(figure: Figure) -> None:
 def interval_words(estimate: Estimate) -> str:
     """As in `475 (95 % interval 460 to 490), n = 5`."""
     if not estimate.n:
-        return "no value"
-    span = ""
+        return say("no value")
     if estimate.low is not None and estimate.high is not None:
-        span = f" (95 % interval {estimate.low:.4g} to {estimate.high:.4g})"
-    elif estimate.confidence == "exploratory":
-        span = " (exploratory)"
-    return f"{estimate.value:.4g}{span}, n = {estimate.n}"
+        return say(
+            "{value:.4g} (95 % interval {low:.4g} to {high:.4g}), n = {count}",
+            value=estimate.value,
+            low=estimate.low,
+            high=estimate.high,
+            count=estimate.n,
+        )
+    if estimate.confidence == "exploratory":
+        return say("{value:.4g} (exploratory), n = {count}", value=estimate.value, count=estimate.n)
+    return f"{estimate.value:.4g}, n = {estimate.n}"
 
 
 def final_figure(
@@ -75,13 +81,14 @@ def final_figure(
 
     Groups of one or two runs have points only; the mean of three or four has no interval.
     """
-    alt = f"{label} at the end: " + "; ".join(f"{group.name} {interval_words(group.final)}" for group in groups) + "."
+    ends = "; ".join(f"{group.name} {interval_words(group.final)}" for group in groups)
+    alt = say("{metric} at the end: {groups}.", metric=label, groups=ends)
     figure = _plain(f"finals:{label}", alt, height=_ROW * max(len(groups), 2) + 70, left=120)
-    figure.layout.xaxis.merge({"title": {"text": label, "standoff": 8}})
+    figure.layout.xaxis.merge({"title": {"text": translated(label), "standoff": 8}})
     figure.layout.yaxis.merge(
         {
             "tickvals": list(range(len(groups))),
-            "ticktext": [chart_text(_shortened(group.name)) for group in groups],
+            "ticktext": [chart_text(_shortened(translated(group.name))) for group in groups],
             "range": [len(groups) - 0.4, -0.6],
             "showgrid": False,
         }
@@ -97,7 +104,7 @@ def final_figure(
             mode="markers",
             marker={"color": rgba(look.colour, 0.55), "size": 7, "line": {"width": 0}},
             customdata=[[run.seed] for run in counted],
-            hovertemplate="%{x:.4~g}, seed %{customdata[0]}",
+            hovertemplate=say("{value}, seed {seed}", value="%{x:.4~g}", seed="%{customdata[0]}"),
         )
         final = group.final
         if final.n < 3 or not math.isfinite(final.value):
@@ -161,17 +168,21 @@ def phases_figure(
         label: of the metric.
     """
     parts = [
-        f"{name} in {phase} {np.nanmedian(found):.4g}"
+        say("{group} in {phase} {median:.4g}", group=name, phase=phase, median=np.nanmedian(found))
         for name, of_group in zip(names, values, strict=True)
         for phase in phases
         if len(found := [one for one in of_group.get(phase, ()) if not math.isnan(one)])
     ]
-    figure = _plain(f"phases:{label}", f"{label} per phase, medians of runs: {'; '.join(parts)}.", height=340)
+    figure = _plain(
+        f"phases:{label}",
+        say("{metric} per phase, medians of runs: {groups}.", metric=label, groups="; ".join(parts)),
+        height=340,
+    )
     _put_legend_above(figure)
     figure.layout.boxmode = "group"
     figure.layout.xaxis.merge({"type": "category", "categoryarray": [chart_text(phase) for phase in phases]})
     figure.layout.xaxis.categoryorder = "array"
-    figure.layout.yaxis.title = {"text": label, "standoff": 6}
+    figure.layout.yaxis.title = {"text": translated(label), "standoff": 6}
     for name, of_group, look in zip(names, values, looks, strict=True):
         x = [phase for phase in phases for _ in of_group.get(phase, ())]
         y = [one for phase in phases for one in of_group.get(phase, ())]
@@ -202,17 +213,22 @@ def sweep_figure(
     `lines` are name, look, and for each value of the setting, ascending, the estimate.
     """
     parts = [
-        f"{name}: " + ", ".join(f"{value:g} to {interval_words(final)}" for value, final in points)
+        f"{name}: "
+        + ", ".join(say("{value:g} to {result}", value=value, result=interval_words(final)) for value, final in points)
         for name, _, points in lines
     ]
-    figure = _plain(f"sweep:{setting}:{label}", f"{label} over {setting}. {'; '.join(parts)}.", height=340)
+    figure = _plain(
+        f"sweep:{setting}:{label}",
+        say("{metric} over {setting}. {groups}.", metric=label, setting=setting, groups="; ".join(parts)),
+        height=340,
+    )
     places = [value for _, _, points in lines for value, _ in points]
     figure.layout.xaxis.merge({"title": {"text": chart_text(setting), "standoff": 8}})
     if places and min(places) > 0 and max(places) / min(places) > 10**_DECADES / 5:
         figure.layout.xaxis.type = "log"
     figure.layout.xaxis.tickvals = sorted(set(places))
     figure.layout.xaxis.tickformat = "~g"
-    figure.layout.yaxis.title = {"text": label, "standoff": 6}
+    figure.layout.yaxis.title = {"text": translated(label), "standoff": 6}
     figure.layout.showlegend = len(lines) > 1
     for name, look, points in lines:
         has = [(value, final) for value, final in points if math.isfinite(final.value)]
@@ -243,13 +259,17 @@ def parallel_figure(
     """
     known = [final for _, final, _ in runs if math.isfinite(final)]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
-    titles = ", ".join(title for title, _ in axes)
+    titles = ", ".join(str(translated(title)) for title, _values in axes)
     beside = _BESIDE * max(len(axes) - 1, 1)
-    figure = _plain(f"parallel:{titles}", f"{len(runs)} runs by {titles}, coloured by {label}.", height=380)
+    figure = _plain(
+        f"parallel:{titles}",
+        say("{runs} runs by {settings}, coloured by {metric}.", runs=len(runs), settings=titles, metric=label),
+        height=380,
+    )
     figure.layout.xaxis.merge(
         {
             "tickvals": list(range(len(axes))),
-            "ticktext": [chart_text(title) for title, _ in axes],
+            "ticktext": [chart_text(translated(title)) for title, _values in axes],
             "range": [-beside, len(axes) - 1 + beside],
             "side": "top",
         }
@@ -269,13 +289,13 @@ def parallel_figure(
             name=chart_text(name),
             opacity=0.8,
             line={"color": colours[round(63 * share)] if has else rgba(NEUTRAL, 0.6), "width": 2},
-            hovertemplate=chart_text(f"{name}: {final:.4g}" if has else f"{name}: no final value"),
+            hovertemplate=chart_text(f"{name}: {final:.4g}" if has else say("{run}: no final value", run=name)),
         )
-    for place, (_, values) in enumerate(axes):
+    for place, (_title, values) in enumerate(axes):
         for rank, value in enumerate(values):
             where = {"x": place, "y": _height(rank, len(values)), "showarrow": False}
             figure.annotate({"text": chart_text(value), "font": {"size": 12}, **where, **_clear_of_lines(place, axes)})
-    bar = colour_bar(chart_text(label), ".3~g")
+    bar = colour_bar(chart_text(translated(label)), ".3~g")
     figure.add(
         "scatter",
         x=[None],
@@ -308,18 +328,21 @@ def _height(place: int, count: int) -> float:
 def profile_figure(profiles: Sequence[tuple[str, GroupStyle, Profile]]) -> Figure:
     """The share of runs above each normalised score, over all environments; a name, look and profile per group."""
     parts = [
-        f"{name}: {float(np.interp(0.5, one.scores, one.share)):.0%} of runs above 0.5" for name, _, one in profiles
+        say("{group}: {share:.0%} of runs above 0.5", group=name, share=float(np.interp(0.5, one.scores, one.share)))
+        for name, _, one in profiles
     ]
-    figure = _plain("profiles", f"Performance profiles. {'; '.join(parts)}.", height=340)
+    figure = _plain("profiles", say("Performance profiles. {groups}.", groups="; ".join(parts)), height=340)
     _put_legend_above(figure)
     figure.layout.hovermode = "x unified"
-    figure.layout.xaxis.merge({"title": {"text": "Normalised score", "standoff": 8}, "tickformat": ".2~f"})
-    figure.layout.yaxis.merge({"title": {"text": "Share of runs above"}, "range": [-0.02, 1.02], "tickformat": ".0%"})
+    figure.layout.xaxis.merge({"title": {"text": say("Normalised score"), "standoff": 8}, "tickformat": ".2~f"})
+    figure.layout.yaxis.merge(
+        {"title": {"text": say("Share of runs above")}, "range": [-0.02, 1.02], "tickformat": ".0%"}
+    )
     for name, look, one in profiles:
         known = ~np.isnan(one.low)
         if known.any():
             edge = {"legendgroup": name, "showlegend": False, "mode": "lines", "hoverinfo": "skip"}
-            edge |= {"line": {"width": 0, "color": look.colour}, "name": chart_text(f"{name}, interval")}
+            edge |= {"line": {"width": 0, "color": look.colour}, "name": _("{group}, interval", group=chart_text(name))}
             figure.add("scatter", x=one.scores, y=one.high, **edge)
             figure.add("scatter", x=one.scores, y=one.low, fill="tonexty", fillcolor=rgba(look.colour, 0.18), **edge)
         figure.add(

@@ -14,8 +14,9 @@ from v3core.environments.action_names import action_names, chosen_words
 from v3core.insight.actions import ActionFacts, in_units, probabilities
 from v3core.insight.jumps import space_of
 from v3core.insight.replays import Replay
+from v3core.messages import _, say, translated
 
-MIXTURE = "Mixture"
+MIXTURE = _("Mixture")
 MIXTURE_COLOUR = METRICS[2]
 _UNUSED = 0.35
 """Opacity of an expert whose gate is 0."""
@@ -37,17 +38,27 @@ def replay_actions(replay: Replay, step: int) -> Figure | None:
         rows += list(replay.expert_outputs[at])
     values = np.array(rows, dtype=np.float64)
     experts = len(rows) - 1
-    who = [MIXTURE, *(f"Expert {expert + 1}, gate {gates[expert]:.3g}" for expert in range(experts))]
+    who = [MIXTURE, *(_("Expert {number}", number=expert + 1) for expert in range(experts))]
+    said = [
+        translated(MIXTURE),
+        *(say("Expert {number}, gate {gate:.3g}", number=place + 1, gate=gates[place]) for place in range(experts)),
+    ]
     names = action_names(replay.environment, facts, outputs=replay.outputs.shape[1])
     done = chosen_words(names, facts, replay.actions[at].tolist())
-    more = f" and of {experts} experts alone" if experts else ""
-    alt = f"Step {step}: the action distribution of the mixture{more}. Chosen: {done}."
+    alt = say("Step {step}: the action distribution of the mixture. Chosen: {action}.", step=step, action=done)
+    if experts:
+        alt = say(
+            "Step {step}: the action distribution of the mixture and of {experts} experts alone. Chosen: {action}.",
+            step=step,
+            experts=experts,
+            action=done,
+        )
     looks = [(MIXTURE_COLOUR, 1.0)]
     looks += [
         (colour, 1.0 if gate > 0 else _UNUSED) for colour, gate in zip(expert_colours(experts), gates, strict=False)
     ]
     if facts.is_continuous:
-        return _numbers(replay, at, facts, values, who, names, looks, alt)
+        return _numbers(replay, at, facts, values, who, said, names, looks, alt)
     masks = None if replay.masks is None else replay.masks[at]
     shares = _shares(facts, values, masks)
     chosen = _chosen_columns(facts, replay.actions[at])
@@ -62,25 +73,25 @@ def replay_actions(replay: Replay, step: int) -> Figure | None:
     for column in [column for column, allowed in enumerate(free) if not allowed]:
         figure.layout.shapes.append(_not_allowed(column))
         place = {"x": column, "y": 0.5, "yref": "paper", "showarrow": False, "textangle": -90, "font": {"size": 12}}
-        figure.annotate({"text": "not allowed", **place})
+        figure.annotate({"text": say("not allowed"), **place})
     if few:
-        for name, share, (colour, opacity) in zip(who, shares, looks, strict=True):
+        for name, about, share, (colour, opacity) in zip(who, said, shares, looks, strict=True):
             figure.add(
                 "bar",
                 x=np.arange(len(names)),
                 y=share,
-                name=name.split(",")[0],
+                name=name,
                 marker={"color": colour, "opacity": opacity},
                 customdata=names,
-                hovertemplate=f"{name}<br>%{{customdata}}: %{{y:.4f}}<extra></extra>",
+                hovertemplate=f"{about}<br>%{{customdata}}: %{{y:.4f}}<extra></extra>",
             )
         _mark(figure, chosen, [1.06] * len(chosen), done, symbol="triangle-down")
-        axis = {"title": {"text": "Probability", "standoff": 6}, "tickformat": ".0%", "range": [0, 1.12]}
+        axis = {"title": {"text": say("Probability"), "standoff": 6}, "tickformat": ".0%", "range": [0, 1.12]}
         figure.layout.yaxis.merge(axis | {"tickvals": [0, 0.25, 0.5, 0.75, 1]})
     else:
-        add_matrix(figure, shares, names, who, title="Probability", number=".0%", most=1)
+        add_matrix(figure, shares, names, said, title=say("Probability"), number=".0%", most=1)
         figure.data[-1].hovertemplate = "%{y}<br>%{customdata}: %{z:.4f}<extra></extra>"
-        figure.layout.yaxis.merge({"tickvals": who, "ticktext": [name.split(",")[0] for name in who]})
+        figure.layout.yaxis.merge({"tickvals": said, "ticktext": [translated(name) for name in who]})
         outline = {"type": "rect", "y0": -0.5, "y1": len(rows) - 0.5, "line": {"width": 2, "color": MIXTURE_COLOUR}}
         figure.layout.shapes += [outline | {"x0": column - 0.5, "x1": column + 0.5} for column in chosen]
     return figure
@@ -92,6 +103,7 @@ def _numbers(
     facts: ActionFacts,
     values: NDArray[np.float64],
     who: Sequence[str],
+    said: Sequence[str],
     names: Sequence[str],
     looks: Sequence[tuple[str, float]],
     alt: str,
@@ -100,27 +112,28 @@ def _numbers(
     figure.layout.xaxis.merge(name_places([chart_text(name) for name in names]))
     deviations = facts.deviation or None
     places = np.arange(len(names))
-    for row, (name, means, (colour, opacity)) in enumerate(zip(who, in_units(facts, values), looks, strict=True)):
+    of_rows = zip(who, said, in_units(facts, values), looks, strict=True)
+    for row, (name, about, means, (colour, opacity)) in enumerate(of_rows):
         spread: dict[str, Any] = {}
-        said = "%{y:.6g}"
+        value = "%{y:.6g}"
         if deviations is not None:
             bars = {"type": "data", "array": np.array(deviations), "color": colour, "thickness": 1.5, "width": 3}
-            spread, said = {"error_y": bars}, "%{y:.6g} ± %{error_y.array:.4g}"
+            spread, value = {"error_y": bars}, "%{y:.6g} ± %{error_y.array:.4g}"
         figure.add(
             "scatter",
             x=places + 0.7 * (row + 0.5 - len(who) / 2) / len(who),
             y=means,
-            name=name.split(",")[0],
+            name=name,
             mode="markers",
             marker={"color": colour, "size": 8},
             opacity=opacity,
-            hovertemplate=f"{name}: {said}<extra></extra>",
+            hovertemplate=f"{about}: {value}<extra></extra>",
             **spread,
         )
     done = replay.actions[at].astype(np.float64)
     _mark(figure, places.tolist(), done.tolist(), "%{y:.6g}", symbol="line-ew-open")
     figure.data[-1].marker.merge({"size": 40})
-    unit = "Mean ± deviation" if deviations is not None else "Mean"
+    unit = say("Mean ± deviation") if deviations is not None else say("Mean")
     figure.layout.yaxis.merge({"title": {"text": unit, "standoff": 6}, "nticks": 6})
     return figure
 
@@ -130,11 +143,12 @@ def _mark(figure: Figure, x: Sequence[int], y: Sequence[float], words: str, *, s
         "scatter",
         x=list(x),
         y=list(y),
-        name="Chosen",
+        name=_("Chosen"),
         mode="markers",
         cliponaxis=False,
         marker={"symbol": symbol, "size": 13, "color": NEUTRAL, "line": {"width": 2, "color": NEUTRAL}},
-        hovertemplate=f"Chosen: {words if words.startswith('%') else chart_text(words)}<extra></extra>",
+        hovertemplate=say("Chosen: {action}", action=words if words.startswith("%") else chart_text(words))
+        + "<extra></extra>",
     )
 
 

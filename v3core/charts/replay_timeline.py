@@ -10,6 +10,7 @@ from v3core.charts.frame import plain_frame, stack_rows
 from v3core.charts.palette import METRICS, expert_colours, rgba
 from v3core.charts.traces import AREA_OPACITY
 from v3core.insight.replays import Replay
+from v3core.messages import _, say
 
 MOST_POINTS = 2000
 """Steps of a longer replay are drawn in buckets, so that no more points than this are."""
@@ -18,7 +19,13 @@ MAX_COMPONENTS = 4
 MAX_TICKS = 4
 """Actions of which each has a tick; of more, some have."""
 HEIGHT = 460
-_ROWS = {"Gates (stacked)": 3.0, "Expert with the largest gate": 0.5, "Reward": 1.2, "Value": 1.2, "Action": 1.2}
+_ROWS = {
+    _("Gates (stacked)"): 3.0,
+    _("Expert with the largest gate"): 0.5,
+    _("Reward"): 1.2,
+    _("Value"): 1.2,
+    _("Action"): 1.2,
+}
 """Titles of the rows, to their heights in relation to one another."""
 
 
@@ -33,13 +40,19 @@ def timeline_figure(name: str, replay: Replay, actions: Sequence[str] = ()) -> F
     steps, experts = replay.gates.shape
     size = -(-steps // MOST_POINTS)
     firsts = np.arange(0, steps, size)
-    alt = (
-        f"Gates of {experts} experts, reward, value and action at each of {steps:,} steps of {name}; return "
-        f"{replay.return_:.4g}."
+    alt = say(
+        "Gates of {experts} experts, reward, value and action at each of {steps:,} steps of {name}; return "
+        "{total:.4g}.",
+        experts=experts,
+        steps=steps,
+        name=name,
+        total=replay.return_,
     )
     figure = plain_frame(f"replay:{name}", alt, end=steps + 1, height=HEIGHT)
-    of_hover = "Step %{x:,d}" if size == 1 else f"Steps from %{{x:,d}}, {size} together"
-    figure.layout.xaxis.merge({"title": {"text": "Step"}, "range": [0.5, steps + 1.5]})
+    of_hover = say("Step {number}", number="%{x:,d}")
+    if size > 1:
+        of_hover = say("Steps from {number}, {count} together", number="%{x:,d}", count=size)
+    figure.layout.xaxis.merge({"title": {"text": say("Step")}, "range": [0.5, steps + 1.5]})
     figure.layout.xaxis.unifiedhovertitle.text = of_hover
     figure.layout.meta = figure.layout.meta | {"own_zoom": True, "caption": _caption(steps, size)}
     gates, strip, reward, value, action = stack_rows(figure, list(_ROWS), list(_ROWS.values()))
@@ -49,7 +62,7 @@ def timeline_figure(name: str, replay: Replay, actions: Sequence[str] = ()) -> F
             "scatter",
             x=x,
             y=_means(replay.gates[:, expert], firsts),
-            name=f"Gate of expert {expert + 1}",
+            name=_("Gate of expert {number}", number=expert + 1),
             yaxis=gates,
             stackgroup="gates",
             mode="lines",
@@ -61,7 +74,7 @@ def timeline_figure(name: str, replay: Replay, actions: Sequence[str] = ()) -> F
     figure.add(
         "heatmap",
         x=x,
-        y=["Expert"],
+        y=[say("Expert")],
         z=_most_frequent(replay.experts, firsts, experts)[:, None],
         transpose=True,
         yaxis=strip,
@@ -70,15 +83,15 @@ def timeline_figure(name: str, replay: Replay, actions: Sequence[str] = ()) -> F
         colorscale=_steps_of(colours),
         showscale=False,
         customdata=(_most_frequent(replay.experts, firsts, experts) + 1)[:, None],
-        hovertemplate="Expert %{customdata}<extra></extra>",
-        name="Largest gate",
+        hovertemplate=say("Expert {number}", number="%{customdata}") + "<extra></extra>",
+        name=_("Largest gate"),
     )
     figure.layout[f"yaxis{strip[1:]}"].merge({"showticklabels": False, "showgrid": False})
-    for row, numbers, title in ((reward, replay.rewards, "Reward"), (value, replay.values, "Value")):
+    for row, numbers, title in ((reward, replay.rewards, _("Reward")), (value, replay.values, _("Value"))):
         _line(figure, x, _means(numbers, firsts), name=title, axis=row, colour=METRICS[0])
     for component in range(min(replay.actions.shape[1], MAX_COMPONENTS)):
         several = replay.actions.shape[1] > 1
-        name = f"Action {component + 1}" if several else "Action"
+        name = _("Action {number}", number=component + 1) if several else _("Action")
         taken = replay.actions[firsts, component]
         _line(figure, x, taken, name=name, axis=action, colour=METRICS[component], shape="hvh")
         if not several and actions:
@@ -96,7 +109,16 @@ def timeline_figure(name: str, replay: Replay, actions: Sequence[str] = ()) -> F
 
 
 def _caption(steps: int, size: int) -> str:
-    return "" if size == 1 else f"Drawn: {-(-steps // size):,} buckets of {size} steps, {steps:,} steps"
+    return (
+        ""
+        if size == 1
+        else say(
+            "Drawn: {buckets:,} buckets of {size} steps, {steps:,} steps",
+            buckets=-(-steps // size),
+            size=size,
+            steps=steps,
+        )
+    )
 
 
 def _means(numbers: NDArray[np.floating], firsts: NDArray[np.int64]) -> NDArray[np.float64]:

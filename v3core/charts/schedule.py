@@ -10,7 +10,7 @@ from v3core.charts.figure import Figure
 from v3core.charts.frame import draw_phases, frame, plain_frame, progress_words, stack_rows
 from v3core.charts.palette import METRICS as METRIC_COLOURS
 from v3core.charts.palette import NEUTRAL
-from v3core.charts.series import RunSeries, boundaries_ahead, end_of_axis, phase_bands
+from v3core.charts.series import PhaseBand, RunSeries, boundaries_ahead, end_of_axis, phase_bands
 from v3core.charts.traces import add_metric
 from v3core.curriculum import (
     BaseValues,
@@ -27,10 +27,15 @@ from v3core.curriculum import (
 )
 from v3core.curriculum.knobs import COEFFICIENTS, KNOBS
 from v3core.curriculum.model import ramps_of
+from v3core.messages import Message, _, say
 from v3core.metrics import SCHEDULE
+from v3core.phrases import listed
 from v3core.rollup import Floats
 
-KNOB_TITLES = {name: f"{knob.title}{' coefficient' * (name in COEFFICIENTS)}" for name, knob in KNOBS.items()}
+KNOB_TITLES: dict[str, str] = {
+    name: _("{knob} coefficient", knob=knob.title) if name in COEFFICIENTS else knob.title
+    for name, knob in KNOBS.items()
+}
 
 _ALWAYS = ("temperature", "lr")
 _ROW_HEIGHT, _FRAME_HEIGHT, _LEAST_HEIGHT = 90, 60, 480
@@ -99,12 +104,15 @@ def schedule_figure(series: RunSeries, curriculum: Curriculum, base: BaseValues)
     """What the curriculum plans against what the router and the optimiser really used, one row per setting in use."""
     knobs = knobs_in_use(curriculum, base)
     height = max(_LEAST_HEIGHT, _FRAME_HEIGHT + _ROW_HEIGHT * len(knobs))
-    alt = f"Schedule of {series.name}, planned and in effect: {progress_words(series)}."
+    alt = say(
+        "Schedule of {name}, planned and in effect: {progress}.", name=series.name, progress=progress_words(series)
+    )
     figure = frame(series, SCHEDULE.name, alt, height=height, legend=True, routing=True)
     axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
     for row, (knob, axis) in enumerate(zip(knobs, axes, strict=True)):
         title, colour = KNOB_TITLES[knob], METRIC_COLOURS[0]
-        planned, effective = (f"{title}, {what}: %{{y:.4~g}}<extra></extra>" for what in ("planned", "in effect"))
+        planned = say("{setting}, planned: {value}", setting=title, value="%{y:.4~g}") + "<extra></extra>"
+        effective = say("{setting}, in effect: {value}", setting=title, value="%{y:.4~g}") + "<extra></extra>"
         plan = planned_curve(
             curriculum,
             series.end,
@@ -115,8 +123,8 @@ def schedule_figure(series: RunSeries, curriculum: Curriculum, base: BaseValues)
             steps=series.steps or None,
             expected=series.expected,
         )
-        _add_plan(figure, plan, name="Planned", colour=NEUTRAL, axis=axis, dash="dash", hover=planned)
-        add_metric(figure, series.shown, knob, name="In effect", colour=colour, axis=axis, width=2, hover=effective)
+        _add_plan(figure, plan, name=_("Planned"), colour=NEUTRAL, axis=axis, dash="dash", hover=planned)
+        add_metric(figure, series.shown, knob, name=_("In effect"), colour=colour, axis=axis, width=2, hover=effective)
         if row:
             for trace in figure.data:
                 if trace.yaxis == axis:
@@ -135,6 +143,21 @@ def preview_of(curriculum: Curriculum, length: Length, base: BaseValues) -> Figu
     if any(phase.until is not None and phase.until.step is None for phase in curriculum.phases):
         return curriculum_preview(curriculum, end_of_axis(curriculum, None), base)
     return curriculum_preview(_with_steps_as_episodes(curriculum), length.steps, base, unit="step")
+
+
+_SETTINGS_OVER = {
+    "episode": _("Settings of curriculum {curriculum} over {length:,} episodes: {phases}."),
+    "step": _("Settings of curriculum {curriculum} over {length:,} steps: {phases}."),
+}
+
+
+def _phase_words(band: PhaseBand, unit: str) -> Message:
+    said = {"phase": band.name, "routing": band.routing, "end": band.end}
+    if band.until:
+        return _("{phase} ({routing}) until {until}", until=band.until, **said)
+    if unit == "step":
+        return _("{phase} ({routing}) to step {end:,}", **said)
+    return _("{phase} ({routing}) to episode {end:,}", **said)
 
 
 def _with_steps_as_episodes(curriculum: Curriculum) -> Curriculum:
@@ -158,17 +181,17 @@ def curriculum_preview(curriculum: Curriculum, episodes: int, base: BaseValues, 
     """
     knobs = knobs_in_use(curriculum, base)
     bands = phase_bands(curriculum, episodes=episodes)
-    ends = [f"until {band.until}" if band.until else f"to {unit} {band.end:,}" for band in bands]
-    phases = ", ".join(f"{band.name} ({band.routing}) {end}" for band, end in zip(bands, ends, strict=True))
+    planned = _SETTINGS_OVER[unit]
+    each = [_phase_words(band, unit) for band in bands]
     figure = plain_frame(
         f"preview:{curriculum.name}:{episodes}",
-        f"Settings of curriculum {curriculum.name} over {episodes:,} {unit}s: {phases}.",
+        say(planned, curriculum=curriculum.name, length=episodes, phases=listed(each)),
         height=_FRAME_HEIGHT + _ROW_HEIGHT * len(knobs),
         end=episodes,
     )
     if unit == "step":
-        figure.layout.xaxis.merge({"title": {"text": "Environment steps"}})
-        figure.layout.xaxis.unifiedhovertitle.text = "Step %{x:,d}"
+        figure.layout.xaxis.merge({"title": {"text": say("Environment steps")}})
+        figure.layout.xaxis.unifiedhovertitle.text = say("Step {number}", number="%{x:,d}")
     boundaries = boundaries_ahead(curriculum, completed=0, episodes=episodes)
     draw_phases(figure, bands, boundaries, now=None, end=episodes, routing=True)
     axes = stack_rows(figure, [KNOB_TITLES[knob] for knob in knobs])
@@ -191,7 +214,10 @@ def edit_preview(old: Curriculum, new: Curriculum, episodes: int, base: BaseValu
     }
     changed = [knob for knob, (one, two) in curves.items() if not all(map(np.array_equal, one, two))] or ["temperature"]
     height = _FRAME_HEIGHT + _ROW_HEIGHT * (len(changed) + 1)
-    alt = f"Settings that the edit changes: {', '.join(KNOB_TITLES[knob] for knob in changed)}; before and after."
+    alt = say(
+        "Settings that the edit changes: {settings}; before and after.",
+        settings=listed([KNOB_TITLES[knob] for knob in changed]),
+    )
     figure = plain_frame(f"edit:{new.name}", alt, end=episodes, height=height, legend=True)
     bands = phase_bands(new, episodes=episodes, starts=progress.starts)
     draw_phases(figure, bands, (), now=progress.episode, end=episodes, routing=True)
@@ -199,8 +225,8 @@ def edit_preview(old: Curriculum, new: Curriculum, episodes: int, base: BaseValu
         zip(changed, stack_rows(figure, [KNOB_TITLES[knob] for knob in changed]), strict=True)
     ):
         before, after = curves[knob]
-        _add_plan(figure, before, name="In force", colour=NEUTRAL, axis=axis, dash="dash")
-        _add_plan(figure, after, name="After the edit", colour=METRIC_COLOURS[0], axis=axis)
+        _add_plan(figure, before, name=_("In force"), colour=NEUTRAL, axis=axis, dash="dash")
+        _add_plan(figure, after, name=_("After the edit"), colour=METRIC_COLOURS[0], axis=axis)
         if row:
             for trace in figure.data:
                 if trace.yaxis == axis:

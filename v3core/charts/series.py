@@ -7,10 +7,12 @@ from datetime import datetime
 
 from v3core.curriculum import BaseValues, Curriculum, PhaseStart, Progress, planned_starts, settings_at
 from v3core.curriculum.typed import format_end
+from v3core.messages import Message, _
 from v3core.rollup import Floats, Series, mean_window
 
 _WITH_LAST_PHASE = (4, 3)
 _UNKNOWN_EPISODES = 100
+_OF_SO_FAR, _OF_LAST = _("Mean of the {count:,} so far, not {window:,}"), _("Mean of last {count:,}")
 
 
 @dataclass(frozen=True)
@@ -116,15 +118,17 @@ class RunSeries:
         """Window of the charts that have a mean of their own."""
         return self.window or self.usual_window or mean_window(self.end)
 
-    def mean_words(self, what: str = "Mean of", *, exact: bool = True) -> str:
+    def mean_words(self, *, exact: bool = True, rate: bool = False) -> Message:
         """As in `Mean of last 100`; with fewer episodes, `Mean of the 42 so far, not 100`. It starts where it is full.
 
-        Without `exact`, a mean is over whole buckets.
+        Without `exact`, a mean is over whole buckets. Of a `rate`, `Rate in last 100`.
         """
         window, completed = self.mean_over, self.curve.newest
         if 0 < completed < window:
-            return f"{what} the {completed:,} so far, not {window:,}"
-        return f"{what} last {window if exact else self.shown.span_of(window):,}"
+            so_far = _("Rate in the {count:,} so far, not {window:,}") if rate else _OF_SO_FAR
+            return _(so_far, count=completed, window=window)
+        last = _("Rate in last {count:,}") if rate else _OF_LAST
+        return _(last, count=window if exact else self.shown.span_of(window))
 
     def newest(self, metric: str) -> float:
         """A metric in the last episode; NaN before the first."""

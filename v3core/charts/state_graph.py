@@ -11,6 +11,7 @@ from v3core.charts.flat import flat_frame
 from v3core.charts.palette import NEUTRAL, colour_scale, rgba
 from v3core.insight.actions import exact
 from v3core.insight.inside import Inside
+from v3core.messages import _, say, translated
 
 MAX_EDGES = 150
 """Edges that are drawn, the strongest: more would hide each other."""
@@ -23,11 +24,11 @@ _HEIGHT = 460
 _LINE = 12
 """Letters of a line of a name."""
 
-RULE = (
-    "An arrow leads from the node that is attended to, to the node that attends; its width is its weight α relative to "
-    "the strongest arrow of the step. The weights into a node, its own among them, sum to 1 in each layer and head. "
-    "The size and colour of a node are the attention it receives: the mean over all nodes, itself included, of their "
-    "weight for it. Nodes are where the grid has them, or on a circle."
+RULE = _(
+    "An arrow leads from the node that is attended to, to the node that attends; its width is its weight α relative "
+    "to the strongest arrow of the step. The weights into a node, its own among them, sum to 1 in each layer and "
+    "head. The size and colour of a node are the attention it receives: the mean over all nodes, itself included, "
+    "of their weight for it. Nodes are where the grid has them, or on a circle."
 )
 """What is drawn, for people."""
 
@@ -62,12 +63,26 @@ def state_graph(inside: Inside, step: int, layer: int, head: int | None) -> Figu
     strongest = float(weights[drawn[0]]) if len(drawn) else 0.0
     share = received(inside, weights)
     most = int(share.argmax())
-    of = "the mean of all heads" if head is None else f"head {head}"
     name = chart_text(inside.node_names[most])
-    alt = f"Step {step}, layer {layer}, {of}: {name} receives the most attention, {share[most]:.3f}."
+    said = {"step": step, "layer": layer, "node": name, "share": share[most]}
+    alt = _(
+        "Step {step}, layer {layer}, head {head}: {node} receives the most attention, {share:.3f}.", head=head, **said
+    )
+    if head is None:
+        alt = _(
+            "Step {step}, layer {layer}, the mean of all heads: {node} receives the most attention, {share:.3f}.",
+            **said,
+        )
     figure = flat_frame("state-graph", alt, height=_HEIGHT)
-    some = f"the {len(drawn)} strongest of {len(others)}" if len(drawn) < len(others) else f"all {len(others)}"
-    figure.layout.meta.caption = f"Arrows: {some}, the strongest {strongest:.3f}."
+    caption = _("Arrows: all {count}, the strongest {strongest:.3f}.", count=len(others), strongest=strongest)
+    if len(drawn) < len(others):
+        caption = _(
+            "Arrows: the {drawn} strongest of {count}, the strongest {strongest:.3f}.",
+            drawn=len(drawn),
+            count=len(others),
+            strongest=strongest,
+        )
+    figure.layout.meta.caption = translated(caption)
     _axes(figure, inside.places)
     _edges(figure, inside, drawn, weights, strongest)
     _nodes(figure, inside, step, weights, share)
@@ -116,8 +131,14 @@ def _edges(
             showlegend=False,
         )
     heads = start + 0.62 * (end - start)
+    names = [chart_text(translated(name)) for name in inside.node_names]
     texts = [
-        f"{chart_text(inside.node_names[receiver])} attends to {chart_text(inside.node_names[sender])}: {exact(weight)}"
+        say(
+            "{receiver} attends to {sender}: {weight}",
+            receiver=names[receiver],
+            sender=names[sender],
+            weight=exact(weight),
+        )
         for receiver, sender, weight in zip(receivers.tolist(), senders.tolist(), weights[drawn].tolist(), strict=True)
     ]
     sizes = np.array([6 + 1.2 * width for _, width, _ in _CLASSES])[classes]
@@ -183,7 +204,7 @@ def _nodes(figure: Figure, inside: Inside, step: int, weights: NDArray[np.float6
             "opacity": np.where(walls, 0.55, 1.0),
             "line": {"color": rims, "width": [3 if rim.startswith("#") else 1 for rim in rims]},
             "colorbar": {
-                "title": {"text": "Attention received", "font": {"size": 12}, "side": "bottom"},
+                "title": {"text": say("Attention received"), "font": {"size": 12}, "side": "bottom"},
                 "tickfont": {"size": 12},
                 "tickformat": ".2~g",
                 "orientation": "h",  # a narrow page has no room at the side

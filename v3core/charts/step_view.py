@@ -11,15 +11,17 @@ from v3core.insight.explained import explained
 from v3core.insight.inside import Inside
 from v3core.insight.jumps import RULES, space_of
 from v3core.insight.replays import Replay
+from v3core.messages import _, say, translated
+from v3core.phrases import sentences
 
-NOT_RECORDED = "What the outputs of this policy mean was not recorded, so their distribution cannot be drawn."
-MIXTURE_ONLY = "Of the experts alone nothing was recorded."
-ACTIONS_RULE = (
+NOT_RECORDED = _("What the outputs of this policy mean was not recorded, so their distribution cannot be drawn.")
+MIXTURE_ONLY = _("Of the experts alone nothing was recorded.")
+ACTIONS_RULE = _(
     "The action distribution of the mixture, which acted, and of each expert alone, as it would act with a gate of "
     "1 and the shared experts. The triangle or line marks what was chosen; grey columns are actions that were not "
     "allowed. Experts whose gate is 0 are pale. Of numbers: mean ± deviation, in units of the environment."
 )
-EXPLAINED_RULE = (
+EXPLAINED_RULE = _(
     "The numbers of the network's own forward pass, from the observation to the action, under the routing of the "
     "checkpoint and without routing noise. Gates, mixture and value are those that acted."
 )
@@ -49,15 +51,18 @@ def step_view(
     """
     step = min(max(step, 1), len(replay))
     graph = None
-    note = no_inside or "The graph and its attention need a checkpoint of this evaluation, and there is none."
+    note = no_inside or say("The graph and its attention need a checkpoint of this evaluation, and there is none.")
     if inside is not None:
         layer = min(max(layer, 1), inside.layers)
         head = None if head is None else min(max(head, 1), inside.heads)
         graph, note = state_graph(inside, step, layer, head), ""
         if inside.attention is None:
-            note = "This policy has no graph: with graph=mlp the nodes send each other no messages."
+            note = say("This policy has no graph: with graph=mlp the nodes send each other no messages.")
         elif graph is None:
-            note = f"Attention was kept of the first {len(inside.attention):,} steps of this long episode."
+            note = say(
+                "Attention was kept of the first {attention:,} steps of this long episode.",
+                attention=len(inside.attention),
+            )
     facts = space_of(replay)
     actions = replay_actions(replay, step)
     names: list[str] = []
@@ -68,7 +73,7 @@ def step_view(
     return {
         "step": step,
         "graph": _plain(graph),
-        "graph_note": note,
+        "graph_note": translated(note),
         "actions": _plain(actions),
         "actions_note": _actions_note(replay, actions, no_inside),
         "explained": explained(
@@ -79,10 +84,11 @@ def step_view(
 
 def _actions_note(replay: Replay, actions: Figure | None, no_inside: str) -> str:
     if actions is None:
-        return NOT_RECORDED
+        return str(translated(NOT_RECORDED))
     if replay.expert_outputs is not None:
         return ""
-    return f"{MIXTURE_ONLY} {no_inside or 'What they put out is computed from a checkpoint, and there is none.'}"
+    why = no_inside or _("What they put out is computed from a checkpoint, and there is none.")
+    return str(translated(sentences(MIXTURE_ONLY, why)))
 
 
 def step_choices(inside: Inside | None) -> dict[str, Any]:
@@ -93,12 +99,18 @@ def step_choices(inside: Inside | None) -> dict[str, Any]:
     layers: list[tuple[int, str]] = []
     heads: list[tuple[int | None, str]] = []
     if inside is not None and inside.attention is not None:
-        layers = [(layer, f"Layer {layer}") for layer in range(1, inside.layers + 1)]
-        heads = [(None, "Mean of heads"), *((head, f"Head {head}") for head in range(1, inside.heads + 1))]
+        layers = [(layer, say("Layer {layer}", layer=layer)) for layer in range(1, inside.layers + 1)]
+        heads = [
+            (None, say("Mean of heads")),
+            *((head, say("Head {head}", head=head)) for head in range(1, inside.heads + 1)),
+        ]
     return {
         "layers": layers,
         "heads": heads,
-        "help": {"graph": RULE, "actions": ACTIONS_RULE, "explained": EXPLAINED_RULE, **RULES},
+        "help": {
+            part: translated(rule)
+            for part, rule in {"graph": RULE, "actions": ACTIONS_RULE, "explained": EXPLAINED_RULE, **RULES}.items()
+        },
     }
 
 

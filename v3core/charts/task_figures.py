@@ -6,6 +6,7 @@ from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
 from v3core.charts.flat import flat_frame
 from v3core.charts.palette import DASHES, METRICS, SYMBOLS
+from v3core.messages import say, translated
 
 
 def tasks_figure(run: str, curves: Mapping[str, Sequence[tuple[int, float]]], *, title: str, share: bool) -> Figure:
@@ -17,11 +18,11 @@ def tasks_figure(run: str, curves: Mapping[str, Sequence[tuple[int, float]]], *,
         title: of the y axis.
         share: whether the means are from 0 to 1.
     """
-    alt = f"{title} of {len(curves)} tasks of {run}, over the run's episodes."
+    alt = say("{metric} of {tasks} tasks of {run}, over the run's episodes.", metric=title, tasks=len(curves), run=run)
     figure = flat_frame(f"tasks-{title}:{run}", alt, height=320, legend=True)
     end = max((episode for curve in curves.values() for episode, _ in curve), default=1)
-    figure.layout.xaxis.merge({"range": [0, end], "title": {"text": "Episode", "standoff": 8}})
-    figure.layout.yaxis.title = {"text": title, "standoff": 6}
+    figure.layout.xaxis.merge({"range": [0, end], "title": {"text": say("Episode"), "standoff": 8}})
+    figure.layout.yaxis.title = {"text": translated(title), "standoff": 6}
     if share:
         figure.layout.yaxis.merge({"range": [-0.02, 1.02], "tickformat": ".0%"})
     for place, (task, curve) in enumerate(curves.items()):

@@ -9,6 +9,8 @@ from v3core.charts.figure import Figure
 from v3core.charts.frame import label, plain_frame
 from v3core.charts.palette import curriculum_colours, curriculum_mark, rgba
 from v3core.charts.series import PhaseBand
+from v3core.messages import Message, _, say, translated
+from v3core.phrases import listed
 
 _ROW = 34
 _STRENGTHS = (0.38, 0.2)
@@ -35,13 +37,13 @@ def timelines_figure(curricula: Sequence[Timeline], *, unit: Unit = "episode") -
     """One row per curriculum: its name and its phases, each with its routing."""
     end = max((band.end for one in curricula for band in one.bands), default=1)
     parts = [
-        f"{one.name}: " + ", ".join([f"{band.name} to {unit} {band.end:,}" for band in one.bands] + [*one.later])
+        f"{one.name}: {translated(listed([*(_ends(band, unit) for band in one.bands), *one.later]))}"
         for one in curricula
     ]
     names = f"timelines:{unit}:" + ":".join(one.name for one in curricula)
     figure = plain_frame(names, "; ".join(parts) + ".", end=end, height=_ROW * len(curricula) + 70)
     if unit == "step":
-        figure.layout.xaxis.title.text = "Environment steps"
+        figure.layout.xaxis.title.text = say("Environment steps")
     shown = [f"{curriculum_mark(one.curriculum)} {_shortened(one.name)}" for one in curricula]
     figure.layout.margin.l = max(150, _PIXELS * max(map(len, shown), default=0) + 12)
     figure.layout.hovermode = "closest"
@@ -91,6 +93,18 @@ def _shortened(name: str) -> str:
 
 
 def _words(band: PhaseBand, unit: Unit) -> str:
-    how = f", {band.routing}" if band.routing else ""
-    until = f", until {band.until}" if band.until else ""
-    return f"{band.name}{how}: {unit}s {band.start + 1:,} to {band.end:,}{until}"
+    name = f"{band.name}, {band.routing}" if band.routing else band.name
+    said = {"phase": name, "first": band.start + 1, "last": band.end, "until": band.until}
+    if unit == "step":
+        if band.until:
+            return say("{phase}: steps {first:,} to {last:,}, until {until}", **said)
+        return say("{phase}: steps {first:,} to {last:,}", **said)
+    if band.until:
+        return say("{phase}: episodes {first:,} to {last:,}, until {until}", **said)
+    return say("{phase}: episodes {first:,} to {last:,}", **said)
+
+
+def _ends(band: PhaseBand, unit: Unit) -> Message:
+    if unit == "step":
+        return _("{phase} to step {end:,}", phase=band.name, end=band.end)
+    return _("{phase} to episode {end:,}", phase=band.name, end=band.end)

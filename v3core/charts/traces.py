@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure, Node
-from v3core.charts.frame import AT_EPISODE, colour_bar
+from v3core.charts.frame import at_episode, colour_bar
 from v3core.charts.palette import EVALUATION, NEUTRAL, colour_scale, expert_colours, rgba
 from v3core.charts.series import EvaluationPoint
+from v3core.messages import _, say
 from v3core.rollup import Floats, Integers, Series
 
 AREA_OPACITY = 0.9
@@ -41,7 +42,7 @@ def add_metric(
     Without `extremes` a bucket is its mean alone.
     """
     summary = curve.summary(metric)
-    text = f"%{{y:{number}}}"
+    text = value = f"%{{y:{number}}}"
     mean, is_smooth = mean_of(curve, metric, window), window > curve.size
     dash = "dot" if is_smooth and is_short(curve, metric, window) else dash
     spread = spread or is_smooth
@@ -50,7 +51,8 @@ def add_metric(
         if spread:
             _add_spread(figure, curve.episode, summary.minimum, summary.maximum, colour=colour, axis=axis, group=name)
         lowest_to_highest = np.column_stack((summary.minimum, summary.maximum))
-        text += f"  (%{{customdata[0]:{number}}} to %{{customdata[1]:{number}}})"
+        low, high = f"%{{customdata[0]:{number}}}", f"%{{customdata[1]:{number}}}"
+        text = say("{value}  ({low} to {high})", value=value, low=low, high=high)
     elif is_smooth and curve.size == 1:
         raw = {"color": rgba(colour, 0.6), "width": 0.75}
         _add_behind(figure, curve.episode, summary.mean, colour=colour, axis=axis, group=name, line=raw)
@@ -100,7 +102,11 @@ def add_partial(figure: Figure, full: NDArray[np.bool_]) -> None:
         return
     parts = [np.where(full, whole.y, np.nan), np.where(partial, whole.y, np.nan)]
     group = whole.legendgroup or whole.name
-    dotted = {"name": f"{whole.name}, some missing", "showlegend": False, "line": {**whole.line, "dash": "dot"}}
+    dotted = {
+        "name": _("{name}, some missing", name=whole.name),
+        "showlegend": False,
+        "line": {**whole.line, "dash": "dot"},
+    }
     figure.data[-1:] = [
         Node({**whole, **more, "y": y, "legendgroup": group, **_lone(y, whole.line.color)})
         for y, more in zip(parts, ({}, dotted), strict=True)
@@ -137,12 +143,15 @@ def add_evaluations(figure: Figure, points: Sequence[EvaluationPoint]) -> None:
         return
     means = np.array([point.mean for point in points])
     lowest, highest = np.array([point.lowest for point in points]), np.array([point.highest for point in points])
-    where = " in %{customdata[2]}" if len({point.env for point in points}) > 1 else ""
+    said = {"value": "%{y:.4~g}", "low": "%{customdata[0]:.4~g}", "high": "%{customdata[1]:.4~g}"}
+    hover = say("{value}  ({low} to {high})", **said)
+    if len({point.env for point in points}) > 1:
+        hover = say("{value}  ({low} to {high}) in {env}", env="%{customdata[2]}", **said)
     _add_marks(
         figure,
         points,
         means,
-        f"%{{y:.4~g}}  (%{{customdata[0]:.4~g}} to %{{customdata[1]:.4~g}}){where}",
+        hover,
         error_y={
             "type": "data",
             "symmetric": False,
@@ -168,7 +177,7 @@ def _add_marks(figure: Figure, points: Sequence[EvaluationPoint], y: Any, hover:
         "scatter",
         x=[point.episode for point in points],
         y=y,
-        name=f"Evaluation, mean of {counts[0]}" if len(counts) == 1 else "Evaluation, mean",
+        name=_("Evaluation, mean of {count}", count=counts[0]) if len(counts) == 1 else _("Evaluation, mean"),
         mode="markers",
         cliponaxis=False,  # the last evaluation is taken at the run's end, which is the plot's edge
         marker={"symbol": "diamond", "size": 10, "color": EVALUATION},
@@ -188,7 +197,7 @@ def add_areas(figure: Figure, curve: Series, loads: Sequence[str], *, window: in
             "scatter",
             x=curve.episode[drawn],
             y=mean[drawn],
-            name=f"Expert {expert}",
+            name=_("Expert {number}", number=expert),
             stackgroup="load",
             mode="lines" if len(curve) > 1 else "lines+markers",
             line={"width": 0.5, "color": colour},
@@ -208,7 +217,7 @@ def add_heatmap(
     figure.add(
         "heatmap",
         x=curve.episode,
-        y=[f"Expert {expert + 1}" for expert in range(len(metrics))],
+        y=[say("Expert {number}", number=expert + 1) for expert in range(len(metrics))],
         # An episode is a row, as in every array of a figure: new ones are at the end.
         z=values.T,
         transpose=True,
@@ -216,7 +225,7 @@ def add_heatmap(
         zmin=0,
         **of_one,
         colorbar=colour_bar(title, number),
-        hovertemplate=f"%{{y}}: %{{z:{number}}}<br>{AT_EPISODE}<extra></extra>",
+        hovertemplate=f"%{{y}}: %{{z:{number}}}<br>{at_episode()}<extra></extra>",
     )
     figure.layout.merge({"hovermode": "closest", "yaxis": {"autorange": "reversed"}, "margin": {"l": 70, "r": 84}})
 
@@ -258,7 +267,9 @@ def _add_behind(
         "scatter",
         x=x,
         y=y,
-        name=f"{group}: {'lowest to highest' if fill == 'toself' else 'every episode'}",
+        name=_("{metric}: lowest to highest", metric=group)
+        if fill == "toself"
+        else _("{metric}: every episode", metric=group),
         legendgroup=group,
         showlegend=False,
         yaxis=axis,

@@ -9,26 +9,37 @@ from v3core.claims.findings import Finding, estimate_of, expectation, too_few_se
 from v3core.claims.statements import Claim, StudyState, begun, verdict_over
 from v3core.claims.study import Relation
 from v3core.claims.study_outcomes import OUTCOMES
+from v3core.messages import _, say, translated, translation
+from v3core.phrases import capitalised
 
 
 def claim_text(claim: Claim, findings: Sequence[Finding], escape: Callable[[str], str] = str) -> str:
     """What stands under a claim's title: its words, what is known, and each comparison."""
     parts = [
-        f"**{verdict_over(findings).capitalize()}.**",
+        say("**{verdict}.**", verdict=capitalised(verdict_over(findings))),
         *([f"> {claim.words}"] if claim.words else []),
-        claim.english,
-        f"*Sources.* {claim.sources}",
+        # A reader of Chinese has the document's own words already.
+        *([] if (said := translation(claim.english)) == claim.words else [said]),
+        say("*Sources.* {text}", text=translation(claim.sources)),
     ]
     if claim.measured:
-        parts.append(f"*Measured.* {claim.measured}")
+        parts.append(say("*Measured.* {text}", text=translation(claim.measured)))
     if run := begun(findings):
         parts.append(comparisons(run, escape))
-    return "\n\n".join(" ".join(part.split()) if not part.startswith("|") else part for part in parts)
+    return "\n\n".join(parts)
 
 
 def comparisons(findings: Sequence[Finding], escape: Callable[[str], str] = str) -> str:
     """A table with a row per hypothesis."""
-    titles = ("Study", "Outcome", "Expected", "Difference or correlation (95 %)", "Pairs or runs", "p", "Verdict")
+    titles = (
+        _("Study"),
+        _("Outcome"),
+        _("Expected"),
+        _("Difference or correlation (95 %)"),
+        _("Pairs or runs"),
+        "p",
+        _("Verdict"),
+    )
     return table(titles, [_row(finding, escape) for finding in findings])
 
 
@@ -38,11 +49,11 @@ def _row(finding: Finding, escape: Callable[[str], str]) -> tuple[str, ...]:
     return (
         escape(finding.study),
         OUTCOMES[finding.hypothesis.outcome].title,
-        escape(expectation(finding.hypothesis)),
-        f"r = {measured}" if isinstance(finding.hypothesis, Relation) else measured,
-        str(n) + ("" if n == finding.planned else f" of {finding.planned}"),
+        escape(translated(expectation(finding.hypothesis))),
+        _("r = {measured}", measured=measured) if isinstance(finding.hypothesis, Relation) else measured,
+        str(n) if n == finding.planned else _("{measured} of {planned}", measured=n, planned=finding.planned),
         "–" if finding.p is None else f"{finding.p:.3f}",
-        str(finding.verdict),
+        finding.verdict.words,
     )
 
 
@@ -54,20 +65,28 @@ def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
     counts = {arm.name: sum(result.arm == arm.name for result in state.results) for arm in study.arms}
     rows = [
         (
-            escape(arm.name),
+            escape(translation(arm.name)),
             str(counts[arm.name]),
             *(with_interval(estimate_of(state.results, arm.name, name)) for name in shown),
         )
         for arm in study.arms
     ]
-    how_far = f"{len(state.results)} of {state.planned} runs have a result"
+    how_it_runs = say(
+        "{environment}, {steps:,} environment steps, {seeds} seeds of each arm; {results} of {planned} runs have a "
+        "result. Run by `v3lab claims {study} --run`.",
+        environment=escape(study.environment),
+        steps=study.steps,
+        seeds=study.seeds,
+        results=len(state.results),
+        planned=state.planned,
+        study=study.name,
+    )
     return "\n\n".join(
         (
-            escape(study.question),
-            f"{escape(study.environment)}, {study.steps:,} environment steps, {study.seeds} seeds of each arm; "
-            f"{how_far}. Run by `v3lab claims {study.name} --run`.",
-            *([few] if (few := too_few_seeds(study)) else []),
-            table(("Arm", "Runs", *(OUTCOMES[name].title for name in shown)), rows),
+            escape(translation(study.question)),
+            how_it_runs,
+            *([translated(few)] if (few := too_few_seeds(study)) else []),
+            table((_("Arm"), _("Runs"), *(OUTCOMES[name].title for name in shown)), rows),
             *([comparisons(state.findings, escape)] if state.findings else []),
         )
     )
@@ -78,10 +97,12 @@ _ALSO = ("dead_experts", "evaluation_return", "knockout_drop")
 
 def outcome_table() -> str:
     """What each outcome means."""
-    return table(("Outcome", "Key", "Meaning"), [(one.title, f"`{key}`", one.meaning) for key, one in OUTCOMES.items()])
+    return table(
+        (_("Outcome"), _("Key"), _("Meaning")), [(one.title, f"`{key}`", one.meaning) for key, one in OUTCOMES.items()]
+    )
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [titles, ["---"] * len(titles), *rows]
+    """A table in Markdown, in the reader's language."""
+    lines = [[str(translated(cell)) for cell in line] for line in (titles, ["---"] * len(titles), *rows)]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from itertools import count
 
 import numpy as np
@@ -15,6 +16,8 @@ from v3core.insight.correlation import correlation_within
 from v3core.insight.estimates import ENOUGH_SEEDS, Estimate, iqm_of
 from v3core.insight.removals import interval
 from v3core.insight.significance import LEVEL, holm, paired_permutation_test
+from v3core.messages import Message, _, several, translated
+from v3core.phrases import Phrase, listed
 
 
 class StudyVerdict(StrEnum):
@@ -27,6 +30,18 @@ class StudyVerdict(StrEnum):
     """All of it is below the smallest expected difference that matters."""
     UNDECIDED = "undecided"
     """Neither, or not all pairs of seeds have a result yet, or they are fewer than 5."""
+
+    @property
+    def words(self) -> Message:
+        """As people read it."""
+        return _VERDICTS[self]
+
+
+_VERDICTS = {
+    StudyVerdict.SUPPORTED: _("supported"),
+    StudyVerdict.NOT_SUPPORTED: _("not supported"),
+    StudyVerdict.UNDECIDED: _("undecided"),
+}
 
 
 @dataclass(frozen=True)
@@ -47,21 +62,21 @@ class Finding:
     verdict: StudyVerdict
 
     @property
-    def counted(self) -> str:
+    def counted(self) -> Message:
         """As in `10 pairs of seeds`."""
         n = self.measured.n
         if isinstance(self.hypothesis, Relation):
-            return "1 run" if n == 1 else f"{n} runs"
-        return "1 pair of seeds" if n == 1 else f"{n} pairs of seeds"
+            return several("{count} run", "{count} runs", count=n)
+        return several("{count} pair of seeds", "{count} pairs of seeds", count=n)
 
 
 def findings_of(study: Study, results: Sequence[Result]) -> list[Finding]:
     """One for each hypothesis of a study, then one for each relation, in its order."""
     measured = [_measured(results, one) for one in study.expectations]
-    corrected = holm([p for _, p in measured])
+    corrected = holm([p for _estimate, p in measured])
     return [
         _finding(study, results, one, estimate, p)
-        for one, (estimate, _), p in zip(study.expectations, measured, corrected, strict=True)
+        for one, (estimate, _p), p in zip(study.expectations, measured, corrected, strict=True)
     ]
 
 
@@ -100,9 +115,13 @@ def too_few_seeds(study: Study) -> str:
     needed = next(seeds for seeds in count(ENOUGH_SEEDS) if family * 2 / 2**seeds < LEVEL)
     if not study.hypotheses or study.seeds >= needed:
         return ""
-    return (
-        f"With {study.seeds} seeds none of its {len(study.hypotheses)} comparisons can be supported, whatever the runs "
-        f"come to: p would stay above {LEVEL}. It takes {needed}."
+    return _(
+        "With {seeds} seeds none of its {comparisons} comparisons can be supported, whatever the runs come to: p would "
+        "stay above {level}. It takes {needed}.",
+        seeds=study.seeds,
+        comparisons=len(study.hypotheses),
+        level=LEVEL,
+        needed=needed,
     )
 
 
@@ -142,37 +161,65 @@ def verdict_of(hypothesis: Hypothesis | Relation, measured: Estimate, p: float |
     return StudyVerdict.SUPPORTED if is_sure and is_large else StudyVerdict.UNDECIDED
 
 
-def sentence(finding: Finding) -> str:
+def sentence(finding: Finding) -> Message:
     """As in `Dead experts: 0.3 with warmup, 4.1 with none; difference −3.8 (−4.6 to −3.0), 10 pairs of seeds.`"""
     of, outcome = finding.hypothesis, OUTCOMES[finding.hypothesis.outcome]
-    measured = f"{with_interval(finding.measured)}, {finding.counted}"
+    said: dict[str, object] = {"outcome": outcome.title, "measured": with_interval(finding.measured)}
+    said |= {"count": finding.counted}
     if isinstance(of, Relation):
-        which = f"{outcome.title} and {_lower(OUTCOMES[of.foretold_by].title)}, within {', '.join(of.arms)}"
-        return f"{which}: correlation {measured}." if finding.measured.n else f"{which}: no run has a result."
+        said |= {"other": _lower(OUTCOMES[of.foretold_by].title), "arms": _arms(of)}
+        if not finding.measured.n:
+            return _("{outcome} and {other}, within {arms}: no run has a result.", **said)
+        return _("{outcome} and {other}, within {arms}: correlation {measured}, {count}.", **said)
+    said |= {"arm": _arm(of.arm), "than": _arm(of.than)}
     if not finding.measured.n:
-        return f"{outcome.title}, {of.arm} and {of.than}: no pair of runs has a result."
+        return _("{outcome}, {arm} and {than}: no pair of runs has a result.", **said)
     first, second = (number(arm.value) for arm in finding.arms)
-    return f"{outcome.title}: {first} with {of.arm}, {second} with {of.than}; difference {measured}."
+    return _(
+        "{outcome}: {first} with {arm}, {second} with {than}; difference {measured}, {count}.",
+        first=first,
+        second=second,
+        **said,
+    )
 
 
-def expectation(of: Hypothesis | Relation) -> str:
+def expectation(of: Hypothesis | Relation) -> Message:
     """What was expected, in words."""
+    said: dict[str, object] = {"least": number(of.matters)}
     if isinstance(of, Relation):
-        other = _lower(OUTCOMES[of.foretold_by].title)
-        least = f"{number(of.matters)} or more" if of.expected == "higher" else f"−{number(of.matters)} or less"
-        return f"{of.expected} where {other} is higher, within {', '.join(of.arms)}; r = {least}"
-    return f"{of.arm}: {of.expected} than {of.than}, by {number(of.matters)} or more"
+        said |= {"other": _lower(OUTCOMES[of.foretold_by].title), "arms": _arms(of)}
+        if of.expected == "higher":
+            return _("higher where {other} is higher, within {arms}; r = {least} or more", **said)
+        return _("lower where {other} is higher, within {arms}; r = −{least} or less", **said)
+    said |= {"arm": _arm(of.arm), "than": _arm(of.than)}
+    if of.expected == "higher":
+        return _("{arm}: higher than {than}, by {least} or more", **said)
+    return _("{arm}: lower than {than}, by {least} or more", **said)
 
 
-def _lower(title: str) -> str:
-    return title[0].lower() + title[1:]
+def _lower(title: str) -> Message:
+    return Phrase(title[0].lower() + title[1:], partial(translated, title))
+
+
+def _arm(name: str) -> Message:
+    """Names of the arms of our own studies are in the catalogues."""
+    return Message(name, {})
+
+
+def _arms(of: Relation) -> Message:
+    return listed([_arm(name) for name in of.arms])
 
 
 def with_interval(estimate: Estimate) -> str:
     """As in `−3.80 (−4.60 to −3.00)`; without the interval where there is none."""
     if estimate.low is None or estimate.high is None:
         return number(estimate.value)
-    return f"{number(estimate.value)} ({number(estimate.low)} to {number(estimate.high)})"
+    return _(
+        "{value} ({low} to {high})",
+        value=number(estimate.value),
+        low=number(estimate.low),
+        high=number(estimate.high),
+    )
 
 
 def number(value: float) -> str:

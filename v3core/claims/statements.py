@@ -6,17 +6,19 @@ from functools import cache
 from typing import Annotated
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from v3core.claims.findings import Finding, StudyVerdict, findings_of
 from v3core.claims.results import Result, current, outdated, read_results
 from v3core.claims.study import Study, keys_of, load_study, study_files
 from v3core.errors import V3Error, explained
+from v3core.messages import Message, _, several
 from v3core.paths import shipped
+from v3core.phrases import listed
 
 
 class Claim(BaseModel):
-    """What the document says, and what is known of it from elsewhere."""
+    """What the document says, and what is known of it from elsewhere; messages of the catalogues, each on one line."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,6 +30,11 @@ class Claim(BaseModel):
     """What the papers that it cites really say."""
     measured: str = ""
     """What a benchmark, and not a study, says of it."""
+
+    @field_validator("title", "words", "english", "sources", "measured")
+    @classmethod
+    def _on_one_line(cls, text: str) -> str:
+        return " ".join(text.split())
 
 
 @dataclass(frozen=True)
@@ -74,20 +81,30 @@ def readable_states() -> tuple[list[StudyState], list[str]]:
     return found, problems
 
 
-def verdict_over(findings: Sequence[Finding]) -> str:
+def verdict_over(findings: Sequence[Finding]) -> Message:
     """As in `supported in 2 of 3 comparisons, undecided in 1; 4 have no runs yet`; of one, its verdict alone."""
     run = begun(findings)
     waiting = len(findings) - len(run)
-    later = f"; {waiting} {'has' if waiting == 1 else 'have'} no runs yet" if waiting else ""
-    if not run:
-        return f"not tested{later}"
     counts = [(verdict, sum(one.verdict == verdict for one in run)) for verdict in StudyVerdict]
-    seen = [(str(verdict), count) for verdict, count in counts if count]
+    seen = [(verdict.words, count) for verdict, count in counts if count]
+    said = _of_begun(seen, len(run))
+    if not waiting:
+        return said
+    return several(
+        "{verdict}; {count} has no runs yet", "{verdict}; {count} have no runs yet", count=waiting, verdict=said
+    )
+
+
+def _of_begun(seen: Sequence[tuple[Message, int]], runs: int) -> Message:
+    if not seen:
+        return _("not tested")
+    if runs == 1:
+        return seen[0][0]
     if len(seen) == 1:
-        return (seen[0][0] if len(run) == 1 else f"{seen[0][0]} in all {len(run)} comparisons") + later
-    first, *others = seen
-    rest = ", ".join(f"{verdict} in {count}" for verdict, count in others)
-    return f"{first[0]} in {first[1]} of {len(run)} comparisons, {rest}{later}"
+        return _("{verdict} in all {count} comparisons", verdict=seen[0][0], count=runs)
+    (first, count), *others = seen
+    rest = listed([_("{verdict} in {count}", verdict=verdict, count=own) for verdict, own in others])
+    return _("{verdict} in {count} of {all} comparisons, {others}", verdict=first, count=count, all=runs, others=rest)
 
 
 def begun(findings: Sequence[Finding]) -> list[Finding]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from v3core.insight.loads import dead_experts
 from v3core.insight.removals import IDLE_SHARE
+from v3core.messages import _
 from v3core.metrics import CLOSE_MARGIN, DEAD_LOAD
 from v3core.rollup import Floats
 
@@ -130,64 +131,76 @@ class StudyOutcome:
 
 OUTCOMES = {
     "dead_experts": StudyOutcome(
-        "Dead experts",
-        f"Experts whose step-weighted load is below {DEAD_LOAD:.0%} over the last tenth of the steps.",
+        _("Dead experts"),
+        _(
+            "Experts whose step-weighted load is below {dead_load:.0%} over the last tenth of the steps.",
+            dead_load=DEAD_LOAD,
+        ),
         "experts",
         _dead,
     ),
     "largest_load": StudyOutcome(
-        "Largest load", "Step-weighted load of the busiest expert over the last tenth of the steps.", "", _largest_load
+        _("Largest load"),
+        _("Step-weighted load of the busiest expert over the last tenth of the steps."),
+        "",
+        _largest_load,
     ),
     "evaluation_return": StudyOutcome(
-        "Evaluation return",
-        "Mean return of the evaluation after training.",
+        _("Evaluation return"),
+        _("Mean return of the evaluation after training."),
         "return",
         lambda run: _mean(run.evaluation),
     ),
     "evaluation_success": StudyOutcome(
-        "Evaluation success", "Success rate of the evaluation after training.", "", lambda run: _mean(run.successes)
+        _("Evaluation success"),
+        _("Success rate of the evaluation after training."),
+        "",
+        lambda run: _mean(run.successes),
     ),
     "final_return": StudyOutcome(
-        "Training return",
-        "Mean return of the episodes that ended in the last tenth of the steps.",
+        _("Training return"),
+        _("Mean return of the episodes that ended in the last tenth of the steps."),
         "return",
         lambda run: _mean(run.returns[run.part(1 - END, 1)]),
     ),
     "mean_return": StudyOutcome(
-        "Return over the run",
-        "Mean over twentieths of the steps of the mean return of their episodes: how soon it learned.",
+        _("Return over the run"),
+        _("Mean over twentieths of the steps of the mean return of their episodes: how soon it learned."),
         "return",
         lambda run: _mean([_mean(run.returns[one]) for one in run.windows]),
     ),
     "knockout_drop": StudyOutcome(
-        "Knock-out drop",
-        "Mean over experts of the return with all experts minus the return without that one.",
+        _("Knock-out drop"),
+        _("Mean over experts of the return with all experts minus the return without that one."),
         "return",
         lambda run: _mean(_drops(run)),
     ),
     "needed_experts": StudyOutcome(
-        "Needed experts", "Experts whose removal lowers the mean return by more than 5 %.", "experts", _needed
+        _("Needed experts"), _("Experts whose removal lowers the mean return by more than 5 %."), "experts", _needed
     ),
     "largest_fall": StudyOutcome(
-        "Largest fall",
-        "The largest fall of the mean return of a twentieth of the steps below that of an earlier one.",
+        _("Largest fall"),
+        _("The largest fall of the mean return of a twentieth of the steps below that of an earlier one."),
         "return",
         _largest_fall,
     ),
     "boundary_drop": StudyOutcome(
-        "Drop at boundaries",
-        "Mean return over a twentieth of the steps before a boundary minus that after it, mean over boundaries.",
+        _("Drop at boundaries"),
+        _("Mean return over a twentieth of the steps before a boundary minus that after it, mean over boundaries."),
         "return",
         _boundary_drop,
     ),
     "ties_before": StudyOutcome(
-        "Near ties before boundaries",
-        f"Share of steps whose two largest gates differ by less than {CLOSE_MARGIN}, over a twentieth of the steps "
-        "before a boundary; mean over boundaries.",
+        _("Near ties before boundaries"),
+        _(
+            "Share of steps whose two largest gates differ by less than {close_margin}, over a twentieth of the "
+            "steps before a boundary; mean over boundaries.",
+            close_margin=CLOSE_MARGIN,
+        ),
         "",
         _ties,
     ),
     "seconds": StudyOutcome(
-        "Training time", "Seconds of training, on a machine with other work.", "s", lambda run: run.seconds
+        _("Training time"), _("Seconds of training, on a machine with other work."), "s", lambda run: run.seconds
     ),
 }

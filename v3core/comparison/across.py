@@ -9,6 +9,8 @@ from v3core.errors import V3Error, suggestion
 from v3core.insight.compared import Across, AcrossGroup, GroupResult
 from v3core.insight.estimates import probability_of_improvement
 from v3core.insight.profiles import Bounds, aggregates, performance_profile
+from v3core.messages import _
+from v3core.phrases import listed, sentences
 
 POINTS = 101
 """Scores of a performance profile, from 0 to the best, at least to 1."""
@@ -23,9 +25,8 @@ def across(groups: Sequence[GroupResult], bounds: Mapping[str, Bounds]) -> Acros
     envs = list(dict.fromkeys(group.env for group in groups))
     for env, bound in bounds.items():
         if env not in envs:
-            raise V3Error(
-                f"No run is in environment '{env}', which bounds are given for. {suggestion(env, envs)}".strip()
-            )
+            sentence = _("No run is in environment '{env}', which bounds are given for.", env=env)
+            raise V3Error(sentences(sentence, suggestion(env, envs)))
         if not bound.low < bound.high:
             raise V3Error(
                 "The bounds of {env} are {low:g} and {high:g}; the first must be the lower one.",
@@ -38,9 +39,9 @@ def across(groups: Sequence[GroupResult], bounds: Mapping[str, Bounds]) -> Acros
     used = [env for env in envs if env in bounds and all(found.get((name, env)) for name in names)]
     notes = []
     if without := [env for env in envs if env not in bounds]:
-        notes.append(f"Without bounds, and so left out: {', '.join(without)}.")
+        notes.append(_("Without bounds, and so left out: {envs}.", envs=listed(without)))
     if partly := [env for env in envs if env in bounds and env not in used]:
-        notes.append(f"Left out, because not every group has a run there that counts: {', '.join(partly)}.")
+        notes.append(_("Left out, because not every group has a run there that counts: {envs}.", envs=listed(partly)))
     if not used:
         return Across((), (), {}, tuple(notes))
     scores = {name: [bounds[env].normalise(found[name, env]) for env in used] for name in names}
@@ -61,7 +62,7 @@ def across(groups: Sequence[GroupResult], bounds: Mapping[str, Bounds]) -> Acros
 
 def parse_bounds(text: str) -> tuple[str, Bounds]:
     """Environment and bounds of a text such as `CartPole-v1=0,500`; raises a V3Error if it is none."""
-    env, _, ends = text.rpartition("=")
+    env, _sign, ends = text.rpartition("=")
     try:
         low, high = map(float, ends.split(","))
     except ValueError:

@@ -15,7 +15,9 @@ from v3core.errors import V3Error
 from v3core.insight.compared import Comparison, GroupResult, RunResult
 from v3core.insight.estimates import iqm_of
 from v3core.insight.profiles import Bounds
+from v3core.messages import _
 from v3core.metrics import COMPARED, EVALUATION, EVALUATION_SUCCESS, phrase_of
+from v3core.phrases import one_of
 from v3core.store.commands import edits_of
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -81,16 +83,28 @@ def compare(
     common = windows_of(groups)
     label, phrase = COMPARED[metric].label if metric in COMPARED else metric, phrase_of(metric)
     notes = notes_of(database, groups, results, common, by=by, metric=metric, until=until, edited=edited)
-    notes += [
-        f"When the threshold is reached{f' in {env}' if len(within) > 1 else ''} is judged within the {steps:,} steps "
-        "that all runs reached; a run that reaches it later counts as one that does not."
-        for env, steps in shortened.items()
-    ]
+    for env, steps in shortened.items():
+        judged = _(
+            "When the threshold is reached is judged within the {steps:,} steps that all runs reached; a run "
+            "that reaches it later counts as one that does not.",
+            steps=steps,
+        )
+        if len(within) > 1:
+            judged = _(
+                "When the threshold is reached in {env} is judged within the {steps:,} steps that all runs "
+                "reached; a run that reaches it later counts as one that does not.",
+                env=env,
+                steps=steps,
+            )
+        notes.append(judged)
     if thresholds and steps_by != metric:
-        lengths = " or ".join(f"{length:,}" for length in sorted({windows[env] for env in thresholds}))
+        lengths = one_of([f"{length:,}" for length in sorted({windows[env] for env in thresholds})])
         notes.append(
-            f"When the threshold is reached is judged by the training return, mean of {lengths} episodes: the runs "
-            "were evaluated too rarely."
+            _(
+                "When the threshold is reached is judged by the training return, mean of {lengths} episodes: the runs "
+                "were evaluated too rarely.",
+                lengths=lengths,
+            )
         )
     return Comparison(
         metric=metric,

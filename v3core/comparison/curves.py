@@ -8,7 +8,9 @@ from v3core.comparison.groups import Group
 from v3core.comparison.run_traces import Trace, traces_of, training_seconds, window_of
 from v3core.insight.grids import AXES, Axis, Band, Grid
 from v3core.insight.grids import band as band
+from v3core.messages import _, several
 from v3core.metrics import AT_EVALUATIONS, phrase_of
+from v3core.phrases import listed
 from v3core.rollup import Floats
 from v3core.store.database import Database
 from v3core.store.history import PhaseChangeRow, read_phase_changes
@@ -97,7 +99,7 @@ def _start_of(phase: str, changes: Sequence[PhaseChangeRow]) -> PhaseChangeRow |
 
 def numbered_phase(index: int) -> str:
     """What the phase at a place is called where curricula have phases of different names: 0 is `Phase 1`."""
-    return f"Phase {index + 1}"
+    return _("Phase {number}", number=index + 1)
 
 
 def _axis_of(database: Database, run: RunRow, trace: Trace, axis: Axis) -> Floats:
@@ -112,6 +114,27 @@ def _notes(
     missing = [run.name for run, (at, _) in zip(runs, lines, strict=True) if not len(at)]
     if not missing:
         return ()
-    why = f"has no {phrase_of(metric)}" + ("" if since_phase is None else f" since the start of {since_phase}")
-    what = f"{len(missing)} of {len(runs)} runs" if len(runs) > 1 else "1 run"
-    return (f"{what} {why if len(missing) == 1 else why.replace('has', 'have', 1)}: {', '.join(missing)}.",)
+    said: dict[str, object] = {"runs": len(runs), "metric": phrase_of(metric)}
+    said |= {"phase": since_phase, "names": listed(missing)}
+    if len(runs) == 1:
+        alone = _("1 run has no {metric}: {names}.", **said)
+        return (
+            alone if since_phase is None else _("1 run has no {metric} since the start of {phase}: {names}.", **said),
+        )
+    if since_phase is None:
+        return (
+            several(
+                "{count} of {runs} runs has no {metric}: {names}.",
+                "{count} of {runs} runs have no {metric}: {names}.",
+                count=len(missing),
+                **said,
+            ),
+        )
+    return (
+        several(
+            "{count} of {runs} runs has no {metric} since the start of {phase}: {names}.",
+            "{count} of {runs} runs have no {metric} since the start of {phase}: {names}.",
+            count=len(missing),
+            **said,
+        ),
+    )

@@ -10,6 +10,7 @@ from v3core.comparison.groups import Group, is_readable
 from v3core.comparison.run_traces import Trace, crossing_step, mean_of_last, traces_of
 from v3core.insight.compared import RunResult
 from v3core.insight.estimates import steps_to_threshold
+from v3core.messages import _
 from v3core.metrics import AT_EVALUATIONS, EVALUATION, phrase_of
 from v3core.store.commands import APPLIED, read_revisions
 from v3core.store.database import Database
@@ -34,11 +35,11 @@ def results_of(
         left_out, value, is_copy = _why_left_out(run, until), math.nan, False
         if not left_out:
             value = _value(database, run, trace, metric, until, window)
-            left_out = "" if math.isfinite(value) else f"has no {phrase_of(metric)}"
+            left_out = "" if math.isfinite(value) else _("has no {metric}", metric=phrase_of(metric))
         if not left_out:
             trained = _trained(database, run, is_edited=run.id in edited)
             if is_copy := trained in seen:
-                left_out = "is a copy of another run: same settings, same seed"
+                left_out = _("is a copy of another run: same settings, same seed")
             seen.add(trained)
         if left_out:
             value = math.nan
@@ -92,14 +93,15 @@ def _steps_to(
 
 def _why_left_out(run: RunRow, until: int | None) -> str:
     if run.status == Status.UNREADABLE:
-        return "cannot be read"
+        return _("cannot be read")
     if until is not None and run.step < until:
-        return f"reached only {run.step:,} steps"
+        return _("reached only {steps:,} steps", steps=run.step)
     if until is None and run.status in FAILED:
-        return f"{'failed' if run.status == Status.FAILED else 'was lost'} at episode {run.episode:,}"
+        failed, lost = _("failed at episode {episode:,}"), _("was lost at episode {episode:,}")
+        return _(failed if run.status == Status.FAILED else lost, episode=run.episode)
     if until is None and run.status != Status.COMPLETED:
-        return f"is not finished ({run.status} at {run.progress_words})"
-    return "" if is_readable(run) else "cannot count: its configuration cannot be read"
+        return _("is not finished ({status} at {progress})", status=run.status, progress=run.progress_words)
+    return "" if is_readable(run) else _("cannot count: its configuration cannot be read")
 
 
 def _value(database: Database, run: RunRow, trace: Trace, metric: str, until: int | None, window: int) -> float:

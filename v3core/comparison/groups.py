@@ -12,7 +12,9 @@ from v3core.curriculum.knobs import SETTINGS as PHASE_TITLES
 from v3core.curriculum.table import to_rows
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error, suggestion
+from v3core.messages import _
 from v3core.overrides import SECTIONS, SETTINGS
+from v3core.phrases import sentences
 from v3core.store.run_row import RunRow, parse_config
 
 CURRICULUM, ENVIRONMENT = "curriculum", "env"
@@ -24,7 +26,7 @@ _SAID = 2
 """Settings that may stand for the name of an edited curriculum."""
 _KEPT = 8192
 """Configurations whose settings are kept: a page asks for those of each run a dozen times."""
-_TITLES = {CURRICULUM: "Curriculum", ENVIRONMENT: "Environment", "until": "End"}
+_TITLES: dict[str, str] = {CURRICULUM: _("Curriculum"), ENVIRONMENT: _("Environment"), "until": _("End")}
 _OF_NO_GROUP = {"name", "seed", CURRICULUM, "env_args", "overrides", "backend", *SECTIONS}
 """Fields of a configuration that are no setting by themselves: `env` has the arguments with it; `backend` is recorded
 when a run begins."""
@@ -116,7 +118,7 @@ def settings_among(runs: Sequence[RunRow], by: Collection[str] | None = None) ->
             family = own[ENVIRONMENT], unedited(str(own[CURRICULUM])), phases
             families.setdefault(family, {})[id(own)] = own
     renamed: dict[int, Mapping[str, Scalar]] = {}
-    for (*_, paths), members in families.items():
+    for (*_family, paths), members in families.items():
         names = {str(own[CURRICULUM]) for own in members.values()}
         if len(names) > 1 and _are_said(list(members.values()), sorted(paths), names, by):
             name = min(names, key=lambda one: (len(one), one))
@@ -222,9 +224,9 @@ def title_of(path: str) -> str:
     if path in SETTINGS:
         return SETTINGS[path].title
     if path.startswith(OF_PHASES):
-        phase, _, name = path.removeprefix(OF_PHASES).rpartition(".")
+        phase, _dot, name = path.removeprefix(OF_PHASES).rpartition(".")
         title = _TITLES.get(name) or (PHASE_TITLES[name].title if name in PHASE_TITLES else _worded(name))
-        return f"{title} in {phase}"
+        return _("{setting} in {phase}", setting=title, phase=phase)
     return _worded(path)
 
 
@@ -242,7 +244,7 @@ def grouped(runs: Sequence[RunRow], by: Sequence[str] = (CURRICULUM,)) -> list[G
     known = {path for one in settings for path in one}
     for path in by:
         if runs and path not in known:
-            raise V3Error(f"No run has a setting '{path}'. {suggestion(path, known)}".rstrip())
+            raise V3Error(sentences(_("No run has a setting '{path}'.", path=path), suggestion(path, known)))
     found: dict[tuple[Any, ...], list[int]] = {}
     for place, one in enumerate(settings):
         found.setdefault((_key(one[ENVIRONMENT]), *(_key(one.get(path)) for path in by)), []).append(place)
@@ -277,7 +279,7 @@ def group_name(by: Sequence[str], values: Sequence[Scalar]) -> str:
         shown_value(value) if path in (CURRICULUM, ENVIRONMENT) else f"{path.rpartition('.')[2]}={shown_value(value)}"
         for path, value in zip(by, values, strict=True)
     ]
-    return " · ".join(parts) or "all runs"
+    return " · ".join(parts) or _("all runs")
 
 
 def shown_value(value: Scalar) -> str:

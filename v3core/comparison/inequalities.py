@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from v3core.comparison.groups import ENVIRONMENT, Group, Setting, is_readable, settings_that_differ
 from v3core.insight.compared import GroupResult, Window
 from v3core.insight.estimates import ENOUGH_SEEDS
+from v3core.messages import Message, _, several
 from v3core.metrics import AT_EVALUATIONS
+from v3core.phrases import listed, strung
 from v3core.store.database import Database
 from v3core.store.history import read_evaluation_means
 from v3core.store.run_row import RunRow
@@ -36,51 +38,78 @@ def notes_of(
     metric: str,
     until: int | None,
     edited: Collection[str],
-) -> list[str]:
+) -> list[Message]:
     """A sentence about each inequality; `edited` are the ids of runs whose curriculum was edited as they trained."""
-    several, roots = len({group.env for group in groups}) > 1, roots_of(groups)
-    notes = []
-    if several:
-        notes.append("The runs end in several environments, on different scales: each is compared by itself.")
+    is_in_several, roots = len({group.env for group in groups}) > 1, roots_of(groups)
+    notes: list[Message] = []
+    if is_in_several:
+        notes.append(_("The runs end in several environments, on different scales: each is compared by itself."))
     for group, result in zip(groups, results, strict=True):
-        where = f"{group.name} in {group.env}" if several else group.name
+        where = _("{group} in {env}", group=group.name, env=group.env) if is_in_several else group.name
         notes += _left_out(where, result)
         notes += _other_differences(where, group, by)
         notes += _shared_trunks(where, result, roots)
     for env in dict.fromkeys(group.env for group in groups):
         here = [result for result in results if result.env == env]
-        notes += _also_between([group for group in groups if group.env == env], f" in {env}" if several else "", by)
-        notes += _seeds(here, f" in {env}" if several else "")
-        notes += _numbers(here, f" in {env}" if several else "")
+        where = env if is_in_several else ""
+        notes += _also_between([group for group in groups if group.env == env], where, by)
+        notes += _seeds(here, where)
+        notes += _numbers(here, where)
     notes += _edited(groups, edited)
     notes += _never_begun(groups, edited)
-    for window in common:
-        if until is None:
-            where = f" in {window.env}" if several else ""
-            least = f"{window.step:,}" if window.step else "none"
-            notes.append(
-                f"The runs{where} reached different numbers of steps, from {least} to {window.longest:,}"
-                + (f"; all of them can be compared at step {window.step:,}." if window.step else ".")
-            )
+    if until is None:
+        notes += [_unequal(window, window.env if is_in_several else "") for window in common]
     if metric in AT_EVALUATIONS and until is None:
         notes += _evaluated_at(database, groups)
     return notes
 
 
-def _left_out(where: str, result: GroupResult) -> list[str]:
+def _unequal(window: Window, env: str) -> Message:
+    said: dict[str, object] = {"env": env, "least": window.step, "most": window.longest}
+    if not window.step:
+        if env:
+            return _("The runs in {env} reached different numbers of steps, from none to {most:,}.", **said)
+        return _("The runs reached different numbers of steps, from none to {most:,}.", **said)
+    if env:
+        return _(
+            "The runs in {env} reached different numbers of steps, from {least:,} to {most:,}; all of them can be "
+            "compared at step {least:,}.",
+            **said,
+        )
+    return _(
+        "The runs reached different numbers of steps, from {least:,} to {most:,}; all of them can be compared at step "
+        "{least:,}.",
+        **said,
+    )
+
+
+def _left_out(where: str, result: GroupResult) -> list[Message]:
     """Runs that do not count, by the reason."""
     missing = [run for run in result.runs if run.left_out]
     if not missing:
         return []
-    count = f"{len(missing)} of {len(result.runs)} runs of {where}"
-    what = "is not counted" if len(missing) == 1 else "are not counted"
-    named = "; ".join(f"{run.name} {run.left_out}" for run in missing[:NAMED])
-    more = f"; and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-    notes = [f"{count} {what}: {named}{more}."]
+    named: list[str] = [_("{run} {reason}", run=run.name, reason=run.left_out) for run in missing[:NAMED]]
+    if len(missing) > NAMED:
+        named.append(_("and {count} more", count=len(missing) - NAMED))
+    notes: list[Message] = [
+        several(
+            "{count} of {runs} runs of {where} is not counted: {named}.",
+            "{count} of {runs} runs of {where} are not counted: {named}.",
+            count=len(missing),
+            runs=len(result.runs),
+            where=where,
+            named=strung("; ", named),
+        )
+    ]
     if result.failed and result.final.n:
         notes.append(
-            f"{result.failed} of {len(result.runs)} runs of {where} failed: the final value of a group is too high "
-            "if runs fail that would have ended low."
+            _(
+                "{failed} of {runs} runs of {where} failed: the final value of a group is too high if runs fail that "
+                "would have ended low.",
+                failed=result.failed,
+                runs=len(result.runs),
+                where=where,
+            )
         )
     return notes
 
@@ -91,27 +120,53 @@ def _differ(runs: Sequence[RunRow], but: Collection[str]) -> list[Setting]:
     return [setting for setting in settings_that_differ(readable) if setting.path not in {*but, ENVIRONMENT}]
 
 
-def _other_differences(where: str, group: Group, by: Sequence[str]) -> list[str]:
+def _other_differences(where: str, group: Group, by: Sequence[str]) -> list[Message]:
     others = [setting.path for setting in _differ(group.runs, by)]
     if not others:
         return []
-    return [f"Runs of {where} differ in {_first(others)} as well; group by it, or compare them apart."]
+    return [
+        _(
+            "Runs of {where} differ in {settings} as well; group by it, or compare them apart.",
+            where=where,
+            settings=_first(others),
+        )
+    ]
 
 
-def _also_between(here: Sequence[Group], where: str, by: Sequence[str]) -> list[str]:
+def _also_between(here: Sequence[Group], env: str, by: Sequence[str]) -> list[Message]:
     """Settings that are one in each group, and not in all groups: their effect is taken for that of the grouping."""
     known = {setting.path for group in here for setting in _differ(group.runs, by)}
     found = _differ([run for group in here for run in group.runs], {*by, *known})
     if not found:
         return []
-    others = _first([f"{setting.title} ({setting.path})" for setting in found])
-    return [f"The groups{where} also differ in {others}: a difference between them may come from that."]
+    others = _first([_("{setting} ({path})", setting=setting.title, path=setting.path) for setting in found])
+    if env:
+        return [
+            _(
+                "The groups in {env} also differ in {settings}: a difference between them may come from that.",
+                env=env,
+                settings=others,
+            )
+        ]
+    return [_("The groups also differ in {settings}: a difference between them may come from that.", settings=others)]
 
 
-def _first(named: Sequence[str], what: str = "setting") -> str:
+def _first(named: Sequence[str]) -> Message:
     more = len(named) - NAMED
-    more_words = f" and {more} more {what}{'' if more == 1 else 's'}" if more > 0 else ""
-    return ", ".join(named[:NAMED]) + more_words
+    if more <= 0:
+        return listed(named)
+    return several(
+        "{names} and {count} more setting", "{names} and {count} more settings", count=more, names=listed(named[:NAMED])
+    )
+
+
+def _first_groups(named: Sequence[str]) -> Message:
+    more = len(named) - NAMED
+    if more <= 0:
+        return listed(named)
+    return several(
+        "{names} and {count} more group", "{names} and {count} more groups", count=more, names=listed(named[:NAMED])
+    )
 
 
 def roots_of(groups: Sequence[Group]) -> dict[str, str]:
@@ -137,27 +192,47 @@ def few_roots(results: Sequence[GroupResult], roots: Mapping[str, str]) -> dict[
     }
 
 
-def _shared_trunks(where: str, result: GroupResult, roots: Mapping[str, str]) -> list[str]:
+def _shared_trunks(where: str, result: GroupResult, roots: Mapping[str, str]) -> list[Message]:
     """Forks of one run are more alike than runs that were trained from their beginning."""
     sizes = Counter(roots[run_id] for run_id in result.finals)
     forks = [run_id for run_id in result.finals if roots[run_id] != run_id and sizes[roots[run_id]] > 1]
     if not forks:
         return []
     shared = len({roots[run_id] for run_id in forks})
-    runs = "the same run" if shared == 1 else f"{shared} runs"
-    of = f"{len(forks)} runs of {where} are forks" if len(forks) > 1 else f"1 run of {where} is a fork"
-    return [f"{of} of {runs}: what they share, their interval does not know of."]
+    if shared == 1:
+        return [
+            several(
+                "1 run of {where} is a fork of the same run: what they share, their interval does not know of.",
+                "{count} runs of {where} are forks of the same run: what they share, their interval does not know of.",
+                count=len(forks),
+                where=where,
+            )
+        ]
+    return [
+        _(
+            "{count} runs of {where} are forks of {roots} runs: what they share, their interval does not know of.",
+            count=len(forks),
+            where=where,
+            roots=shared,
+        )
+    ]
 
 
-def _edited(groups: Sequence[Group], edited: Collection[str]) -> list[str]:
+def _edited(groups: Sequence[Group], edited: Collection[str]) -> list[Message]:
     named = [run.name for group in groups for run in group.runs if run.id in edited]
     if not named:
         return []
-    count = "1 run" if len(named) == 1 else f"{len(named)} runs"
-    return [f"The curriculum of {count} was edited in training, so that it is not what its name says: {_named(named)}."]
+    return [
+        several(
+            "The curriculum of {count} run was edited in training, so that it is not what its name says: {names}.",
+            "The curriculum of {count} runs was edited in training, so that it is not what its name says: {names}.",
+            count=len(named),
+            names=_named(named),
+        )
+    ]
 
 
-def _never_begun(groups: Sequence[Group], edited: Collection[str]) -> list[str]:
+def _never_begun(groups: Sequence[Group], edited: Collection[str]) -> list[Message]:
     """Phases that no step was left for: presets end theirs by episodes, a run may be as long as its steps."""
     runs: dict[tuple[str, ...], list[str]] = {}
     for group in groups:
@@ -168,47 +243,73 @@ def _never_begun(groups: Sequence[Group], edited: Collection[str]) -> list[str]:
             if run.phase in names and (later := tuple(names[names.index(run.phase) + 1 :])):
                 runs.setdefault(later, []).append(run.name)
     return [
-        f"{'1 complete run' if len(named) == 1 else f'{len(named)} complete runs'} ended before "
-        f"{', '.join(later)} began, so that a part of the curriculum was never trained: {_named(named)}."
+        several(
+            "{count} complete run ended before {phases} began, so that a part of the curriculum was never trained: "
+            "{names}.",
+            "{count} complete runs ended before {phases} began, so that a part of the curriculum was never trained: "
+            "{names}.",
+            count=len(named),
+            phases=listed(later),
+            names=_named(named),
+        )
         for later, named in runs.items()
     ]
 
 
-def _named(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+def _named(names: Sequence[str]) -> Message:
+    if len(names) <= NAMED:
+        return listed(names)
+    return _("{names} and {count} more", names=listed(names[:NAMED]), count=len(names) - NAMED)
 
 
-def _seeds(here: Sequence[GroupResult], where: str) -> list[str]:
+def _seeds(here: Sequence[GroupResult], env: str) -> list[Message]:
     counted = {group.name: sorted(run.seed for run in group.runs if not run.left_out) for group in here}
-    notes = []
+    notes: list[Message] = []
     for name, seeds in counted.items():
         repeated = [seed for seed, count in Counter(seeds).items() if count > 1]
         if repeated:
-            notes.append(f"{name}{where} has several runs of seed {', '.join(map(str, repeated[:NAMED]))}.")
+            group = _("{group} in {env}", group=name, env=env) if env else name
+            seeds_words = listed(repeated[:NAMED])
+            notes.append(_("{group} has several runs of seed {seeds}.", group=group, seeds=seeds_words))
     sets = [set(seeds) for seeds in counted.values() if seeds]
     if len(sets) > 1 and any(one != sets[0] for one in sets):
-        shared = set.intersection(*sets)
-        counts = _first([f"{name} {len(seeds)}" for name, seeds in counted.items()], "group")
-        notes.append(
-            f"The groups{where} do not have the same seeds (numbers of runs that count: {counts}); "
-            + (f"they share {len(shared)}." if shared else "they share none.")
-        )
+        counts = _first_groups([f"{name} {len(seeds)}" for name, seeds in counted.items()])
+        notes.append(_different_seeds(env, counts, len(set.intersection(*sets))))
     return notes
 
 
-def _numbers(here: Sequence[GroupResult], where: str) -> list[str]:
+def _different_seeds(env: str, counts: Message, shared: int) -> Message:
+    said: dict[str, object] = {"env": env, "counts": counts}
+    said["shared"] = _("they share {count}", count=shared) if shared else _("they share none")
+    if env:
+        return _(
+            "The groups in {env} do not have the same seeds (numbers of runs that count: {counts}); {shared}.", **said
+        )
+    return _("The groups do not have the same seeds (numbers of runs that count: {counts}); {shared}.", **said)
+
+
+def _numbers(here: Sequence[GroupResult], env: str) -> list[Message]:
     few = [group for group in here if group.final.n < ENOUGH_SEEDS]
     if not few:
         return []
-    counts = _first([f"{group.name} has {group.final.n}" for group in few], "group")
-    return [f"Intervals need {ENOUGH_SEEDS} runs or more per group{where}: {counts}."]
+    counts = _first_groups([_("{group} has {count}", group=group.name, count=group.final.n) for group in few])
+    if env:
+        return [
+            _(
+                "Intervals need {enough} runs or more per group in {env}: {counts}.",
+                enough=ENOUGH_SEEDS,
+                env=env,
+                counts=counts,
+            )
+        ]
+    return [_("Intervals need {enough} runs or more per group: {counts}.", enough=ENOUGH_SEEDS, counts=counts)]
 
 
-def _evaluated_at(database: Database, groups: Sequence[Group]) -> list[str]:
+def _evaluated_at(database: Database, groups: Sequence[Group]) -> list[Message]:
     """Whether the newest evaluations are all of the end of their runs."""
     runs = [run for group in groups for run in group.runs if run.ended_at is not None]
     found = read_evaluation_means(database, [run.id for run in runs])
     early = [run.name for run in runs if found[run.id] and found[run.id][-1].episode < run.episode]
     if not early:
         return []
-    return [f"The newest evaluation of {_named(early)} was taken before the last episode."]
+    return [_("The newest evaluation of {names} was taken before the last episode.", names=_named(early))]

@@ -20,6 +20,7 @@ from v3core.comparison.groups import (
 from v3core.comparison.tables import Row
 from v3core.curriculum import Curriculum
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.store.run_row import RunRow
 
 
@@ -82,5 +83,5 @@ def differing_rows(runs: Sequence[RunRow], settings: Sequence[Setting]) -> list[
     for setting in settings:
         counts = Counter(shown_value(one.get(setting.path)) for one in owned)
         said = ", ".join(f"{shown_value(value)} ({counts[shown_value(value)]})" for value in setting.values)
-        rows.append({"Setting": setting.title, "Path": setting.path, "Values (runs)": said})
+        rows.append({_("Setting"): setting.title, _("Path"): setting.path, _("Values (runs)"): said})
     return rows

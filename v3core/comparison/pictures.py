@@ -31,6 +31,7 @@ from v3core.comparison.groups import (
 from v3core.comparison.looking import Grouping
 from v3core.insight.compared import Across, Comparison, GroupResult
 from v3core.insight.estimates import Estimate
+from v3core.messages import _
 from v3core.metrics import COMPARED, EVALUATION, METRICS
 from v3core.store.curve import PhaseSums
 from v3core.store.database import Database
@@ -181,7 +182,7 @@ def _sweep_lines(
             shown_value(one) if other == CURRICULUM else f"{title_of(other)} {shown_value(one)}"
             for other, one in zip(others, rest, strict=True)
         ]
-        name = " · ".join(parts) or "all runs"
+        name = " · ".join(parts) or _("all runs")
         if isinstance(value, int | float):
             lines.setdefault(name, []).append((float(value), results[group.name, group.env].final))
             curricula[name] = group.curriculum

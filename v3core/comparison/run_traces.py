@@ -11,7 +11,9 @@ from v3core.errors import V3Error, suggestion
 from v3core.insight.measures import measured
 from v3core.insight.recent import Recent
 from v3core.insight.removals import largest_loss
+from v3core.messages import _
 from v3core.metrics import AT_EVALUATIONS, COMPARED, EVALUATION, KNOCKOUT
+from v3core.phrases import sentences
 from v3core.rollup import Floats, Integers, Series, mean_window, trailing_mean
 from v3core.store.curve import read_series
 from v3core.store.database import Database
@@ -176,7 +178,9 @@ def measured_or_error(curve: Series, metric: str) -> tuple[Floats, Integers]:
         return measured(curve, metric)
     except KeyError:
         known = (*COMPARED, *curve.metrics)
-        raise V3Error(f"There is no metric '{metric}'. {suggestion(metric, known)}".rstrip()) from None
+        raise V3Error(
+            sentences(_("There is no metric '{metric}'.", metric=metric), suggestion(metric, known))
+        ) from None
 
 
 def training_seconds(database: Database, run: RunRow, episodes: Integers) -> Floats:

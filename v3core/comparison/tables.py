@@ -7,24 +7,27 @@ from v3core.insight.compared import Across, Comparison, GroupResult, Pair
 from v3core.insight.estimates import Estimate
 from v3core.insight.profiles import Aggregate
 from v3core.insight.significance import MOST_SEEDS
+from v3core.messages import _
 
 Row = dict[str, object]
 _AGGREGATES: Mapping[Aggregate, str] = {
-    "iqm": "Interquartile mean",
-    "mean": "Mean",
-    "median": "Median",
-    "optimality_gap": "Optimality gap",
+    "iqm": _("Interquartile mean"),
+    "mean": _("Mean"),
+    "median": _("Median"),
+    "optimality_gap": _("Optimality gap"),
 }
 
-PAIR_HELP = {
-    "Difference": "Of the interquartile means of the final values.",
-    "95 % interval": "Of the difference, by bootstrap within each group; from 5 seeds on.",
-    "By seed": "Mean difference of runs of the same seed.",
-    "Ends above": "The chance that a run of the first ends above one of the second.",
-    "Welch": "Two-sided p of Welch's t-test, corrected for the number of pairs by Holm's method.",
-    "Permutation": "Two-sided p of a permutation test of the runs; corrected with the tests of the steps as well.",
-    "Fewer steps": "How many per cent fewer steps the first group needs to reach the threshold.",
-    "Seeds needed": "Seeds per group at which a t-test finds the difference seen in 80 % of cases.",
+PAIR_HELP: dict[str, str] = {
+    _("Difference"): _("Of the interquartile means of the final values."),
+    _("95 % interval"): _("Of the difference, by bootstrap within each group; from 5 seeds on."),
+    _("By seed"): _("Mean difference of runs of the same seed."),
+    _("Ends above"): _("The chance that a run of the first ends above one of the second."),
+    _("Welch"): _("Two-sided p of Welch's t-test, corrected for the number of pairs by Holm's method."),
+    _("Permutation"): _(
+        "Two-sided p of a permutation test of the runs; corrected with the tests of the steps as well."
+    ),
+    _("Fewer steps"): _("How many per cent fewer steps the first group needs to reach the threshold."),
+    _("Seeds needed"): _("Seeds per group at which a t-test finds the difference seen in 80 % of cases."),
 }
 """What the columns of `pair_rows` are."""
 
@@ -44,22 +47,25 @@ def pair_rows(found: Comparison) -> list[Row]:
 def across_rows(found: Across) -> list[Row]:
     """A row per group: its aggregates over environments, each with its interval."""
     return [
-        {"Group": group.name, **{title: _with_interval(group.aggregates[kind]) for kind, title in _AGGREGATES.items()}}
+        {
+            _("Group"): group.name,
+            **{title: _with_interval(group.aggregates[kind]) for kind, title in _AGGREGATES.items()},
+        }
         for group in found.groups
     ]
 
 
 def _group_row(group: GroupResult, found: Comparison, *, several: bool) -> Row:
-    row: Row = {"Group": group.name}
+    row: Row = {_("Group"): group.name}
     if several:
-        row["Environment"] = group.env
+        row[_("Environment")] = group.env
     row |= {
-        "Runs": len(group.runs),
-        "Counted": group.final.n,
-        "Final": number_words(group.final.value),
-        "95 % interval": _interval(group.final),
-        "Failed": group.failed,
-        "Unfinished": group.unfinished,
+        _("Runs"): len(group.runs),
+        _("Counted"): group.final.n,
+        _("Final"): number_words(group.final.value),
+        _("95 % interval"): _interval(group.final),
+        _("Failed"): group.failed,
+        _("Unfinished"): group.unfinished,
     }
     if found.thresholds:
         row |= _reached(group, found.thresholds)
@@ -69,39 +75,39 @@ def _group_row(group: GroupResult, found: Comparison, *, several: bool) -> Row:
 def _reached(group: GroupResult, thresholds: Mapping[str, float]) -> Row:
     """How many runs reached the threshold of their environment; the column names it if there is one in all."""
     own, steps, values = thresholds.get(group.env), group.steps_to, set(thresholds.values())
-    said = "–" if own is None else f"{group.reached} of {group.final.n}"
+    said: str = "–" if own is None else _("{reached} of {runs}", reached=group.reached, runs=group.final.n)
     if len(values) == 1:
-        title = f"Reached {values.pop():g}"
+        title = _("Reached {threshold:g}", threshold=values.pop())
     else:
-        title, said = "Reached", said if own is None else f"{said} ({own:g})"
-    return {title: said, "Steps to it": "–" if steps is None else steps_words(steps.value)}
+        title, said = _("Reached"), said if own is None else _("{runs} ({threshold:g})", runs=said, threshold=own)
+    return {title: said, _("Steps to it"): "–" if steps is None else steps_words(steps.value)}
 
 
 def _pair_row(pair: Pair, *, several: bool) -> Row:
-    row: Row = {"Pair": f"{pair.first} − {pair.second}"}
+    row: Row = {_("Pair"): f"{pair.first} − {pair.second}"}
     if several:
-        row["Environment"] = pair.env
+        row[_("Environment")] = pair.env
     row |= {
-        "Difference": number_words(pair.difference.value),
-        "95 % interval": _interval(pair.difference),
-        "By seed": "–" if pair.paired is None else _with_interval(pair.paired),
-        "Ends above": _with_interval(pair.improvement, per_cent=True),
-        "Welch": _p(pair.welch_corrected),
-        "Permutation": _p(pair.permutation_corrected),
+        _("Difference"): number_words(pair.difference.value),
+        _("95 % interval"): _interval(pair.difference),
+        _("By seed"): "–" if pair.paired is None else _with_interval(pair.paired),
+        _("Ends above"): _with_interval(pair.improvement, per_cent=True),
+        _("Welch"): _p(pair.welch_corrected),
+        _("Permutation"): _p(pair.permutation_corrected),
     }
     if pair.steps_change is not None:
-        row["Fewer steps"] = _fewer_steps(pair, pair.steps_change)
-    row["Seeds needed"] = _seeds(pair.seeds_needed)
+        row[_("Fewer steps")] = _fewer_steps(pair, pair.steps_change)
+    row[_("Seeds needed")] = _seeds(pair.seeds_needed)
     return row
 
 
 def _seeds(needed: float | None) -> str:
-    return "–" if needed is None else f"{needed:,.0f}" if math.isfinite(needed) else f"over {MOST_SEEDS:,}"
+    return "–" if needed is None else f"{needed:,.0f}" if math.isfinite(needed) else _("over {most:,}", most=MOST_SEEDS)
 
 
 def _fewer_steps(pair: Pair, change: Estimate) -> str:
     if math.isinf(change.value):
-        return f"only {pair.second if change.value < 0 else pair.first} reaches it"
+        return _("only {group} reaches it", group=pair.second if change.value < 0 else pair.first)
     return _with_interval(change, unit=" %")
 
 
@@ -112,13 +118,13 @@ def number_words(value: float) -> str:
 
 def steps_words(value: float) -> str:
     """Steps to a threshold as text, of which infinity says that it was not reached."""
-    return "–" if math.isnan(value) else "not reached" if math.isinf(value) else f"{value:,.0f}"
+    return "–" if math.isnan(value) else _("not reached") if math.isinf(value) else f"{value:,.0f}"
 
 
 def _interval(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
-        return {"points": "needs 5 seeds", "exploratory": "exploratory"}.get(estimate.confidence, "–")
-    return f"{number_words(estimate.low)} to {number_words(estimate.high)}"
+        return {"points": _("needs 5 seeds"), "exploratory": _("exploratory")}.get(estimate.confidence, "–")
+    return _("{low} to {high}", low=number_words(estimate.low), high=number_words(estimate.high))
 
 
 def _with_interval(estimate: Estimate, *, per_cent: bool = False, unit: str = "") -> str:
@@ -128,7 +134,8 @@ def _with_interval(estimate: Estimate, *, per_cent: bool = False, unit: str = ""
     said = f"{_short(scale * estimate.value)}{end}"
     if estimate.low is None or estimate.high is None:
         return said
-    return f"{said} ({_short(scale * estimate.low)} to {_short(scale * estimate.high)})"
+    low, high = _short(scale * estimate.low), _short(scale * estimate.high)
+    return _("{value} ({low} to {high})", value=said, low=low, high=high)
 
 
 def _short(value: float) -> str:

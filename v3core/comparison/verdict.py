@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from v3core.insight.compared import GroupResult, Pair
 from v3core.insight.estimates import ENOUGH_SEEDS, FEW_SEEDS, Estimate
 from v3core.insight.significance import MOST_SEEDS
+from v3core.messages import Message, _, several
+from v3core.phrases import counted, sentences
 
 Roots = Mapping[tuple[str, str], frozenset[str]]
 MOST_SENTENCES = 10
-NOTHING = "Nothing to compare: no group has a run that counts."
+NOTHING = _("Nothing to compare: no group has a run that counts.")
 
 
 def verdict_of(
@@ -19,7 +21,7 @@ def verdict_of(
     within: Mapping[str, int],
     roots: Roots,
     label: str,
-) -> list[str]:
+) -> list[Message]:
     """The headline, then a sentence for each further pair; each environment by itself, `MOST_SENTENCES` at most.
 
     Args:
@@ -31,32 +33,28 @@ def verdict_of(
         label: of the metric, within a sentence.
     """
     envs = list(dict.fromkeys(group.env for group in groups))
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[Message]] = {}
     for env in envs:
         here = {group.name: group for group in groups if group.env == env}
-        before = f"{env}: " if len(envs) > 1 else ""
         ordered = _ranked([pair for pair in pairs if pair.env == env], here)
-        if ordered:
-            found[env] = [
-                f"{before}{_sentence(pair, here, thresholds.get(env), within.get(env), roots, label)}"
-                for pair in ordered
-            ]
-        else:
-            found[env] = [f"{before}{_alone(next(iter(here.values())), roots, label)}"]
+        said = [_sentence(pair, here, thresholds.get(env), within.get(env), roots, label) for pair in ordered] or [
+            _alone(next(iter(here.values())), roots, label)
+        ]
+        found[env] = [_("{env}: {sentence}", env=env, sentence=one) for one in said] if envs[1:] else said
     return _shortened(list(found.values())) or [NOTHING]
 
 
-def _shortened(of_envs: Sequence[Sequence[str]]) -> list[str]:
+def _shortened(of_envs: Sequence[Sequence[Message]]) -> list[Message]:
     """The first sentences of each environment, as many of each, and how many more pairs there are."""
     count = sum(map(len, of_envs))
     if count <= MOST_SENTENCES:
-        return [sentence for sentences in of_envs for sentence in sentences]
-    places = sorted((rank, env) for env, sentences in enumerate(of_envs) for rank in range(len(sentences)))
+        return [sentence for of_env in of_envs for sentence in of_env]
+    places = sorted((rank, env) for env, of_env in enumerate(of_envs) for rank in range(len(of_env)))
     kept = sorted((env, rank) for rank, env in places[: MOST_SENTENCES - 1])
     more = count - len(kept)
     return [
         *(of_envs[env][rank] for env, rank in kept),
-        f"The table has {more} more pairs.",
+        _("The table has {count} more pairs.", count=more),
     ]
 
 
@@ -83,61 +81,87 @@ def _value(estimate: Estimate) -> float:
     return -math.inf if math.isnan(estimate.value) else estimate.value
 
 
-def _alone(group: GroupResult, roots: Roots, label: str) -> str:
-    if not group.final.n:
-        return NOTHING
+def _alone(group: GroupResult, roots: Roots, label: str) -> Message:
     final = group.final
-    interval = "" if final.low is None or final.high is None else f" (95 % interval {_span(final.low, final.high)})"
-    return (
-        f"{group.name} ends at {_number(final.value)} in {label}{interval}, "
-        f"{_seeds(final.n)}{_from([group], roots)}; nothing to compare it with."
+    if not final.n:
+        return NOTHING
+    said: dict[str, object] = {"group": group.name, "value": _number(final.value), "metric": label}
+    said["count"] = _of_roots(counted(final.n, "seed"), [group], roots)
+    if final.low is None or final.high is None:
+        return _("{group} ends at {value} in {metric}, {count}; nothing to compare it with.", **said)
+    return _(
+        "{group} ends at {value} in {metric} (95 % interval {low} to {high}), {count}; nothing to compare it with.",
+        low=_number(final.low),
+        high=_number(final.high),
+        **said,
     )
 
 
 def _sentence(
     pair: Pair, groups: Mapping[str, GroupResult], threshold: float | None, within: int | None, roots: Roots, label: str
-) -> str:
+) -> Message:
     first, second = groups[pair.first], groups[pair.second]
     n = min(first.final.n, second.final.n)
+    said: dict[str, object] = {"first": pair.first, "second": pair.second}
     if not n:
         missing = first.name if not first.final.n else second.name
-        return f"Undecided between {pair.first} and {pair.second}: no run of {missing} counts yet."
+        return _("Undecided between {first} and {second}: no run of {missing} counts yet.", missing=missing, **said)
     count = _counts(first.final.n, second.final.n)
     if n < FEW_SEEDS:
-        return (
-            f"Undecided between {pair.first} and {pair.second}: with {count} there are only single points; an "
-            f"interval needs {ENOUGH_SEEDS} seeds each."
+        return _(
+            "Undecided between {first} and {second}: with {count} there are only single points; an interval needs "
+            "{enough} seeds each.",
+            count=count,
+            enough=ENOUGH_SEEDS,
+            **said,
         )
     if n < ENOUGH_SEEDS:
-        return (
-            f"Exploratory: {pair.first} ends {_number(abs(pair.difference.value))} above {pair.second} in {label} "
-            f"({count}); an interval needs {ENOUGH_SEEDS} seeds each."
-            if pair.difference.value
-            else f"Exploratory: {pair.first} and {pair.second} end alike in {label} ({count})."
-        )
-    count += _from([first, second], roots)
+        return _exploratory(pair, label, count)
+    count = _of_roots(count, [first, second], roots)
     if pair.is_faster_decided and pair.steps_change is not None and threshold is not None:
         sooner = _faster(pair, groups, threshold, within, count)
         if pair.is_decided and pair.steps_change.value < 0:
-            return f"{sooner} {_higher(pair, label, count).replace(' ends ', ' nevertheless ends ', 1)}"
+            return sentences(sooner, _higher(pair, label, count, nevertheless=True))
         return sooner
     if pair.is_decided:
         return _higher(pair, label, count)
     return _undecided(pair, first, second, label, count)
 
 
-def _faster(pair: Pair, groups: Mapping[str, GroupResult], threshold: float, within: int | None, count: str) -> str:
+def _exploratory(pair: Pair, label: str, count: Message) -> Message:
+    said: dict[str, object] = {"first": pair.first, "second": pair.second, "metric": label, "count": count}
+    if not pair.difference.value:
+        return _("Exploratory: {first} and {second} end alike in {metric} ({count}).", **said)
+    return _(
+        "Exploratory: {first} ends {difference} above {second} in {metric} ({count}); an interval needs {enough} "
+        "seeds each.",
+        difference=_number(abs(pair.difference.value)),
+        enough=ENOUGH_SEEDS,
+        **said,
+    )
+
+
+def _faster(
+    pair: Pair, groups: Mapping[str, GroupResult], threshold: float, within: int | None, count: Message
+) -> Message:
     change = pair.steps_change
     assert change is not None
     assert change.low is not None
     assert change.high is not None
     name, other, sign = (pair.first, pair.second, 1) if change.value > 0 else (pair.second, pair.first, -1)
     slower = groups[other]
-    limit = "" if within is None else f" within the {within:,} steps that all runs reached"
+    said: dict[str, object] = {"first": name, "second": other, "threshold": _number(threshold), "count": count}
     if slower.steps_to is not None and math.isinf(slower.steps_to.value):
-        return (
-            f"{name} reaches {_number(threshold)}, {other} does not{limit}: {slower.reached} of its "
-            f"{slower.steps_to.n} runs do ({count})."
+        said |= {"reached": slower.reached, "runs": slower.steps_to.n}
+        if within is None:
+            return _(
+                "{first} reaches {threshold}, {second} does not: {reached} of its {runs} runs do ({count}).", **said
+            )
+        return _(
+            "{first} reaches {threshold}, {second} does not within the {steps:,} steps that all runs reached: "
+            "{reached} of its {runs} runs do ({count}).",
+            steps=within,
+            **said,
         )
     ends = sorted((sign * change.low, sign * change.high))
     if sign < 0:
@@ -146,60 +170,84 @@ def _faster(pair: Pair, groups: Mapping[str, GroupResult], threshold: float, wit
         ends = sorted(100 * (1 - 1 / (1 - end / 100)) for end in (change.low, change.high))
     else:
         value = change.value
-    return (
-        f"{name} reaches {_number(threshold)} in {value:.0f} % fewer steps than {other}{limit} "
-        f"(95 % interval {ends[0]:.0f} to {ends[1]:.0f} %, {count})."
+    said |= {"value": value, "low": ends[0], "high": ends[1]}
+    if within is None:
+        return _(
+            "{first} reaches {threshold} in {value:.0f} % fewer steps than {second} (95 % interval {low:.0f} to "
+            "{high:.0f} %, {count}).",
+            **said,
+        )
+    return _(
+        "{first} reaches {threshold} in {value:.0f} % fewer steps than {second} within the {steps:,} steps that all "
+        "runs reached (95 % interval {low:.0f} to {high:.0f} %, {count}).",
+        steps=within,
+        **said,
     )
 
 
-def _higher(pair: Pair, label: str, count: str) -> str:
+def _higher(pair: Pair, label: str, count: Message, *, nevertheless: bool = False) -> Message:
     difference = pair.difference
     assert difference.low is not None
     assert difference.high is not None
-    return (
-        f"{pair.first} ends {_number(difference.value)} above {pair.second} in {label} "
-        f"(95 % interval {_span(difference.low, difference.high)}, {count})."
-    )
+    said: dict[str, object] = {"first": pair.first, "second": pair.second, "metric": label, "count": count}
+    said |= {"difference": _number(difference.value), "low": _number(difference.low), "high": _number(difference.high)}
+    if nevertheless:
+        return _(
+            "{first} nevertheless ends {difference} above {second} in {metric} (95 % interval {low} to {high}, "
+            "{count}).",
+            **said,
+        )
+    return _("{first} ends {difference} above {second} in {metric} (95 % interval {low} to {high}, {count}).", **said)
 
 
-def _undecided(pair: Pair, first: GroupResult, second: GroupResult, label: str, count: str) -> str:
-    have = min(first.final.n, second.final.n)
+def _undecided(pair: Pair, first: GroupResult, second: GroupResult, label: str, count: Message) -> Message:
     low, high = pair.difference.low, pair.difference.high
-    interval = "" if low is None or high is None else f", 95 % interval {_span(low, high)}"
-    if pair.seeds_needed is not None and math.isfinite(pair.seeds_needed):
-        more = max(pair.seeds_needed - have, 1)
-        needed = f"about {more:,.0f} more {'seed' if more == 1 else 'seeds'} each would be needed"
-    elif pair.difference.value == 0:
-        needed = "no difference is seen"
-    elif pair.seeds_needed is None:
-        needed = "how many seeds it would need is unknown"
-    else:
-        needed = f"more than {MOST_SEEDS:,} seeds each would be needed"
-    return (
-        f"Undecided between {pair.first} and {pair.second}: they differ by {_number(pair.difference.value)} in {label}"
-        f"{interval} ({count}); {needed}."
+    said: dict[str, object] = {"first": pair.first, "second": pair.second, "metric": label, "count": count}
+    said |= {"difference": _number(pair.difference.value), "needed": _needed(pair, first, second)}
+    if low is None or high is None:
+        return _(
+            "Undecided between {first} and {second}: they differ by {difference} in {metric} ({count}); {needed}.",
+            **said,
+        )
+    return _(
+        "Undecided between {first} and {second}: they differ by {difference} in {metric}, 95 % interval {low} to "
+        "{high} ({count}); {needed}.",
+        low=_number(low),
+        high=_number(high),
+        **said,
     )
 
 
-def _from(groups: Sequence[GroupResult], roots: Roots) -> str:
+def _needed(pair: Pair, first: GroupResult, second: GroupResult) -> Message:
+    if pair.seeds_needed is not None and math.isfinite(pair.seeds_needed):
+        more = round(max(pair.seeds_needed - min(first.final.n, second.final.n), 1))
+        return several(
+            "about {count:,} more seed each would be needed",
+            "about {count:,} more seeds each would be needed",
+            count=more,
+        )
+    if pair.difference.value == 0:
+        return _("no difference is seen")
+    if pair.seeds_needed is None:
+        return _("how many seeds it would need is unknown")
+    return _("more than {most:,} seeds each would be needed", most=MOST_SEEDS)
+
+
+def _of_roots(count: Message, groups: Sequence[GroupResult], roots: Roots) -> Message:
     """Forks of one checkpoint say nothing about what other checkpoints would have come to."""
     few = [roots[group.name, group.env] for group in groups if (group.name, group.env) in roots]
     if not few:
-        return ""
-    count = len(frozenset.union(*few))
-    return ", from 1 run: about its checkpoint only" if count == 1 else f", from {count} runs: about those only"
+        return count
+    runs = len(frozenset.union(*few))
+    if runs == 1:
+        return _("{seeds}, from 1 run: about its checkpoint only", seeds=count)
+    return _("{seeds}, from {runs} runs: about those only", seeds=count, runs=runs)
 
 
-def _counts(first: int, second: int) -> str:
-    return f"{_seeds(first)} each" if first == second else f"{first} and {_seeds(second)}"
-
-
-def _seeds(count: int) -> str:
-    return "1 seed" if count == 1 else f"{count:,} seeds"
-
-
-def _span(low: float, high: float) -> str:
-    return f"{_number(low)} to {_number(high)}"
+def _counts(first: int, second: int) -> Message:
+    if first == second:
+        return _("{seeds} each", seeds=counted(first, "seed"))
+    return _("{first} and {seeds}", first=first, seeds=counted(second, "seed"))
 
 
 def _number(value: float) -> str:

@@ -12,6 +12,8 @@ from v3core.insight.actions import ActionFacts, exact, in_units, probabilities
 from v3core.insight.inside import Inside
 from v3core.insight.jumps import return_that_followed
 from v3core.insight.replays import Replay
+from v3core.messages import Message, _, translated
+from v3core.phrases import listed, sentences
 
 MAX_ROWS = 24
 """Rows of a part that are listed."""
@@ -22,12 +24,14 @@ MAX_EXPERTS = 8
 ANOTHER_NETWORK = 1e-3
 """Recomputed gates that differ by more are those of another network."""
 
-NO_EXPERTS = "They were not recorded: like what is inside of the network, they are computed from the checkpoint."
+OBSERVATION = _("Observation")
+"""Title of a part that a page shows in the place of a missing frame."""
+NO_EXPERTS = _("They were not recorded: like what is inside of the network, they are computed from the checkpoint.")
 
 _SILENT = {
-    "image": "Nodes that see a part of an image, not listed: {}.",
-    "group": "Nodes that see several numbers, not listed: {}.",
-    "hub": "Hubs, which observe nothing and gather what others send them: {}.",
+    "image": _("Nodes that see a part of an image, not listed: {count}."),
+    "group": _("Nodes that see several numbers, not listed: {count}."),
+    "hub": _("Hubs, which observe nothing and gather what others send them: {count}."),
 }
 """Of kinds of nodes that have no words."""
 
@@ -60,10 +64,11 @@ def explained(
     at = step - 1
     parts: list[Part] = []
     if inside is None:
-        text = (
-            no_inside or "What is inside of the network is not known here: that needs a checkpoint of this evaluation."
+        why = no_inside or _(
+            "What is inside of the network is not known here: that needs a checkpoint of this evaluation."
         )
-        parts.append(_part("Inside the network", f"{text} The numbers below were recorded when the policy acted."))
+        text = sentences(why, _("The numbers below were recorded when the policy acted."))
+        parts.append(_part(_("Inside the network"), text))
     else:
         parts += [_observation(inside, at), _features(inside, at), *_attention(inside, at, head), _scene(inside, at)]
         parts += [_logits(inside, at), _routing(inside, at)]
@@ -76,12 +81,16 @@ def explained(
 
 
 def _part(title: str, text: str = "", rows: Sequence[tuple[str, str]] = ()) -> Part:
-    return {"title": title, "text": text, "rows": [list(row) for row in rows]}
+    return {
+        "title": translated(title),
+        "text": translated(text),
+        "rows": [[translated(cell) for cell in row] for row in rows],
+    }
 
 
-def _some(rows: list[tuple[str, str]], most: int = MAX_ROWS) -> list[tuple[str, str]]:
+def _some(rows: Sequence[tuple[str, str]], most: int = MAX_ROWS) -> list[tuple[str, str]]:
     left = len(rows) - most
-    return rows if left <= 0 else [*rows[:most], (f"{left} more", "not listed")]
+    return list(rows) if left <= 0 else [*rows[:most], (_("{count} more", count=left), _("not listed"))]
 
 
 def _observation(inside: Inside, at: int) -> Part:
@@ -94,33 +103,30 @@ def _observation(inside: Inside, at: int) -> Part:
             plain[seen] += 1
         else:
             rows.append((name, seen))
-    text = f"Cells: {', '.join(f'{count} {word}' for word, count in plain.most_common())}." if plain else ""
-    more = [words.format(silent[kind]) for kind, words in _SILENT.items() if silent[kind]]
-    text = " ".join([text] * bool(text) + more)
-    return _part("Observation", text, _some(rows))
+    cells = [_("{count} {things}", count=count, things=word) for word, count in plain.most_common()]
+    more = [_(words, count=silent[kind]) for kind, words in _SILENT.items() if silent[kind]]
+    text = sentences(_("Cells: {cells}.", cells=listed(cells)) if cells else "", *more)
+    return _part(OBSERVATION, text, _some(rows))
 
 
 def _features(inside: Inside, at: int) -> Part:
     count, width = inside.nodes.shape[1:]
-    text = f"{count} nodes of {width} numbers each enter the first layer."
+    text = _("{count} nodes of {width} numbers each enter the first layer.", count=count, width=width)
     if at >= len(inside.nodes):
-        return _part("Node features", f"{text} {_not_kept(inside)}")
+        kept = _("They were kept of the first {count:,} steps of this long episode.", count=len(inside.nodes))
+        return _part(_("Node features"), sentences(text, kept))
     norms = np.linalg.norm(np.asarray(inside.nodes[at], dtype=np.float64), axis=1)
     order = np.argsort(-norms, kind="stable")[:STRONGEST]
-    rows = [(inside.node_names[node], f"norm {norms[node]:.6g}") for node in order]
-    return _part("Node features", f"{text} The largest:", rows)
-
-
-def _not_kept(inside: Inside) -> str:
-    return f"They were kept of the first {len(inside.nodes):,} steps of this long episode."
+    rows = [(inside.node_names[node], _("norm {value:.6g}", value=norms[node])) for node in order]
+    return _part(_("Node features"), sentences(text, _("The largest:")), rows)
 
 
 def _attention(inside: Inside, at: int, head: int | None) -> list[Part]:
     if inside.attention is None:
-        return [_part("Attention", "None: with graph=mlp the nodes send each other no messages.")]
+        return [_part(_("Attention"), _("None: with graph=mlp the nodes send each other no messages."))]
     if at >= len(inside.attention):
-        return [_part("Attention", _not_kept(inside).replace("They were", "It was"))]
-    which = "mean of the heads" if head is None else f"head {head}"
+        kept = _("It was kept of the first {count:,} steps of this long episode.", count=len(inside.nodes))
+        return [_part(_("Attention"), kept)]
     parts = []
     for layer in range(inside.layers):
         of_layer = np.asarray(inside.attention[at, layer])
@@ -129,9 +135,16 @@ def _attention(inside: Inside, at: int, head: int | None) -> list[Part]:
         rows = []
         for edge in order:
             receiver, sender = inside.edges[:, edge]
-            to = inside.node_names[sender] if sender != receiver else "itself"
-            rows.append((f"{inside.node_names[receiver]} attends to {to}", exact(weights[edge])))
-        parts.append(_part(f"Attention, layer {layer + 1} ({which})", "The strongest edges:", rows))
+            words = _(
+                "{receiver} attends to {sender}", receiver=inside.node_names[receiver], sender=inside.node_names[sender]
+            )
+            if sender == receiver:
+                words = _("{receiver} attends to itself", receiver=inside.node_names[receiver])
+            rows.append((words, exact(weights[edge])))
+        title = _("Attention, layer {layer} (head {head})", layer=layer + 1, head=head)
+        if head is None:
+            title = _("Attention, layer {layer} (mean of the heads)", layer=layer + 1)
+        parts.append(_part(title, _("The strongest edges:"), rows))
     return parts
 
 
@@ -139,41 +152,70 @@ def _scene(inside: Inside, at: int) -> Part:
     scene = np.asarray(inside.scene[at])
     order = np.argsort(-np.abs(scene), kind="stable")[:STRONGEST]
     norm = float(np.linalg.norm(scene.astype(np.float64)))
-    text = f"{len(scene)} numbers from −1 to 1, with norm {norm:.6g}. The largest:"
-    return _part("Scene", text, [(f"Component {place + 1}", exact(scene[place])) for place in order])
+    text = _("{count} numbers from −1 to 1, with norm {norm:.6g}. The largest:", count=len(scene), norm=norm)
+    return _part(
+        _("Scene"), text, [(_("Component {number}", number=place + 1), exact(scene[place])) for place in order]
+    )
 
 
 def _logits(inside: Inside, at: int) -> Part:
     logits = inside.router_logits[at]
-    rows = [(f"Expert {expert + 1}", exact(logits[expert])) for expert in _order(inside.gates[at], logits)]
-    return _part("Router logits", "", _some(rows, MAX_EXPERTS))
+    rows = [
+        (_("Expert {number}", number=expert + 1), exact(logits[expert])) for expert in _order(inside.gates[at], logits)
+    ]
+    return _part(_("Router logits"), "", _some(rows, MAX_EXPERTS))
 
 
 def _routing(inside: Inside, at: int) -> Part:
     gating, logits = inside.gating, inside.router_logits[at]
     routing, temperature = gating["routing"], gating["temperature"]
     scaled = np.asarray(logits) / np.float32(temperature)
-    name = "gumbel (softmax, as there is no noise)" if routing == "gumbel" else routing
-    text = f"{name} of the logits divided by the temperature {temperature:g}"
-    if routing in ("uniform", "random"):
-        text = "Without noise every expert has the same weight, whatever the logits are; divided by the temperature"
-    if routing == "entmax":
-        text += f", with α = {gating['alpha']:g}"
-    if routing == "topk":
-        text += f", for the {gating['top_k']} largest, weights {gating['top_k_weights']}"
-        if inside.bias:
-            text += ", chosen after adding the balancing bias to their affinities"
-    rows = [(f"Expert {expert + 1}", exact(scaled[expert])) for expert in _order(inside.gates[at], logits)]
+    order = _order(inside.gates[at], logits)
+    values = [exact(scaled[expert]) for expert in order]
     if routing == "topk" and inside.bias:
-        rows = [(name, f"{value}, bias {exact(inside.bias[int(name.split()[1]) - 1])}") for name, value in rows]
-    return _part("Temperature and routing", f"{text}:", _some(rows, MAX_EXPERTS))
+        values = [
+            _("{value}, bias {bias}", value=value, bias=exact(inside.bias[expert]))
+            for expert, value in zip(order, values, strict=True)
+        ]
+    rows = [(_("Expert {number}", number=expert + 1), value) for expert, value in zip(order, values, strict=True)]
+    return _part(_("Temperature and routing"), _routing_words(inside), _some(rows, MAX_EXPERTS))
+
+
+def _routing_words(inside: Inside) -> Message:
+    gating = inside.gating
+    said = {**gating, "name": gating["routing"]}
+    match gating["routing"]:
+        case "uniform" | "random":
+            return _(
+                "Without noise every expert has the same weight, whatever the logits are; divided by the temperature:"
+            )
+        case "gumbel":
+            return _(
+                "gumbel (softmax, as there is no noise) of the logits divided by the temperature {temperature:g}:",
+                **said,
+            )
+        case "entmax":
+            return _("{name} of the logits divided by the temperature {temperature:g}, with α = {alpha:g}:", **said)
+        case "topk" if inside.bias:
+            return _(
+                "{name} of the logits divided by the temperature {temperature:g}, for the {top_k} largest, weights "
+                "{top_k_weights}, chosen after adding the balancing bias to their affinities:",
+                **said,
+            )
+        case "topk":
+            return _(
+                "{name} of the logits divided by the temperature {temperature:g}, for the {top_k} largest, weights "
+                "{top_k_weights}:",
+                **said,
+            )
+    return _("{name} of the logits divided by the temperature {temperature:g}:", **said)
 
 
 def _gates(replay: Replay, inside: Inside | None, at: int) -> Part:
     gates = replay.gates[at]
-    rows = [(f"Expert {expert + 1}", exact(gates[expert])) for expert in _order(gates, gates)]
+    rows = [(_("Expert {number}", number=expert + 1), exact(gates[expert])) for expert in _order(gates, gates)]
     return _part(
-        "Gates", "" if inside is None else _difference(replay.gates[at], inside.gates[at]), _some(rows, MAX_EXPERTS)
+        _("Gates"), "" if inside is None else _difference(replay.gates[at], inside.gates[at]), _some(rows, MAX_EXPERTS)
     )
 
 
@@ -184,39 +226,49 @@ def _difference(recorded: NDArray[Any], computed: NDArray[Any]) -> str:
     if most == 0:
         return ""
     if not most <= ANOTHER_NETWORK:
-        return (
-            f"As recorded. Computed again they differ by up to {most:.3g}: the checkpoint is of another network than "
-            "the one that acted."
+        return _(
+            "As recorded. Computed again they differ by up to {most:.3g}: the checkpoint is of another network than "
+            "the one that acted.",
+            most=most,
         )
-    return (
-        f"As recorded. Computed again they differ by at most {most:.2g}: sums of another batch are rounded differently."
+    return _(
+        "As recorded. Computed again they differ by at most {most:.2g}: sums of another batch are rounded differently.",
+        most=most,
     )
 
 
 def _experts(replay: Replay, inside: Inside | None, at: int, names: Sequence[str]) -> list[Part]:
     gates = replay.gates[at]
     if inside is not None:
-        outputs, text = inside.expert_outputs[at], "What each expert puts out"
-        text += ", without the shared experts:" if inside.shared is not None else ":"
+        outputs, text = inside.expert_outputs[at], _("What each expert puts out:")
+        if inside.shared is not None:
+            text = _("What each expert puts out, without the shared experts:")
     elif replay.expert_outputs is not None:
-        outputs, text = replay.expert_outputs[at], "What each expert would put out alone:"
+        outputs, text = replay.expert_outputs[at], _("What each expert would put out alone:")
     else:
-        return [_part("Experts' outputs", NO_EXPERTS)]
-    rows = [(f"Expert {expert + 1}", _listed(outputs[expert], names)) for expert in _order(gates, gates)]
+        return [_part(_("Experts' outputs"), NO_EXPERTS)]
+    rows: list[tuple[str, str]] = [
+        (_("Expert {number}", number=expert + 1), _listed(outputs[expert], names)) for expert in _order(gates, gates)
+    ]
     rows = _some(rows, MAX_EXPERTS)
     if inside is not None and inside.shared is not None:
-        rows.append(("Shared experts", _listed(inside.shared[at], names)))
-    return [_part("Experts' outputs", text, rows)]
+        rows.append((_("Shared experts"), _listed(inside.shared[at], names)))
+    return [_part(_("Experts' outputs"), text, rows)]
 
 
 def _mixture(replay: Replay, inside: Inside | None, at: int, names: Sequence[str]) -> Part:
     outputs = replay.outputs[at]
-    text = "Gates times outputs of the experts"
-    text += ", plus those of the shared experts." if inside is not None and inside.shared is not None else "."
+    text = _("Gates times outputs of the experts.")
+    if inside is not None and inside.shared is not None:
+        text = _("Gates times outputs of the experts, plus those of the shared experts.")
     if inside is not None:
-        text = f"{text} {_difference(outputs, inside.outputs[at])}".strip()
-    labels = names if len(names) == len(outputs) else [f"Output {place}" for place in range(1, len(outputs) + 1)]
-    return _part("Mixture", text, _some([(label, exact(one)) for label, one in zip(labels, outputs, strict=True)]))
+        text = sentences(text, _difference(outputs, inside.outputs[at]))
+    labels = (
+        names
+        if len(names) == len(outputs)
+        else [_("Output {number}", number=place) for place in range(1, len(outputs) + 1)]
+    )
+    return _part(_("Mixture"), text, _some([(label, exact(one)) for label, one in zip(labels, outputs, strict=True)]))
 
 
 def _distribution(replay: Replay, at: int, facts: ActionFacts, names: Sequence[str]) -> Part:
@@ -228,48 +280,53 @@ def _distribution(replay: Replay, at: int, facts: ActionFacts, names: Sequence[s
             (name, f"{mean:.7g}" if math.isnan(one) else f"{mean:.7g} ± {one:.7g}")
             for name, mean, one in zip(names, means.tolist(), spread, strict=True)
         ]
-        return _part("Action distribution", "Mean ± deviation, in units of the environment.", _some(rows))
+        return _part(_("Action distribution"), _("Mean ± deviation, in units of the environment."), _some(rows))
     masks = None if replay.masks is None else replay.masks[at]
     parts = probabilities(facts, outputs, masks)
     is_switch = facts.kind == "multi_binary"
     shares = np.concatenate([part[1:] if is_switch else part for part in parts])
     flags = np.ones(len(shares), dtype=np.bool_) if masks is None else masks[1::2] if is_switch else masks
     rows = [
-        (name, f"{share:.7g}" if free else "not allowed")
+        (name, f"{share:.7g}" if free else _("not allowed"))
         for name, share, free in zip(names, shares.tolist(), flags, strict=True)
     ]
-    text = "That each is on; σ of the mixture." if is_switch else "Softmax of the mixture"
-    text += "" if is_switch else ", of each component." if len(parts) > 1 else "."
-    return _part("Action probabilities", text, _some(rows))
+    text = _("Softmax of the mixture, of each component.") if len(parts) > 1 else _("Softmax of the mixture.")
+    if is_switch:
+        text = _("That each is on; σ of the mixture.")
+    return _part(_("Action probabilities"), text, _some(rows))
 
 
 def _action(replay: Replay, at: int, facts: ActionFacts | None, done: str) -> Part:
     action = replay.actions[at]
     if facts is None:
-        return _part("Action", "", [("Chosen", ", ".join(f"{one:g}" for one in action.tolist()))])
-    rows = [("Chosen", done)]
+        return _part(_("Action"), "", [(_("Chosen"), ", ".join(f"{one:g}" for one in action.tolist()))])
+    rows = [(_("Chosen"), done)]
     if facts.is_continuous:
         is_mean = np.allclose(action, in_units(facts, replay.outputs[at]), rtol=1e-5, atol=1e-6)
-        text = "The mean." if is_mean else "Sampled around the mean."
+        text = _("The mean.") if is_mean else _("Sampled around the mean.")
         beyond = bool(facts.low) and bool((action < np.array(facts.low)).any() or (action > np.array(facts.high)).any())
-        return _part("Action", f"{text} It is clipped to the environment's bounds." if beyond else text, rows)
+        return _part(
+            _("Action"), sentences(text, _("It is clipped to the environment's bounds.")) if beyond else text, rows
+        )
     masks = None if replay.masks is None else replay.masks[at]
     parts = probabilities(facts, replay.outputs[at], masks)
     chance = math.prod(float(part[int(value)]) for part, value in zip(parts, action, strict=True))
     likely = all(part[int(value)] == part.max() for part, value in zip(parts, action, strict=True))
     if not math.isfinite(chance):
-        return _part("Action", "The outputs of the policy are not numbers.", rows)
-    rows.append(("Its probability", f"{chance:.7g}"))
-    return _part("Action", "The most probable one." if likely else "Sampled: it is not the most probable one.", rows)
+        return _part(_("Action"), _("The outputs of the policy are not numbers."), rows)
+    rows.append((_("Its probability"), f"{chance:.7g}"))
+    return _part(
+        _("Action"), _("The most probable one.") if likely else _("Sampled: it is not the most probable one."), rows
+    )
 
 
 def _value(replay: Replay, at: int) -> Part:
-    rows = [("Expected return", exact(replay.values[at])), ("Reward of this step", f"{replay.rewards[at]:.7g}")]
+    rows = [(_("Expected return"), exact(replay.values[at])), (_("Reward of this step"), f"{replay.rewards[at]:.7g}")]
     followed = return_that_followed(replay, at)
     if math.isfinite(followed):
-        rows.insert(1, ("Return that followed", f"{followed:.7g}"))
+        rows.insert(1, (_("Return that followed"), f"{followed:.7g}"))
     return _part(
-        "Value", "Discounted returns, in units of the reward scale; the reward in those of the environment.", rows
+        _("Value"), _("Discounted returns, in units of the reward scale; the reward in those of the environment."), rows
     )
 
 
@@ -284,6 +341,6 @@ def _listed(outputs: NDArray[Any], names: Sequence[str]) -> str:
     """Outputs side by side, with their names if they are few."""
     shown = [exact(one) for one in outputs[:MAX_EXPERTS]]
     if len(names) == len(outputs) <= MAX_EXPERTS:
-        shown = [f"{name} {one}" for name, one in zip(names, shown, strict=True)]
+        shown = [f"{translated(name)} {one}" for name, one in zip(names, shown, strict=True)]
     left = len(outputs) - len(shown)
-    return ", ".join(shown) + (f" and {left} more" if left > 0 else "")
+    return _("{names} and {count} more", names=listed(shown), count=left) if left > 0 else listed(shown)

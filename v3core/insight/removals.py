@@ -7,6 +7,8 @@ from enum import StrEnum
 
 import numpy as np
 
+from v3core.messages import Message, _
+
 ALL_EXPERTS = -1
 """Stands for an expert where none is removed."""
 IDLE_SHARE = 0.05
@@ -27,6 +29,19 @@ class Verdict(StrEnum):
     """Without it the mean return is higher: the interval lies above 0."""
     UNCLEAR = "not clear"
     """The interval allows more than one of these."""
+
+    @property
+    def words(self) -> Message:
+        """As people read it."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    Verdict.NEEDED: _("needed"),
+    Verdict.IDLE: _("idle"),
+    Verdict.HARMFUL: _("better without"),
+    Verdict.UNCLEAR: _("not clear"),
+}
 
 
 @dataclass(frozen=True)

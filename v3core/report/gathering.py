@@ -29,8 +29,10 @@ from v3core.curriculum.presets import dump
 from v3core.errors import V3Error
 from v3core.insight.compared import Comparison
 from v3core.insight.profiles import Bounds
+from v3core.messages import _
 from v3core.metrics import COMPARED
 from v3core.paths import INSTALLED, PACKAGE
+from v3core.phrases import listed, strung
 from v3core.store.alarms import read_alarms
 from v3core.store.curve import read_phase_sums
 from v3core.store.database import Database
@@ -151,63 +153,81 @@ def gather(
 
 def _curves(database: Database, runs: Sequence[RunRow], metric: str, grouping: Grouping, found: Comparison) -> Section:
     pictures, notes = curve_pictures(database, runs, metric, grouping, found)
-    how = (
+    how = _(
         "The interquartile mean of a group's runs with its pointwise 95 % bootstrap interval. Thin lines are runs, "
-        "also failed and unfinished ones as far as they got; below is how many there are at each step. Three or four "
-        "runs have a dotted mean without an interval, fewer only their lines."
+        "also failed and unfinished ones as far as they got; below is how many there are at each step. Three or "
+        "four runs have a dotted mean without an interval, fewer only their lines."
     )
-    return Section(f"{COMPARED[metric].label} over steps", [how, *notes], pictures)
+    return Section(_("{metric} over steps", metric=COMPARED[metric].label), [how, *notes], pictures)
 
 
 def _finals(found: Comparison) -> Section:
-    at = "at the end of each run" if found.until is None else f"at step {found.until:,}"
-    how = f"{found.label}, {at}. Each point is a run, the diamond the interquartile mean with its 95 % interval."
-    tables = [Table(group_rows(found), "Groups")]
+    how = _(
+        "{metric}, at the end of each run. Each point is a run, the diamond the interquartile mean with its 95 % "
+        "interval.",
+        metric=found.label,
+    )
+    if found.until is not None:
+        how = _(
+            "{metric}, at step {step:,}. Each point is a run, the diamond the interquartile mean with its 95 % "
+            "interval.",
+            metric=found.label,
+            step=found.until,
+        )
+    tables = [Table(group_rows(found), _("Groups"))]
     if found.pairs:
-        tables.append(Table(pair_rows(found), "Pairs", PAIR_HELP))
-    return Section("Final values", [how], final_pictures(found), tables)
+        tables.append(Table(pair_rows(found), _("Pairs"), PAIR_HELP))
+    return Section(_("Final values"), [how], final_pictures(found), tables)
 
 
 def _together(found: Comparison, bounds: Mapping[str, Bounds]) -> list[Section]:
     if not bounds or not (made := across(found.groups, bounds)).groups:
         return []
-    stated = "; ".join(f"{env}: {bound.low:.4g} becomes 0, {bound.high:.4g} becomes 1" for env, bound in bounds.items())
+    stated = strung(
+        "; ",
+        [
+            _("{env}: {low:.4g} becomes 0, {high:.4g} becomes 1", env=env, low=bound.low, high=bound.high)
+            for env, bound in bounds.items()
+        ],
+    )
     picture = Picture("", "profiles", profile_picture(made, found.groups))
-    words = [f"Scores are normalised. {stated}.", *made.notes]
-    return [Section("All environments together", words, [picture], [Table(across_rows(made))])]
+    words = [_("Scores are normalised. {stated}.", stated=stated), *made.notes]
+    return [Section(_("All environments together"), words, [picture], [Table(across_rows(made))])]
 
 
 def _phases(database: Database, runs: Sequence[RunRow], metric: str, grouping: Grouping) -> Section:
     phases = {run.id: read_phase_sums(database, run.id) for run in runs}
-    words = ["Each point is the mean of a run in a phase; groups of fewer than five runs have no box."]
-    return Section("Phase by phase", words, phase_pictures(runs, phases, metric, grouping.by))
+    words = [_("Each point is the mean of a run in a phase; groups of fewer than five runs have no box.")]
+    return Section(_("Phase by phase"), words, phase_pictures(runs, phases, metric, grouping.by))
 
 
 def _routing(database: Database, runs: Sequence[RunRow], grouping: Grouping, found: Comparison) -> list[Section]:
     pictures = []
     for metric in ROUTING:
-        made, _ = curve_pictures(database, runs, metric, grouping, found)
+        made, _notes = curve_pictures(database, runs, metric, grouping, found)
         pictures += [
             Picture(one.env, f"{metric}-{one.key}", one.figure)
             for one in made
             if any(trace.showlegend is not False for trace in one.figure.data)
         ]
-    words = [f"{COMPARED[metric].label}: {COMPARED[metric].sentence}" for metric in ROUTING]
-    return [Section("Routing", words, pictures)] if pictures else []
+    words = [
+        _("{metric}: {meaning}", metric=COMPARED[metric].label, meaning=COMPARED[metric].sentence) for metric in ROUTING
+    ]
+    return [Section(_("Routing"), words, pictures)] if pictures else []
 
 
 def _sweeps(runs: Sequence[RunRow], grouping: Grouping, found: Comparison) -> list[Section]:
     pictures = sweep_pictures(runs, settings_that_differ(runs), found, grouping.by)
-    return [Section("Settings", pictures=pictures)] if pictures else []
+    return [Section(_("Settings"), pictures=pictures)] if pictures else []
 
 
 def _curricula(runs: Sequence[RunRow]) -> Section:
     settings = settings_that_differ(runs)
-    listings = [(f"Curriculum {name}", dump(one.curriculum)) for name, one in curricula_of(runs).items()]
-    tables = [Table(differing_rows(runs, settings), "Settings that differ")] if settings else []
-    words = [] if settings else ["The runs have the same settings; only their seeds differ."]
+    listings = [(_("Curriculum {name}", name=name), dump(one.curriculum)) for name, one in curricula_of(runs).items()]
+    tables = [Table(differing_rows(runs, settings), _("Settings that differ"))] if settings else []
+    words = [] if settings else [_("The runs have the same settings; only their seeds differ.")]
     picture = Picture("", "timelines", timelines_picture(runs))
-    return Section("Curricula and settings", words, [picture], tables, listings)
+    return Section(_("Curricula and settings"), words, [picture], tables, listings)
 
 
 def _alarms(database: Database, runs: Sequence[RunRow], grouping: Grouping) -> Section:
@@ -215,51 +235,65 @@ def _alarms(database: Database, runs: Sequence[RunRow], grouping: Grouping) -> S
     for group in grouped(runs, grouping.by):
         counts = Counter(title for run in group.runs for title in {row.title for row in read_alarms(database, run.id)})
         rows += [
-            {"Group": group.name, "Environment": group.env, "Alarm": title, "Runs": f"{count} of {len(group.runs)}"}
+            {
+                _("Group"): group.name,
+                _("Environment"): group.env,
+                _("Alarm"): title,
+                _("Runs"): _("{reached} of {runs}", reached=count, runs=len(group.runs)),
+            }
             for title, count in counts.most_common()
         ]
     if not rows:
-        return Section("Alarms", ["No run raised an alarm."])
-    return Section("Alarms", ["Runs in which an alarm was raised at least once."], tables=[Table(rows)])
+        return Section(_("Alarms"), [_("No run raised an alarm.")])
+    return Section(_("Alarms"), [_("Runs in which an alarm was raised at least once.")], tables=[Table(rows)])
 
 
 def _runs(runs: Sequence[RunRow], found: Comparison) -> Section:
     results = {run.run_id: run for group in found.groups for run in group.runs}
     rows: list[Row] = [
         {
-            "Run": run.id[:8],
-            "Name": run.name,
-            "Seed": run.seed,
-            "Status": run.status,
-            "Episodes": f"{run.episode:,}",
-            "Steps": f"{run.step:,}",
-            "Final": "–" if results[run.id].left_out else f"{results[run.id].final:,.4g}",
-            "Not counted": results[run.id].left_out,
+            _("Run"): run.id[:8],
+            _("Name"): run.name,
+            _("Seed"): run.seed,
+            _("Status"): run.status,
+            _("Episodes"): f"{run.episode:,}",
+            _("Steps"): f"{run.step:,}",
+            _("Final"): "–" if results[run.id].left_out else f"{results[run.id].final:,.4g}",
+            _("Not counted"): results[run.id].left_out,
             "V3 Lab": run.version or "",
         }
         for run in runs
     ]
-    return Section("Runs", tables=[Table(rows)])
+    return Section(_("Runs"), tables=[Table(rows)])
 
 
 def _origin(runs: Sequence[RunRow], launches: Sequence[Mapping[str, Any]], program: str) -> Section:
     packages = [f"{name} {version(name)}" for name in _PACKAGES]
     commit = _commit()
-    by = f"V3 Lab {program}" + (f" at commit {commit}" if commit else "")
-    words = [
-        f"Written by {by}, Python {platform.python_version()} on {platform.system()} {platform.machine()}; "
-        f"{', '.join(packages)}."
-    ]
+    said: dict[str, object] = {
+        "program": program,
+        "commit": commit,
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "packages": listed(packages),
+    }
+    by = _("Written by V3 Lab {program}, Python {python} on {system} {machine}; {packages}.", **said)
+    if commit:
+        by = _(
+            "Written by V3 Lab {program} at commit {commit}, Python {python} on {system} {machine}; {packages}.", **said
+        )
+    words = [by]
     texts = []
     for number, launch in enumerate(launches, start=1):
-        title = "As launched" if len(launches) == 1 else f"Launch {number}"
+        title = _("As launched") if len(launches) == 1 else _("Launch {number}", number=number)
         texts.append((title, _as_json(launch)))
     for group in grouped(runs):
         with suppress(V3Error):
             run = group.runs[0]
-            title = f"Configuration of {group.name} in {group.env}, seed {run.seed}"
+            title = _("Configuration of {name} in {env}, seed {seed}", name=group.name, env=group.env, seed=run.seed)
             texts.append((title, run.config.model_dump_json(indent=2)))
-    return Section("Where it comes from", words, texts=texts)
+    return Section(_("Where it comes from"), words, texts=texts)
 
 
 def _as_json(launch: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64encode
+from datetime import datetime
 from pathlib import Path
 
 import jinja2
@@ -9,6 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from v3core.atomic_write import whole_file
 from v3core.errors import V3Error
+from v3core.messages import Message, several, spoken, translated
 from v3core.report.gathering import Report
 from v3core.store.database import Database
 from v3core.store.export import table_of, write_parquet
@@ -18,10 +20,23 @@ DATA = ("runs", "episodes", "evaluations")
 _TEMPLATE = Path(__file__).with_name("report.html")
 
 
+def _about(runs: int, made_at: datetime) -> Message:
+    return several(
+        "{count} run · written {moment} UTC by V3 Lab",
+        "{count} runs · written {moment} UTC by V3 Lab",
+        count=runs,
+        moment=f"{made_at:%Y-%m-%d %H:%M}",
+    )
+
+
 def as_html(report: Report) -> str:
     """The report as text, about 5 MB; names that people chose are escaped."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=translated,  # of messages, what the reader's language has
     )
     environment.filters["base64"] = lambda content: b64encode(content).decode()
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
@@ -32,6 +47,8 @@ def as_html(report: Report) -> str:
     )
     return template.render(
         report=report,
+        language=spoken().replace("_", "-"),
+        about=_about(len(report.run_ids), report.made_at),
         figures=_in_script(f"{{{figures}}}"),
         plotly=get_plotlyjs(),
     )

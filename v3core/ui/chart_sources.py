@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
 from typing import Any
@@ -25,6 +25,7 @@ from v3core.errors import V3Error
 from v3core.insight.duration import time_left
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE
+from v3core.messages import _, languages, recalled, say, speaking, spoken, translated
 from v3core.metrics import COMPARED, Chart, of_chart
 from v3core.store.alarms import MUTED, read_alarms
 from v3core.store.database import Database
@@ -34,8 +35,8 @@ from v3core.ui.run_data import VisibleRange, load_seconds, load_series
 from v3core.ui.run_picker import distinct_names
 from v3core.ui.status import ADVANCES, mean_words, number
 
-NOTHING_RECORDED = "This run did not record these metrics."
-NO_EPISODES = "None of these runs has finished an episode yet."
+NOTHING_RECORDED = _("This run did not record these metrics.")
+NO_EPISODES = _("None of these runs has finished an episode yet.")
 COMPARE = "compare"
 BRANCHES = "branches"
 OF_SEVERAL = (COMPARE, BRANCHES)
@@ -66,6 +67,8 @@ class Source:
     """What is compared."""
     look: Look = AS_TRAINED
     """How the charts of one run are looked at."""
+    language: str = field(default_factory=spoken)
+    """That its words are in: tabs of several languages may look at one run."""
 
     def __post_init__(self) -> None:
         if self.chart not in _DRAW:
@@ -74,6 +77,8 @@ class Source:
             raise V3Error("The chart {chart!r} cannot be drawn of {runs} runs.", chart=self.chart, runs=len(self.runs))
         if self.metric not in COMPARED:
             raise V3Error("There is no metric {metric!r} to compare.", metric=self.metric)
+        if self.language not in languages():
+            raise V3Error("There is no language {language!r}.", language=self.language)
 
 
 class AsOfNow:
@@ -99,7 +104,8 @@ class AsOfNow:
     @property
     def environments(self) -> str:
         """What it trains in, one after another."""
-        return " then ".join(dict.fromkeys(map(str, setups_of(self.run.config.environment, self.curriculum))))
+        names = list(dict.fromkeys(map(str, setups_of(self.run.config.environment, self.curriculum))))
+        return say(" then ").join(names)
 
     def series(self, visible: Zoom | None, look: Look = AS_TRAINED, unit: float | None = None) -> RunSeries:
         """Its episodes; the part of the axis that is zoomed to in smaller buckets. `unit`: as of `episodes_of`."""
@@ -121,35 +127,36 @@ class AsOfNow:
 
 def draw(runs: Sequence[AsOfNow], source: Source, visible: Zoom | None = None) -> dict[str, Any]:
     """The chart of these runs, those of the source; `visible` is the part of the x axis that is zoomed to."""
-    return _DRAW[source.chart](runs, source, visible)
+    with speaking(source.language):
+        return _DRAW[source.chart](runs, source, visible)
 
 
 def numbers_of(run: RunRow) -> dict[str, Any]:
     """The progress and the newest numbers of a run; moments are in seconds since 1970, and pages write their ages."""
     is_active = run.status in ACTIVE
     tiles = [
-        _tile("Phase", run.phase or "–"),
-        _tile(mean_words(run, "Mean return"), number(run.mean_return)),
-        _tile("Latest return", number(run.latest_return)),
-        _tile("Episodes", f"{run.episode:,}", "Complete episodes.")
+        _tile(_("Phase"), run.phase or "–"),
+        _tile(mean_words(run, _("Mean return")), number(run.mean_return)),
+        _tile(_("Latest return"), number(run.latest_return)),
+        _tile(_("Episodes"), f"{run.episode:,}", _("Complete episodes."))
         if run.length.is_by_steps
-        else _tile("Steps", f"{run.step:,}", "Steps of all environments, also in unfinished episodes."),
+        else _tile(_("Steps"), f"{run.step:,}", _("Steps of all environments, also in unfinished episodes.")),
     ]
     if run.status in ADVANCES:
-        tiles.append(_tile("Steps per second", number(run.steps_per_second, 0)))
+        tiles.append(_tile(_("Steps per second"), number(run.steps_per_second, 0)))
     return {
         "episode": run.episode,
         "part": round(run.part, 4),
-        "progress": run.progress_words,
+        "progress": translated(run.progress_words),
         "heartbeat_at": _moment(run.heartbeat_at) if is_active else None,
-        "left": time_left(run.seconds_left) if run.status in ADVANCES and run.seconds_left else "",
+        "left": translated(time_left(run.seconds_left)) if run.status in ADVANCES and run.seconds_left else "",
         "ended_at": None if is_active else _moment(run.ended_at),
         "tiles": tiles,
     }
 
 
 def _tile(label: str, value: str, help: str = "") -> dict[str, str]:
-    return {"label": label, "value": value, "help": help}
+    return {"label": translated(label), "value": translated(value), "help": translated(help)}
 
 
 def _moment(at: datetime | None) -> float | None:
@@ -170,14 +177,14 @@ def _of_run(chart: Chart, make: Callable[[RunSeries, AsOfNow], Figure]) -> Calla
         figure = make(series, runs[0])
         if len(series) and chart not in (metrics.SCHEDULE, metrics.RETURN) and not recorded:
             figure.data.clear()
-            figure.layout.meta.empty = NOTHING_RECORDED
+            figure.layout.meta.empty = translated(NOTHING_RECORDED)
         if chart is metrics.RETURN:
             figure.layout.meta.caption = drawn_words(series)
             if series.newest_at and runs[0].run.status in ACTIVE:
                 figure.layout.meta.newest_at = _moment(series.newest_at)
         elif source.look.window > 1 and chart not in (metrics.SUCCESS, metrics.SCHEDULE) and len(series):
-            figure.layout.meta.caption = series.mean_words(exact=False)
-        mark_alarms(figure, runs[0].alarms)
+            figure.layout.meta.caption = translated(series.mean_words(exact=False))
+        mark_alarms(figure, [(recalled(title), first, last) for title, first, last in runs[0].alarms])
         return along(figure, series, source.look).tree()
 
     return drawn
@@ -198,7 +205,7 @@ def _compared(runs: Sequence[AsOfNow], source: Source, visible: Zoom | None) -> 
         curricula=[one.run.curriculum for one in runs],
     )
     if not any(len(one) for one in series):
-        figure.layout.meta.empty = NO_EPISODES
+        figure.layout.meta.empty = translated(NO_EPISODES)
     return figure.tree()
 
 
@@ -209,7 +216,7 @@ def _branches(runs: Sequence[AsOfNow], source: Source, visible: Zoom | None) -> 
     series = [replace(one.series(visible, source.look), name=name) for one, name in zip(runs, names, strict=True)]
     figure = branches_figure(series, begins, [one.run.curriculum for one in runs])
     if not any(len(one) for one in series):
-        figure.layout.meta.empty = NO_EPISODES
+        figure.layout.meta.empty = translated(NO_EPISODES)
     return figure.tree()
 
 

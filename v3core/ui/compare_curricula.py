@@ -9,6 +9,7 @@ import streamlit as st
 from v3core.comparison import Setting
 from v3core.comparison.launched import curricula_of, differing_rows, timelines_picture
 from v3core.curriculum.presets import dump
+from v3core.messages import said, say
 from v3core.store.run_row import RunRow
 from v3core.ui.live_chart import live_chart
 from v3core.ui.text import md
@@ -26,7 +27,7 @@ def differing_settings(runs: Sequence[RunRow], settings: Sequence[Setting]) -> N
     if not settings:
         st.caption(md("These runs have the same settings; only their seeds or names differ."))
         return
-    st.dataframe(pd.DataFrame(differing_rows(runs, settings)), hide_index=True, alt="Settings that differ")
+    st.dataframe(pd.DataFrame(said(differing_rows(runs, settings))), hide_index=True, alt=say("Settings that differ"))
 
 
 def text_difference(runs: Sequence[RunRow]) -> None:
@@ -43,4 +44,4 @@ def text_difference(runs: Sequence[RunRow]) -> None:
         return
     before, after = (dump(found[name].curriculum).splitlines() for name in (first, second))
     text = "\n".join(difflib.unified_diff(before, after, fromfile=first, tofile=second, lineterm="", n=100))
-    st.code(text or "No difference.", language="diff", wrap_lines=True)
+    st.code(text or say("No difference."), language="diff", wrap_lines=True)

@@ -24,7 +24,7 @@ from v3core.comparison.tables import PAIR_HELP, across_rows, group_rows, pair_ro
 from v3core.insight.compared import Comparison
 from v3core.insight.grids import Axis
 from v3core.insight.profiles import Bounds
-from v3core.messages import say
+from v3core.messages import _, said, say, translated
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.live_chart import live_chart
@@ -32,8 +32,8 @@ from v3core.ui.run_data import load_phases
 from v3core.ui.status import counted
 from v3core.ui.text import md, plain
 
-_AXES: Mapping[str, Axis] = {"Step": "step", "Episode": "episode", "Time": "seconds"}
-_BEGINNING = "the run"
+_AXES: Mapping[str, Axis] = {_("Step"): "step", _("Episode"): "episode", _("Time"): "seconds"}
+_BEGINNING = _("the run")
 
 
 def group_controls(runs: Sequence[RunRow], settings: Sequence[Setting], phases: Sequence[str]) -> Grouping:
@@ -46,7 +46,7 @@ def group_controls(runs: Sequence[RunRow], settings: Sequence[Setting], phases: 
             md("Group by"),
             list(offered),
             default=list(by_default),
-            format_func=lambda path: offered[path],
+            format_func=lambda path: translated(offered[path]),
             key="by",
             bind="query-params",
             placeholder=say("All runs in one group"),
@@ -58,16 +58,22 @@ def group_controls(runs: Sequence[RunRow], settings: Sequence[Setting], phases: 
         axis = st.segmented_control(
             md("X axis"),
             [*_AXES],
+            format_func=plain,
             default="Step",
             required=True,
             key="group-axis",
             bind="query-params",
             help=md("Steps are those of all environments. Time is that of training, without the queue and pauses."),
         )
-        since = _BEGINNING
+        since: str = _BEGINNING
         if len(phases) > 1:
             since = st.selectbox(
-                md("Since the start of"), [_BEGINNING, *phases[1:]], key="group-since", bind="query-params", width=200
+                md("Since the start of"),
+                [_BEGINNING, *phases[1:]],
+                format_func=translated,
+                key="group-since",
+                bind="query-params",
+                width=200,
             )
         at_common = st.toggle(
             md("Final values at equal steps"),
@@ -133,18 +139,30 @@ def _environments(found: Comparison) -> Iterable[str]:
 
 def finals(found: Comparison) -> None:
     """Points and intervals of each group, then the tests of each pair."""
-    at = "at the end of each run" if found.until is None else f"at step {found.until:,}"
     st.subheader(md("Final values"), anchor=False)
-    st.caption(
-        md("{}, {}: each point is a run, the diamond the interquartile mean with its 95 % interval.", found.label, at)
+    how = md(
+        "{metric}, at the end of each run: each point is a run, the diamond the interquartile mean with its 95 % "
+        "interval.",
+        metric=found.label,
     )
+    if found.until is not None:
+        how = md(
+            "{metric}, at step {step:,}: each point is a run, the diamond the interquartile mean with its 95 % "
+            "interval.",
+            metric=found.label,
+            step=found.until,
+        )
+    st.caption(how)
     _show(final_pictures(found), _environments(found))
-    st.dataframe(pd.DataFrame(group_rows(found)), hide_index=True, alt="Final values of each group")
+    st.dataframe(pd.DataFrame(said(group_rows(found))), hide_index=True, alt=say("Final values of each group"))
     if found.pairs:
         st.markdown(md("**Pairs**"))
-        columns = {name: st.column_config.TextColumn(help=meaning) for name, meaning in PAIR_HELP.items()}
-        rows = pd.DataFrame(pair_rows(found))
-        st.dataframe(rows, hide_index=True, column_config=columns, alt="Differences of each pair of groups")
+        columns = {
+            translated(name): st.column_config.TextColumn(help=translated(meaning))
+            for name, meaning in PAIR_HELP.items()
+        }
+        rows = pd.DataFrame(said(pair_rows(found)))
+        st.dataframe(rows, hide_index=True, column_config=columns, alt=say("Differences of each pair of groups"))
 
 
 def by_phase(database: Database, runs: Sequence[RunRow], metric: str, by: Sequence[str]) -> None:
@@ -195,4 +213,4 @@ def all_environments(found: Comparison) -> None:
     figure = profile_picture(made, found.groups)
     with st.container(border=True):
         live_chart(figure, key="profiles", height=int(figure.layout.height))
-    st.dataframe(pd.DataFrame(across_rows(made)), hide_index=True, alt="Aggregates over environments")
+    st.dataframe(pd.DataFrame(said(across_rows(made))), hide_index=True, alt=say("Aggregates over environments"))

@@ -7,6 +7,7 @@ import streamlit as st
 
 from v3core.comparison import standings_of
 from v3core.comparison.standings import Standings
+from v3core.insight.compared import GroupResult
 from v3core.insight.estimates import Estimate
 from v3core.jobs.experiments import Progress
 from v3core.jobs.lifecycle import Status
@@ -83,6 +84,13 @@ def _rows(standings: Standings) -> list[dict[str, str]]:
     return rows
 
 
+def _completed(result: GroupResult) -> str:
+    said = {"completed": sum(run.status == Status.COMPLETED for run in result.runs), "runs": len(result.runs)}
+    if result.failed:
+        return say("{completed:,} of {runs:,}, {failed:,} failed", failed=result.failed, **said)
+    return say("{completed:,} of {runs:,}", **said)
+
+
 def _value(estimate: Estimate) -> str:
     return "–" if math.isnan(estimate.value) else number(estimate.value)
 
@@ -90,7 +98,7 @@ def _value(estimate: Estimate) -> str:
 def _interval(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return "–"
-    return _("{low} to {high}", low=number(estimate.low), high=number(estimate.high))
+    return say("{low} to {high}", low=number(estimate.low), high=number(estimate.high))
 
 
 class _Runs(tuple[RunRow, ...]):

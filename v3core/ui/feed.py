@@ -19,6 +19,7 @@ from v3core.charts.folding import folded
 from v3core.charts.patch import Step, patch, whole
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import ACTIVE
+from v3core.messages import _, translated
 from v3core.store.database import Database
 from v3core.store.runs import UnknownRunError
 from v3core.ui import news
@@ -110,10 +111,11 @@ class Feed:
         except UnknownRunError:
             return json.dumps({"gone": True}), None  # the page says so itself
         except V3Error as error:
-            failed = str(error)
+            failed = str(translated(error.message, shown.source.language))
         except Exception as error:
             _log.exception("A chart could not be drawn: %s", shown.source)
-            failed = f"{type(error).__name__}: {error}. See the server's log for details."
+            words = _("{error}. See the server's log for details.", error=f"{type(error).__name__}: {error}")
+            failed = words.in_language(shown.source.language)
         else:
             of = f'"from": "{before}", "version": "{drawn.version}", "rests": {json.dumps(rests)}'
             return f'{{{of}, "steps": {steps}}}', None if rests else replace(shown, have=drawn.version, failed="")

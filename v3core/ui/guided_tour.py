@@ -16,23 +16,22 @@ from v3core.config import RunConfig
 from v3core.curriculum import Curriculum
 from v3core.curriculum.knobs import KNOBS
 from v3core.curriculum.typed import describe_architecture, format_end, format_value
+from v3core.messages import Message, _, translated, translation
 from v3core.metrics import Chart
+from v3core.phrases import capitalised, counted, sentences
 from v3core.store.run_row import RunRow
 from v3core.ui.chart_sources import Source
 from v3core.ui.live_chart import live_chart
 from v3core.ui.run_charts import chart_head
 from v3core.ui.text import Markdown, md, plain
 
-_POLICY = """\
-# What there is, and what is near what.
-nodes, edges = graph(observation)
-# A graph attention network.
-scene = attention(nodes, edges)
-# The share of each expert.
-gates = routing(router(scene) / T)
-# All answer, the gates mix the answers.
-action = sample(gates @ experts(scene))
-"""
+_POLICY: tuple[tuple[str, str], ...] = (
+    (_("What there is, and what is near what."), "nodes, edges = graph(observation)"),
+    (_("A graph attention network."), "scene = attention(nodes, edges)"),
+    (_("The share of each expert."), "gates = routing(router(scene) / T)"),
+    (_("All answer, the gates mix the answers."), "action = sample(gates @ experts(scene))"),
+)
+"""Each line of a policy in short, after what it does."""
 
 _KNOBS = {knob: KNOBS[knob].title for knob in ("temperature", "lr", "load_balance")}
 
@@ -50,7 +49,9 @@ def bicycle(run: RunRow | None) -> None:
                 "script that trains it."
             )
         )
-        st.code(_POLICY, language="python", wrap_lines=True)
+        st.code(
+            "".join(f"# {translated(what)}\n{line}\n" for what, line in _POLICY), language="python", wrap_lines=True
+        )
         st.markdown(
             md(
                 "One thing is left to gradient descent that it cannot do alone. An expert whose gate is exactly 0 "
@@ -86,10 +87,10 @@ def training_wheels(run: RunRow | None, curriculum: Curriculum | None) -> None:
         st.table(
             [
                 {
-                    "Phase": plain(phase.name),
-                    "Ends": plain(format_end(phase.until) or "end of the run"),
-                    "Routing": plain(phase.routing or "–"),
-                    **{_KNOBS[knob]: plain(format_value(getattr(phase, knob)) or "–") for knob in _KNOBS},
+                    md("Phase"): plain(phase.name),
+                    md("Ends"): plain(format_end(phase.until) or _("end of the run")),
+                    md("Routing"): plain(phase.routing or "–"),
+                    **{plain(_KNOBS[knob]): plain(format_value(getattr(phase, knob)) or "–") for knob in _KNOBS},
                 }
                 for phase in curriculum.phases
             ]
@@ -102,21 +103,28 @@ def misunderstandings(claims: dict[str, Claim]) -> None:
     first, second, third = st.columns(3)
     _card(
         first,
-        "“Phases in the training script: so it is not end to end.”",
-        "End to end is said of the policy: from observation to action every part is learned through the others. The "
-        "script sets temperature, learning rate and coefficients, as every training script does.",
+        _("“Phases in the training script: so it is not end to end.”"),
+        _(
+            "End to end is said of the policy: from observation to action every part is learned through the others. "
+            "The script sets temperature, learning rate and coefficients, as every training script does."
+        ),
     )
     _card(
         second,
-        "“End to end: so nothing may be designed by hand.”",
-        "What is learned are features and decisions. How many experts there are, which optimiser trains them and when "
-        "routing becomes sparse are chosen by people, and the policy is end to end all the same. Whether such a choice "
-        "helps is a question for experiments.",
+        _("“End to end: so nothing may be designed by hand.”"),
+        _(
+            "What is learned are features and decisions. How many experts there are, which optimiser trains them and "
+            "when routing becomes sparse are chosen by people, and the policy is end to end all the same. Whether such "
+            "a choice helps is a question for experiments."
+        ),
     )
     _card(
         third,
-        "“A curriculum makes the policy heavier.”",
-        "The network is the same after training, whatever the curriculum was. " + claims["inference"].measured,
+        _("“A curriculum makes the policy heavier.”"),
+        sentences(
+            _("The network is the same after training, whatever the curriculum was."),
+            Message(claims["inference"].measured, {}),
+        ),
     )
 
 
@@ -127,8 +135,8 @@ def _card(column: DeltaGenerator, heard: str, answer: str) -> None:
 
 
 def _of_ours(text: str) -> Markdown:
-    """A text of the project's files, with Markdown in it, on one line."""
-    return Markdown(" ".join(text.split()))
+    """A text of the project's own, with Markdown in it."""
+    return Markdown(translated(text))
 
 
 def verdicts(claims: dict[str, Claim], findings: Sequence[Finding]) -> None:
@@ -142,8 +150,8 @@ def verdicts(claims: dict[str, Claim], findings: Sequence[Finding]) -> None:
     )
     rows = [
         {
-            "Claim": plain(claim.title),
-            "Verdict": plain(_verdict(claim, [one for one in findings if one.hypothesis.claim == key])),
+            md("Claim"): plain(translation(claim.title)),
+            md("Verdict"): plain(_verdict(claim, [one for one in findings if one.hypothesis.claim == key])),
         }
         for key, claim in claims.items()
     ]
@@ -155,9 +163,8 @@ def verdicts(claims: dict[str, Claim], findings: Sequence[Finding]) -> None:
 
 def _verdict(claim: Claim, findings: Sequence[Finding]) -> str:
     if not findings and claim.measured:
-        return "Measured by a benchmark"
-    found = verdict_over(findings)
-    return found[0].upper() + found[1:]
+        return _("Measured by a benchmark")
+    return capitalised(verdict_over(findings))
 
 
 def _beside(run: RunRow | None) -> list[DeltaGenerator]:
@@ -173,4 +180,7 @@ def _chart(run: RunRow, chart: Chart) -> None:
 
 def _network(config: RunConfig) -> str:
     wanted = config.curriculum.policy
-    return f"{config.policy.experts} experts" + (f" ({describe_architecture(wanted)})" if wanted is not None else "")
+    experts = counted(config.policy.experts, "expert")
+    if wanted is None:
+        return experts
+    return _("{experts} ({architecture})", experts=experts, architecture=describe_architecture(wanted))

@@ -35,8 +35,8 @@ def _text(value: object) -> str:
 def as_data() -> dict[str, object]:
     """The language of the page, and the others with their own names, for `page_language.js`."""
     here = spoken()
-    others = [{"code": one, "tag": _tag(one), "name": own_name(one)} for one in languages() if one != here]
-    return {"tag": _tag(here), "code": here, "others": others, "parameter": PARAMETER, "cookie": COOKIE}
+    others = [{"code": one, "tag": tag(one), "name": own_name(one)} for one in languages() if one != here]
+    return {"tag": tag(here), "code": here, "others": others, "parameter": PARAMETER, "cookie": COOKIE}
 
 
 def of_page() -> str | None:
@@ -47,7 +47,7 @@ def of_page() -> str | None:
     return language
 
 
-def _tag(language: str) -> str:
+def tag(language: str) -> str:
     """As HTML writes it: `zh-CN`."""
     return language.replace("_", "-")
 

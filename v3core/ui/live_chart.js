@@ -95,6 +95,8 @@ class Chart {
 
   update(data, setTriggerValue) {
     this.setTriggerValue = setTriggerValue
+    this.words = data.words
+    this.root.setAttribute("aria-roledescription", this.words.chart)
     const isNew = this.data === undefined
     this.data = data
     if (isNew) this.hidden.read()
@@ -106,7 +108,7 @@ class Chart {
     }
     this.member.update(data)
     this.tools.update(data)
-    loadPlotly(data.plotly).then(
+    loadPlotly(data.plotly, data.words).then(
       (Plotly) => {
         this.plotly = Plotly
         this.failure = undefined
@@ -114,7 +116,7 @@ class Chart {
         enqueue(this)
       },
       (error) => {
-        this.failure = `The chart could not be drawn: ${error.message}. Reload the page to try again.`
+        this.failure = filled(this.words.failed_reload, { reason: error.message })
         this.say(this.failure)
       },
     )
@@ -131,11 +133,12 @@ class Chart {
     // Hidden traces stay hidden when a trace is added before them: plotly matches by uid, otherwise by index.
     const seen = {}
     for (const trace of this.figure.data) {
-      seen[trace.name] = (seen[trace.name] ?? 0) + 1
+      const name = trace.meta ?? trace.name // in English, whatever the language of the page is
+      seen[name] = (seen[name] ?? 0) + 1
       // It becomes a class name in a selector of plotly: letters and digits only.
-      trace.uid = `${trace.name} ${seen[trace.name]}`.replace(/[^A-Za-z0-9]/g, "_")
+      trace.uid = `${name} ${seen[name]}`.replace(/[^A-Za-z0-9]/g, "_")
     }
-    this.root.setAttribute("aria-label", this.figure.layout.meta?.alt ?? "Chart")
+    this.root.setAttribute("aria-label", this.figure.layout.meta?.alt ?? this.words.chart)
     this.tools.announce(this.figure.layout.meta?.alt)
     this.say(this.failure ?? "")
     enqueue(this)
@@ -152,15 +155,15 @@ class Chart {
   }
 
   fails(sentence) {
-    if (!this.drawn) this.say(`The chart could not be drawn: ${sentence}`)
+    if (!this.drawn) this.say(filled(this.words.failed, { reason: sentence }))
   }
 
   // What is drawn, and how old the newest of it is.
   tell() {
     if (!this.figure || this.gone) return
     const { caption, newest_at } = this.figure.layout.meta ?? {}
-    const aged = newest_at === undefined ? "" : `; newest ${age(Date.now() / 1000 - newest_at)} old`
-    const text = caption ? caption + aged : ""
+    const aged = () => age(Date.now() / 1000 - newest_at, this.data.language)
+    const text = caption && newest_at !== undefined ? filled(this.words.aged, { caption, age: aged() }) : (caption ?? "")
     if (this.caption.textContent !== text) this.caption.textContent = text
   }
 

@@ -15,19 +15,21 @@ import streamlit as st
 
 from v3core.charts.figure import Figure
 from v3core.charts.patch import whole
+from v3core.messages import _, said, spoken, translated
 from v3core.ui import chart_rows, push
 from v3core.ui.chart_sources import Source
-from v3core.ui.plotly_js import versioned_address
+from v3core.ui.language import tag
+from v3core.ui.plotly_js import PLOTLY_WORDS, versioned_address
 
 _HTML = """
-<div class="v3-chart" role="group" aria-roledescription="chart">
+<div class="v3-chart" role="group">
   <div class="v3-chart-plot"></div>
   <div class="v3-chart-overlay"></div>
   <div class="v3-chart-message" role="status"></div>
 </div>
 <div class="v3-chart-foot">
   <div class="v3-chart-caption"></div>
-  <div class="v3-chart-tools" role="group" aria-label="Chart tools" hidden></div>
+  <div class="v3-chart-tools" role="group" hidden></div>
 </div>
 """
 
@@ -52,6 +54,32 @@ _JS = "\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in
 _component = st.components.v2.component("v3_live_chart", html=_HTML, css=_CSS, js=_JS, isolate_styles=False)
 
 
+_WORDS: dict[str, str] = {
+    **PLOTLY_WORDS,
+    "chart": _("chart"),
+    "failed": _("The chart could not be drawn: {reason}"),
+    "failed_reload": _("The chart could not be drawn: {reason}. Reload the page to try again."),
+    "unreachable": _(
+        "there is no connection to {url}. Start the dashboard with `make run` or `v3lab serve`; a proxy in front of it "
+        "must let WebSockets through."
+    ),
+    "aged": _("{caption}; newest {age} old"),
+    "tools": _("Chart tools"),
+    "reset": _("Reset zoom"),
+    "reset_meaning": _("Show the whole axis again (or double-click the chart)"),
+    "picture": _("Download the picture as {format}"),
+    "rows": _("Download every episode behind this chart, in full precision"),
+    "points": _("Download the points drawn"),
+    "as_csv": _("{meaning} as CSV"),
+    "of": _("{meaning}: {chart}"),
+    "boundary": _("Boundary {phases}"),
+    "episode": _("episode {episode}"),
+    "moved": _("Moved boundaries"),
+    "undo": _("Undo"),
+    "waiting": _("Waiting for the worker"),
+}
+
+
 @dataclass(frozen=True)
 class BoundaryMove:
     """A boundary that was dragged, or moved with the arrow keys: phase `index`, from 0, is to end at `episode`."""
@@ -72,7 +100,7 @@ class Editing:
     """Forget all drafts."""
     wanted: Mapping[int, int] = field(default_factory=dict)
     """Boundary index to the episode of its draft: where its handle is drawn."""
-    apply: str = "Apply"
+    apply: str = _("Apply")
     """Label of the button."""
     waiting: Mapping[int, int] = field(default_factory=dict)
     """Boundary index to the episode that was asked for, while the worker has not answered."""
@@ -137,6 +165,8 @@ def live_chart(
         "addressed": zoom_group is not None,
         "moves": st.session_state.get(moves_key, 0),
         "plotly": versioned_address(),
+        "words": said(_WORDS),
+        "language": tag(spoken()),
     }
     if isinstance(shown, Source):
         # The time makes a chart that rests, as that of an ended run, look once more whenever the page is drawn.
@@ -161,8 +191,8 @@ def _sent(editing: Editing) -> dict[str, Any]:
     return {
         "wanted": {str(index): episode for index, episode in editing.wanted.items()},
         "waiting": {str(index): episode for index, episode in editing.waiting.items()},
-        "apply": editing.apply if editing.on_apply else None,
-        "problem": editing.problem,
+        "apply": translated(editing.apply) if editing.on_apply else None,
+        "problem": translated(editing.problem),
     }
 
 

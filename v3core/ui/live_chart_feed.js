@@ -1,7 +1,6 @@
 // Says to the server what is on the screen of this tab, and takes what is new of it, over one WebSocket
 // (v3core/ui/push.py). Appended to live_chart.js by live_chart.py.
 
-const ADVICE = "Start the dashboard with `make run` or `v3lab serve`; a proxy in front of it must let WebSockets through."
 const SHORTEST_PAUSE_MS = 500 // before a connection that was lost is opened again; twice as long each time
 const LONGEST_PAUSE_MS = 15000
 const AGAIN_AFTER_MS = 5000 // until something is said again that the server could not take
@@ -82,7 +81,7 @@ class Feed {
       this.pause = Math.min(2 * this.pause, LONGEST_PAUSE_MS)
       this.opensAt = performance.now() + pause
       this.soon(pause)
-      this.fails(`there is no connection to ${this.url}. ${ADVICE}`)
+      this.members.forEach((member) => member.isUnreachable(this.url))
     }
   }
 
@@ -193,6 +192,10 @@ class FeedMember {
     this.owner.fails?.(sentence)
   }
 
+  isUnreachable(url) {
+    this.owner.fails?.(filled(this.data.words.unreachable, { url }))
+  }
+
   tell() {
     this.owner.tell()
   }
@@ -204,11 +207,11 @@ class FeedMember {
   }
 }
 
-function age(seconds) {
+function age(seconds, language) {
   const sizes = { day: 86400, hour: 3600, minute: 60, second: 1 }
   const unit = Object.keys(sizes).find((name) => seconds >= sizes[name]) ?? "second"
   const count = Math.max(0, Math.floor(seconds / sizes[unit]))
-  return `${count} ${unit}${count === 1 ? "" : "s"}`
+  return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long", useGrouping: false }).format(count)
 }
 
 // A short name of a text, the same in every tab, so that the server writes one answer for all that show the same. FNV-1a.

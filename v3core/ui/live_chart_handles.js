@@ -57,6 +57,7 @@ class BoundaryHandles {
   placeOne(handle) {
     const { xaxis: axis, _size: size } = this.chart.node._fullLayout
     const { boundary, element, episode } = handle
+    const { words } = this.chart
     const at = axis._offset + axis.l2p(episode - this.since())
     element.hidden = at < axis._offset - 1 || at > axis._offset + axis._length + 1
     element.style.left = `${at}px`
@@ -65,11 +66,11 @@ class BoundaryHandles {
     element.classList.toggle("v3-moved", episode !== boundary.episode)
     element.classList.toggle("v3-left", at > axis._offset + axis._length - 110)
     element.querySelector("span").textContent = `${boundary.label}: ${episode.toLocaleString("en-US")}`
-    element.setAttribute("aria-label", `Boundary ${boundary.label}`)
+    element.setAttribute("aria-label", filled(words.boundary, { phases: boundary.label }))
     element.setAttribute("aria-valuemin", boundary.earliest)
     element.setAttribute("aria-valuemax", boundary.latest)
     element.setAttribute("aria-valuenow", episode)
-    element.setAttribute("aria-valuetext", `episode ${episode}`)
+    element.setAttribute("aria-valuetext", filled(words.episode, { episode }))
   }
 
   add(index) {
@@ -149,13 +150,11 @@ class HandleButtons {
     this.element = document.createElement("div")
     this.element.className = "v3-handle-buttons"
     this.element.setAttribute("role", "group")
-    this.element.setAttribute("aria-label", "Moved boundaries")
     this.apply = document.createElement("button")
     this.undo = document.createElement("button")
     this.words = document.createElement("span")
     this.words.setAttribute("role", "status")
     this.apply.type = this.undo.type = "button"
-    this.undo.textContent = "Undo"
     this.element.append(this.apply, this.undo, this.words)
     this.apply.onclick = () => this.act("apply", handles.moved().map(({ index, episode }) => ({ index, episode })))
     this.undo.onclick = () => {
@@ -173,14 +172,16 @@ class HandleButtons {
 
   place() {
     const { chart, moving, latest } = this.handles
-    const { editing, moves } = chart.data
+    const { editing, moves, words: said } = chart.data
+    this.element.setAttribute("aria-label", said.moved)
+    this.undo.textContent = said.undo
     const moved = editing?.apply && !moving ? this.handles.moved() : []
     const at = moved.includes(latest) ? latest : moved.at(-1)
     if (!at || at.element.hidden) return this.leave()
     const isWaiting = moved.every(({ index, episode }) => editing.waiting[index] === episode)
     this.apply.textContent = editing.apply
     this.apply.disabled = this.undo.disabled = isWaiting || moves < (this.answer ?? 0)
-    const words = isWaiting ? "Waiting for the worker" : editing.problem
+    const words = isWaiting ? said.waiting : editing.problem
     if (this.words.textContent !== words) this.words.textContent = words
     // After its handle, where the tabulator key leads.
     if (at.element.nextSibling !== this.element) at.element.after(this.element)

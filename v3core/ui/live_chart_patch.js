@@ -70,3 +70,8 @@ function patched(tree, steps) {
   }
   return tree
 }
+
+// A message of Python, whose values have names in braces.
+function filled(template, values) {
+  return template.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole)
+}

@@ -4,46 +4,52 @@
 class ChartTools {
   constructor(chart, element) {
     this.chart = chart
-    this.reset = this.tool("Reset zoom", "Show the whole axis again (or double-click the chart)", () => chart.reset())
-    const formats = ["png", "svg"].map((format) =>
-      this.tool(format.toUpperCase(), `Download the picture as ${format.toUpperCase()}`, () => this.picture(format)),
-    )
+    this.element = element
+    this.reset = this.tool(() => chart.reset())
+    this.pictures = ["png", "svg"].map((format) => [format.toUpperCase(), this.tool(() => this.picture(format))])
     this.rows = document.createElement("a")
     this.rows.textContent = "CSV"
     this.rows.onclick = () => this.chart.data.rows || this.points()
-    element.append(this.reset, ...formats, this.rows)
+    element.append(this.reset, ...this.pictures.map(([, button]) => button), this.rows)
   }
 
-  tool(label, meaning, act) {
+  tool(act) {
     const button = document.createElement("button")
     button.type = "button"
-    button.textContent = label
-    button.title = meaning
     button.onclick = act
     return button
   }
 
-  update({ rows }) {
+  update({ rows, words }) {
+    this.element.setAttribute("aria-label", words.tools)
+    this.reset.textContent = words.reset
+    this.reset.title = words.reset_meaning
+    for (const [format, button] of this.pictures) {
+      button.textContent = format
+      button.title = filled(words.picture, { format })
+    }
     // Without an address of its own, the link is made at the click.
     this.rows.href = rows ?? "#"
     this.rows.download = rows ? "" : `${this.name()}.csv`
-    this.rows.title = rows ? "Download every episode behind this chart, in full precision" : "Download the points drawn"
+    this.rows.title = rows ? words.rows : words.points
     this.announce()
   }
 
   // What is read out names the chart too, by the beginning of its description: a page has many of them.
   announce(description = this.description) {
     this.description = description
-    const of = description ? `: ${description.split(/[.,;:(]/)[0].trim()}` : ""
-    for (const tool of this.rows.parentElement.children) {
-      const meaning = tool === this.reset ? tool.textContent : tool.title
-      tool.setAttribute("aria-label", `${meaning}${tool === this.rows ? " as CSV" : ""}${of}`)
+    const of = description ? description.split(/[.,;:(。，；：（]/)[0].trim() : ""
+    const { words } = this.chart
+    for (const tool of this.element.children) {
+      const own = tool === this.reset ? tool.textContent : tool.title
+      const meaning = tool === this.rows ? filled(words.as_csv, { meaning: own }) : own
+      tool.setAttribute("aria-label", of ? filled(words.of, { meaning, chart: of }) : meaning)
     }
   }
 
   place() {
     this.reset.hidden = !groups.get(this.chart.group).range || !this.chart.drawn
-    this.rows.parentElement.hidden = !this.chart.drawn
+    this.element.hidden = !this.chart.drawn
   }
 
   name() {

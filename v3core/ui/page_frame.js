@@ -54,9 +54,9 @@ function say() {
     background: frame.colours.background,
   })
   const words = document.createElement("p")
-  words.textContent = "This page could not be displayed. Runs are not affected: they train in separate processes."
+  words.textContent = frame.words.not_displayed
   const button = document.createElement("button")
-  button.textContent = "Reload"
+  button.textContent = frame.words.reload
   Object.assign(button.style, {
     font: "inherit",
     padding: "0.5rem 1.5rem",
@@ -81,9 +81,9 @@ const element = (name, text = "", ...children) => {
 function sheet() {
   const open = document.querySelector("#v3-shortcuts[open]") // a closed one is removed a moment later
   if (open) return open.close()
-  const dialog = element("dialog", "", element("h2", "Keyboard shortcuts"))
+  const dialog = element("dialog", "", element("h2", frame.words.shortcuts))
   dialog.id = "v3-shortcuts"
-  dialog.setAttribute("aria-label", "Keyboard shortcuts")
+  dialog.setAttribute("aria-label", frame.words.shortcuts)
   dialog.style.cssText = `color: ${frame.colours.text}; background: ${frame.colours.background}; font-family: ${frame.colours.font}`
   for (const where of new Set(frame.shortcuts.map((shortcut) => shortcut.where))) {
     const list = element("dl")
@@ -93,7 +93,7 @@ function sheet() {
     }
     dialog.append(element("h3", where), list)
   }
-  const close = element("button", "Close")
+  const close = element("button", frame.words.close)
   close.onclick = () => dialog.close()
   dialog.append(close)
   dialog.onclose = () => dialog.remove()
@@ -196,9 +196,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
   frame.tab = data.tab
   if (isNew && document.hidden) sayHidden()
   frame.shortcuts = data.shortcuts
+  frame.words = data.words
   frame.language = data.language
   offerLanguages(parentElement.querySelector(".v3-languages"), data.language, setTriggerValue)
-  parentElement.querySelector(".v3-shortcuts").onclick = sheet
+  const button = parentElement.querySelector(".v3-shortcuts")
+  button.replaceChildren(`${data.words.shortcuts} `, element("kbd", "?"))
+  button.onclick = sheet
   if (!frame.listens) {
     window.addEventListener("keydown", pressed, { capture: true })
     window.addEventListener("click", followLink, { capture: true })

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from v3core.errors import V3Error
-from v3core.messages import said
+from v3core.messages import _, said
 from v3core.ui import hidden_tabs, language, shortcuts
 from v3core.ui.text import md, plain
 
@@ -18,12 +18,19 @@ _FOLDER = Path(__file__).parent
 _SCRIPTS = ("page_frame", "page_language", "page_section")
 _component = st.components.v2.component(
     "v3_page_frame",
-    html='<span class="v3-languages"></span>'
-    '<button type="button" class="v3-shortcuts">Keyboard shortcuts <kbd>?</kbd></button>',
+    html='<span class="v3-languages"></span><button type="button" class="v3-shortcuts"></button>',
     css=(_FOLDER / "page_frame.css").read_text(encoding="utf-8"),
     js="\n".join((_FOLDER / f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS),
     isolate_styles=False,
 )
+
+
+_WORDS = {
+    "shortcuts": _("Keyboard shortcuts"),
+    "close": _("Close"),
+    "reload": _("Reload"),
+    "not_displayed": _("This page could not be displayed. Runs are not affected: they train in separate processes."),
+}
 
 
 def page_frame() -> None:
@@ -31,7 +38,14 @@ def page_frame() -> None:
     handle_errors()
     _component(
         key="page-frame",
-        data={"shortcuts": said(shortcuts.as_data()), "tab": hidden_tabs.as_data(), "language": language.as_data()},
+        data=said(
+            {
+                "shortcuts": shortcuts.as_data(),
+                "tab": hidden_tabs.as_data(),
+                "language": language.as_data(),
+                "words": _WORDS,
+            }
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from v3core.atomic_write import replacing
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.paths import INSTALLED, shipped
 from v3core.ui.own_paths import path_of
 
@@ -20,6 +21,11 @@ FOLDER = shipped("static")
 """Streamlit serves the folder `static` next to app.py as `app/static/`."""
 
 NAME = "plotly.min.js"
+PLOTLY_WORDS: dict[str, str] = {
+    "not_plotly": _("the file is there but is not plotly"),
+    "not_loaded": _("{url} cannot be loaded"),
+}
+"""Of `plotly_page.js`."""
 SOURCE = Path(__file__).with_name("plotly-cartesian.min.js")
 
 

@@ -1,7 +1,8 @@
 // What every plotly figure on a page shares: the script, and the colours of the page. The first part of live_chart.js and
 // of replay_player.js, as live_chart.py and replay_player.py put them together.
 
-function loadPlotly(url) {
+// `words` are those of plotly_js.py, in the reader's language.
+function loadPlotly(url, words) {
   window.__v3labPlotly ??= new Promise((resolve, reject) => {
     if (window.Plotly) return resolve(window.Plotly)
     // The document of a page with charts has asked for it already.
@@ -16,9 +17,9 @@ function loadPlotly(url) {
       reject(new Error(words))
     }
     script.addEventListener("load", () =>
-      window.Plotly ? resolve(window.Plotly) : fail("the file is there but is not plotly"),
+      window.Plotly ? resolve(window.Plotly) : fail(words.not_plotly),
     )
-    script.addEventListener("error", () => fail(`${url} cannot be loaded`))
+    script.addEventListener("error", () => fail(filled(words.not_loaded, { url })))
     if (begun) return
     script.src = url
     document.head.appendChild(script)
@@ -39,6 +40,9 @@ const PLOTLY_CONFIG = {
   plotlyServerURL: "",
 }
 
+// After the page's own font, which has no Chinese.
+const CHINESE_FONTS = '"Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei"'
+
 function theme(element) {
   const style = getComputedStyle(element)
   const read = (name, fallback) => {
@@ -46,7 +50,7 @@ function theme(element) {
     return value && value !== "unset" ? value : fallback
   }
   return {
-    font: read("font", "sans-serif"),
+    font: `${read("font", "").replace(/,?\s*sans-serif$/, "") || "system-ui"}, ${CHINESE_FONTS}, sans-serif`,
     text: read("text-color", "#333"),
     background: read("background-color", "#fff"),
     panel: read("secondary-background-color", "#f4f4f4"),

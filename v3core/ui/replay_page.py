@@ -20,10 +20,11 @@ from v3core.jobs.made_replays import DONE, DRAWING, EXPLAINING, PLAYING, UNFINIS
 from v3core.jobs.replay_files import PICTURES, write_steps
 from v3core.jobs.replay_making import Made, Progress, Wanted
 from v3core.jobs.replay_making import progress as made_so_far
-from v3core.messages import _
+from v3core.messages import _, spoken
 from v3core.store.database import Database
 from v3core.ui import replay_frames, replay_steps, shell
 from v3core.ui.clicks import or_notice
+from v3core.ui.language import PARAMETER
 from v3core.ui.replay_choice import Choice
 from v3core.ui.replay_player import Jump, View, replay_player
 from v3core.ui.text import md, plain
@@ -94,9 +95,12 @@ def _bar(database: Database, choice: Choice, progress: Progress) -> None:
     key = f"{choice.wanted.run_id}-{choice.wanted.episode}-{choice.wanted.seed}"
     if progress.stage in _STAGES:
         bar, button = st.columns([6, 1], vertical_alignment="center")
-        of = _(", {done:,} of {total:,}", done=progress.done, total=progress.total) if progress.total else ""
+        said = {"stage": _STAGES[progress.stage], "done": progress.done, "all": progress.total, "replay": choice.title}
+        words = (
+            md("{stage}, {done:,} of {all:,}: {replay}", **said) if progress.total else md("{stage}: {replay}", **said)
+        )
         share = progress.done / progress.total if progress.total else 0.0
-        bar.progress(min(share, 1.0), md("{}{}: {}", _STAGES[progress.stage], of, choice.title))
+        bar.progress(min(share, 1.0), words)
         if button.button(
             md("Cancel"), key=f"cancel-{key}", on_click=replay_making.cancel, args=(database, choice.wanted)
         ):
@@ -127,13 +131,13 @@ def _view(choice: Choice, made: Made, progress: Progress) -> View:
         no_frames = _("This frame was not drawn.")
     return View(
         key=repr(wanted),
-        title=_("{title} · return {return_:.4g}", title=choice.title, return_=made.replay.return_),
+        title=_("{title} · return {value:.4g}", title=choice.title, value=made.replay.return_),
         steps=len(made.replay),
         timeline=timeline_figure(choice.title, made.replay),
         frames=f"{replay_frames.address()}?{query}" if made.frames or not is_over else "",
         no_frames=no_frames,
         frame_count=made.frames if is_over else None,
-        step=f"{replay_steps.address()}?{query}",
+        step=f"{replay_steps.address()}?{query}&{PARAMETER}={spoken()}",
         step_known="inside" if inside is not None else made.no_inside,
         choices=step_choices(inside),
         jumps=_jumps(made.replay),
@@ -148,7 +152,7 @@ def _jumps(replay: Replay) -> dict[str, list[int] | None]:
 
 def _files(found: Sequence[tuple[Choice, Made, Progress]]) -> None:
     """Downloads of the first one; written when they are asked for, pictures by a process of its own."""
-    choice, made, _ = found[0]
+    choice, made, _progress = found[0]
     with st.popover(md("Download"), icon=":material/download:"):
         pictures = (("MP4", "mp4", "video/mp4"), ("GIF", "gif", "image/gif")) if made.frames else ()
         tables = (("CSV", "csv", "text/csv"), ("JSON", "json", "application/json"))
@@ -181,5 +185,5 @@ def _written(wanted: Wanted, replay: Replay, suffix: str) -> bytes:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             words = done.stderr.strip().splitlines()
-            raise V3Error(words[-1].removeprefix("Error: ") if words else "The file cannot be written.")
+            raise V3Error(words[-1].removeprefix("Error: ") if words else _("The file cannot be written."))
         return target.read_bytes()

@@ -15,7 +15,7 @@ from v3core.jobs.made_replays import UNFINISHED
 from v3core.jobs.replay_files import FRAMES_PER_SECOND
 from v3core.jobs.replay_making import Wanted
 from v3core.jobs.replay_making import progress as made_so_far
-from v3core.messages import _
+from v3core.messages import say
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui import news, replay_frames, shell, ticks
@@ -86,11 +86,7 @@ def _picture(database: Database, wanted: Wanted) -> None:
     if not is_over:
         ticks.draw_again_in(1)
     made = replay_making.read_made(database, wanted)
-    label = _(
-        "Median episode of the evaluation after {episode:,} episodes: return {return_:.4g}",
-        episode=wanted.episode,
-        return_=made.replay.return_,
-    )
+    said: dict[str, object] = {"count": wanted.episode, "value": made.replay.return_, "steps": len(made.replay)}
     query = {"run": wanted.run_id, "episode": wanted.episode, "seed": wanted.seed}
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="newest-replay"):
         if made.frames or not is_over:
@@ -101,13 +97,23 @@ def _picture(database: Database, wanted: Wanted) -> None:
                     "frames": {"url": frames, "count": made.frames if is_over else None},
                     "steps": len(made.replay),
                     "href": f"replay?{urlencode(query)}",
-                    "label": _("{label}. Open the replay.", label=label),
+                    "label": say(
+                        "Median episode of the evaluation after {count:,} episodes: return {value:.4g}. Open the "
+                        "replay.",
+                        **said,
+                    ),
                     "framesPerSecond": FRAMES_PER_SECOND,
                 },
                 width="content",
             )
         with st.container(width="stretch", gap="xsmall"):
-            st.markdown(md("**Newest evaluation.** {}, {:,} steps.", label, len(made.replay)))
+            st.markdown(
+                md(
+                    "**Newest evaluation.** Median episode of the evaluation after {count:,} episodes: return "
+                    "{value:.4g}, {steps:,} steps.",
+                    **said,
+                )
+            )
             if made.no_frames or progress.error:
                 st.caption(plain(made.no_frames or progress.error))
             st.page_link(

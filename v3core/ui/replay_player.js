@@ -20,37 +20,54 @@ class Player {
   }
 
   build() {
-    this.play = this.button("Play", "Play or pause (space)", () => (this.playing ? this.pause() : this.start()))
+    this.play = this.button(() => (this.playing ? this.pause() : this.start()))
     this.play.classList.add("v3-replay-main")
-    this.back = this.button("‹", "One step back (left arrow)", () => this.goTo(this.position - 1))
-    this.next = this.button("›", "One step on (right arrow)", () => this.goTo(this.position + 1))
+    this.back = this.button(() => this.goTo(this.position - 1))
+    this.next = this.button(() => this.goTo(this.position + 1))
     this.slider = element("input", { type: "range", min: 1, max: 1, step: 1, value: 1 })
-    this.slider.setAttribute("aria-label", "Step")
     this.slider.oninput = () => this.goTo(Number(this.slider.value))
-    this.speed = element("select", { title: "Speed" }, ...SPEEDS.map((speed) => new Option(`${speed} ×`, speed)))
-    this.speed.setAttribute("aria-label", "Speed")
+    this.speed = element("select", {}, ...SPEEDS.map((speed) => new Option(`${speed} ×`, speed)))
     this.speed.value = "1"
-    this.span = element("select", { title: "Steps that the chart shows", onchange: () => this.goTo(this.position) })
-    this.span.setAttribute("aria-label", "Steps that the chart shows")
-    this.span.append(new Option("All steps", ""), ...SPANS.map((span) => new Option(`${span} steps`, span)))
+    this.span = element("select", { onchange: () => this.goTo(this.position) })
+    this.span.append(new Option("", ""), ...SPANS.map((span) => new Option("", span)))
     this.place = element("span", { className: "v3-replay-place" })
     this.jumps = element("span", { className: "v3-replay-jumps" })
-    const controls = element("div", { className: "v3-replay-controls" })
-    controls.setAttribute("role", "group")
-    controls.setAttribute("aria-label", "Player")
-    controls.append(this.back, this.play, this.next, this.slider, this.place, this.speed, this.span, this.jumps)
+    this.controls = element("div", { className: "v3-replay-controls" })
+    this.controls.setAttribute("role", "group")
+    this.controls.append(this.back, this.play, this.next, this.slider, this.place, this.speed, this.span, this.jumps)
     this.sides = element("div", { className: "v3-replay-sides" })
-    this.root.replaceChildren(controls, this.sides)
+    this.root.replaceChildren(this.controls, this.sides)
   }
 
-  button(label, meaning, act) {
-    const made = element("button", { type: "button", textContent: label, title: meaning, onclick: act })
-    if (label.length < 2) made.setAttribute("aria-label", meaning)
-    return made
+  button(act) {
+    return element("button", { type: "button", onclick: act })
+  }
+
+  name(button, label, meaning) {
+    button.textContent = label
+    button.title = meaning
+    if (label.length < 2) button.setAttribute("aria-label", meaning)
+  }
+
+  // In the language of the page, which may be another one the next time.
+  say(words) {
+    this.name(this.play, this.playing ? words.pause : words.play, words.play_meaning)
+    this.name(this.back, "‹", words.back)
+    this.name(this.next, "›", words.next)
+    this.slider.setAttribute("aria-label", words.step)
+    this.controls.setAttribute("aria-label", words.player)
+    for (const [field, name] of [[this.speed, words.speed], [this.span, words.span]]) {
+      field.title = name
+      field.setAttribute("aria-label", name)
+    }
+    for (const option of this.span.options) {
+      option.textContent = option.value ? filled(words.steps, { steps: option.value }) : words.all_steps
+    }
   }
 
   update(data) {
     this.data = data
+    this.say(data.words)
     const wanted = new Map(data.views.map((view) => [view.key, view]))
     for (const [key, view] of this.views) {
       if (wanted.has(key)) continue
@@ -78,10 +95,12 @@ class Player {
   offerJumps() {
     const kinds = this.data.jumps.map(({ name, label, key, meaning }) => {
       const steps = this.data.views.map((view) => view.jumps[name] ?? [])
-      const made = this.button(label, `${meaning} (${key})`, () => this.jump(name))
+      const { words } = this.data
+      const made = this.button(() => this.jump(name))
+      this.name(made, label, filled(words.with_key, { meaning, key }))
       made.disabled = steps.every((each) => each.length === 0)
       const isKnown = this.data.views.some((view) => view.jumps[name])
-      if (made.disabled) made.title = `${isKnown ? "None here" : "Not known without what each expert puts out"}. ${meaning}`
+      if (made.disabled) made.title = filled(isKnown ? words.none_here : words.not_known, { meaning })
       return made
     })
     const focused = [...this.jumps.children].indexOf(document.activeElement)
@@ -104,7 +123,8 @@ class Player {
     this.position = Math.min(Math.max(1, position), this.last)
     this.slider.value = this.position
     const isOver = this.position === this.last
-    const text = isOver ? `After ${this.last - 1} steps` : `Step ${this.position} of ${this.last - 1}`
+    const { words } = this.data
+    const text = filled(isOver ? words.after : words.place, { step: this.position, steps: this.last - 1 })
     this.place.textContent = text
     this.slider.setAttribute("aria-valuetext", text)
     this.root.dataset.step = this.position
@@ -116,14 +136,14 @@ class Player {
     if (this.playing) return
     if (this.position === this.last) this.goTo(1)
     this.playing = true
-    this.play.textContent = "Pause"
+    this.play.textContent = this.data.words.pause
     this.began = undefined
     requestAnimationFrame((now) => this.tick(now))
   }
 
   pause() {
     this.playing = false
-    this.play.textContent = "Play"
+    if (this.data) this.play.textContent = this.data.words.play
   }
 
   // By the clock and not by the number of pictures: a slow browser leaves steps out and keeps the pace. It waits for

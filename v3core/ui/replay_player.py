@@ -14,10 +14,11 @@ import streamlit as st
 
 from v3core.charts.figure import Figure
 from v3core.charts.patch import whole
+from v3core.insight.explained import OBSERVATION
 from v3core.jobs.replay_files import FRAMES_PER_SECOND
-from v3core.messages import said
+from v3core.messages import _, said
 from v3core.ui.own_paths import path_of
-from v3core.ui.plotly_js import versioned_address
+from v3core.ui.plotly_js import PLOTLY_WORDS, versioned_address
 
 _HTML = '<div class="v3-replay"></div>'
 _FOLDER = Path(__file__).parent
@@ -27,6 +28,34 @@ _JS = "\n".join(
 )
 _CSS = (_FOLDER / "replay_player.css").read_text(encoding="utf-8")
 _component = st.components.v2.component("v3_replay_player", html=_HTML, css=_CSS, js=_JS, isolate_styles=False)
+
+
+_WORDS: dict[str, str] = {
+    **PLOTLY_WORDS,
+    "player": _("Player"),
+    "play": _("Play"),
+    "pause": _("Pause"),
+    "play_meaning": _("Play or pause (space)"),
+    "back": _("One step back (left arrow)"),
+    "next": _("One step on (right arrow)"),
+    "step": _("Step"),
+    "speed": _("Speed"),
+    "span": _("Steps that the chart shows"),
+    "all_steps": _("All steps"),
+    "steps": _("{steps} steps"),
+    "with_key": _("{meaning} ({key})"),
+    "none_here": _("None here. {meaning}"),
+    "not_known": _("Not known without what each expert puts out. {meaning}"),
+    "after": _("After {steps} steps"),
+    "place": _("Step {step} of {steps}"),
+    "failed": _("Charts cannot be drawn: {reason}. Reload the page to try again."),
+    "drawing": _("The frame is being drawn …"),
+    "frame": _("{title}, frame of step {step}"),
+    "layer": _("Layer"),
+    "head": _("Head"),
+    "observation": OBSERVATION,
+    "unreachable": _("There is no connection to the server; the step is shown when there is one again."),
+}
 
 
 @dataclass(frozen=True)
@@ -86,6 +115,7 @@ def replay_player(views: Sequence[View], jumps: Sequence[Jump], *, key: str, ste
         "asked": asked,
         "page": path_of("replay"),
         "plotly": versioned_address(),
+        "words": _WORDS,
     }
     _component(key=key, data=said(data))
 

@@ -11,12 +11,14 @@ from v3core.charts.step_view import step_view
 from v3core.errors import V3Error
 from v3core.jobs.made_replays import UNFINISHED
 from v3core.jobs.replay_making import progress, read_made
+from v3core.messages import ENGLISH, _, known_language, speaking, translated
+from v3core.ui.language import PARAMETER
 from v3core.ui.own_paths import path_of
 from v3core.ui.replay_frames import number_in, wanted_in
 from v3core.ui.shared import shared_database
 
 NAME = "v3/replay-step"
-NOT_YET = "What is inside of the network is still being computed."
+NOT_YET = _("What is inside of the network is still being computed.")
 
 
 def address() -> str:
@@ -25,11 +27,12 @@ def address() -> str:
 
 
 async def endpoint(request: Request) -> Response:
-    """The step; 400 with a sentence for an address that names none."""
-    try:
-        return JSONResponse(await run_in_threadpool(_step, request.query_params))
-    except V3Error as error:
-        return JSONResponse({"error": str(error)}, status_code=400)
+    """The step, in the language that `lang` names; 400 with a sentence for an address that names none."""
+    with speaking(known_language(request.query_params.get(PARAMETER)) or ENGLISH):
+        try:
+            return JSONResponse(await run_in_threadpool(_step, request.query_params))
+        except V3Error as error:
+            return JSONResponse({"error": translated(error.message)}, status_code=400)
 
 
 def _step(query: QueryParams) -> dict[str, Any]:

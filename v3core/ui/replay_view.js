@@ -41,13 +41,13 @@ class ReplayView {
       this.chart.setAttribute("aria-label", this.figure.layout.meta?.alt ?? "")
       this.caption.textContent = this.figure.layout.meta?.caption ?? ""
     }
-    loadPlotly(script).then(
+    loadPlotly(script, this.player.data.words).then(
       (plotly) => {
         this.plotly = plotly
         this.drawChart()
         this.step.draw()
       },
-      (error) => (this.caption.textContent = `Charts cannot be drawn: ${error.message}. Reload the page to try again.`),
+      (error) => (this.caption.textContent = filled(this.player.data.words.failed, { reason: error.message })),
     )
   }
 
@@ -73,7 +73,7 @@ class ReplayView {
     const isMissing = frame >= this.frames.total // not all of them could be drawn
     this.canvas.hidden = !picture && (isMissing || !frames.url || this.canvas.width === 1)
     if (!this.canvas.hidden) this.note.textContent = ""
-    else this.note.textContent = isMissing || !frames.url ? frames.none : "The frame is being drawn …"
+    else this.note.textContent = isMissing || !frames.url ? frames.none : this.player.data.words.drawing
     this.observation.hidden = !(isMissing || !frames.url)
     if (!picture) return
     if (this.canvas.width !== picture.width || this.canvas.height !== picture.height) {
@@ -84,7 +84,7 @@ class ReplayView {
     }
     this.canvas.getContext("2d").drawImage(picture, 0, 0)
     this.canvas.dataset.frame = frame
-    this.canvas.setAttribute("aria-label", `${this.data.title}, frame of step ${this.position}`)
+    this.canvas.setAttribute("aria-label", filled(this.player.data.words.frame, { title: this.data.title, step: this.position }))
   }
 
   drawChart() {
@@ -162,8 +162,8 @@ class StepPanel {
     this.graph = element("div", { className: "v3-replay-graph" })
     this.graphNote = element("p", { className: "v3-replay-note" })
     this.explained = element("div", { className: "v3-replay-explained" })
-    this.layer = this.choice("Layer")
-    this.head = this.choice("Head")
+    this.layer = this.choice()
+    this.head = this.choice()
     this.choices = element("div", { className: "v3-replay-choices" }, this.layer, this.head)
     const graph = element("div", {}, this.choices, this.graph, this.graphNote)
     this.root = element("div", { className: "v3-replay-step" }, graph, this.explained)
@@ -172,10 +172,8 @@ class StepPanel {
     this.resizing.observe(this.graph)
   }
 
-  choice(name) {
-    const made = element("select", { title: name, onchange: () => this.ask(true) })
-    made.setAttribute("aria-label", name)
-    return made
+  choice() {
+    return element("select", { onchange: () => this.ask(true) })
   }
 
   update(data) {
@@ -183,6 +181,11 @@ class StepPanel {
     const { layers, heads, help } = data.choices
     this.offer(this.layer, layers)
     this.offer(this.head, heads)
+    const { words } = this.view.player.data
+    for (const [field, name] of [[this.layer, words.layer], [this.head, words.head]]) {
+      field.title = name
+      field.setAttribute("aria-label", name)
+    }
     this.choices.hidden = layers.length === 0
     this.actions.title = help.actions
     this.graph.title = help.graph
@@ -220,7 +223,7 @@ class StepPanel {
       if (answer.ok) this.take(said)
       else this.explained.textContent = said.error
     } catch {
-      this.explained.textContent = "There is no connection to the server; the step is shown when there is one again."
+      this.explained.textContent = this.view.player.data.words.unreachable
       await new Promise((later) => setTimeout(later, 1000))
     }
     await new Promise((later) => setTimeout(later, this.view.player.playing ? STEP_MS : 0))
@@ -253,7 +256,7 @@ class StepPanel {
       return part
     })
     this.explained.replaceChildren(...drawn)
-    const observed = parts.findIndex(({ title }) => title === "Observation")
+    const observed = parts.findIndex(({ title }) => title === this.view.player.data.words.observation)
     this.view.observation.replaceChildren(...(observed < 0 ? [] : [drawn[observed].cloneNode(true)]))
   }
 

@@ -7,6 +7,7 @@ from functools import partial
 import streamlit as st
 
 from v3core import __version__
+from v3core.messages import speaking, spoken
 from v3core.store.database import Database
 from v3core.ui.text import md
 
@@ -25,7 +26,7 @@ def report_download(
     """A button; the report is made when it is clicked, as `gather` takes what is asked."""
     st.download_button(
         md("Report"),
-        partial(_made, database, experiment, by, metric, threshold),
+        partial(_made, database, experiment, by, metric, threshold, spoken()),
         report_name(experiment),
         "text/html",
         key="report",
@@ -44,7 +45,10 @@ def report_name(experiment: str) -> str:
     return f"{words[:_LONGEST] or 'experiment'}.html"
 
 
-def _made(database: Database, experiment: str, by: Sequence[str], metric: str, threshold: float | None) -> bytes:
+def _made(
+    database: Database, experiment: str, by: Sequence[str], metric: str, threshold: float | None, language: str
+) -> bytes:
     from v3core.report import as_html, gather  # statistics and plotly, which pages need for nothing else
 
-    return as_html(gather(database, experiment, __version__, by=by, metric=metric, threshold=threshold)).encode()
+    with speaking(language):  # the browser asks for it apart from the page
+        return as_html(gather(database, experiment, __version__, by=by, metric=metric, threshold=threshold)).encode()

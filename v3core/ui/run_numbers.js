@@ -10,6 +10,10 @@ class Numbers {
   }
 
   update(data) {
+    const isOther = this.data?.language !== data.language
+    this.data = data
+    this.find("progress").setAttribute("aria-label", data.words.progress)
+    if (isOther) this.numbers = undefined // the page is read in another language now
     if (!this.numbers) this.show(data.first)
     this.member.update(data)
   }
@@ -41,11 +45,12 @@ class Numbers {
   // With ages, as of now.
   tell() {
     const { progress, heartbeat_at, ended_at, left } = this.numbers
-    const ago = (moment) => age(Date.now() / 1000 - moment)
+    const { language, words } = this.data
+    const ago = (moment) => ({ age: age(Date.now() / 1000 - moment, language) })
     const parts = [progress]
-    if (heartbeat_at !== null) parts.push(`last heartbeat ${ago(heartbeat_at)} ago`)
+    if (heartbeat_at !== null) parts.push(filled(words.heartbeat, ago(heartbeat_at)))
     if (left) parts.push(left)
-    if (ended_at !== null) parts.push(`ended ${ago(ended_at)} ago`)
+    if (ended_at !== null) parts.push(filled(words.ended, ago(ended_at)))
     const text = parts.join(" · ")
     const line = this.find("progress-text")
     if (line.textContent !== text) line.textContent = text

@@ -7,20 +7,26 @@ from pathlib import Path
 import streamlit as st
 
 from v3core.charts.patch import whole
-from v3core.messages import said
+from v3core.messages import _, said, spoken
 from v3core.store.run_row import RunRow
 from v3core.ui import push
 from v3core.ui.chart_sources import NUMBERS, Source, numbers_of
+from v3core.ui.language import tag
 
 _HTML = """
 <div class="v3-numbers">
   <div class="v3-progress-text"></div>
-  <div class="v3-progress" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="1"><i></i></div>
+  <div class="v3-progress" role="progressbar" aria-valuemin="0" aria-valuemax="1"><i></i></div>
   <div class="v3-tiles"></div>
 </div>
 """
 _FOLDER = Path(__file__).parent
 _PARTS = ("run_numbers.js", "live_chart_patch.js", "live_chart_feed.js")
+_WORDS = {
+    "progress": _("Progress"),
+    "heartbeat": _("last heartbeat {age} ago"),
+    "ended": _("ended {age} ago"),
+}
 _component = st.components.v2.component(
     "v3_run_numbers",
     html=_HTML,
@@ -37,5 +43,7 @@ def run_numbers(run: RunRow) -> None:
         "first": whole(numbers_of(run)),
         "feed": push.address(),
         "drawn_at": time.time(),
+        "words": _WORDS,
+        "language": tag(spoken()),
     }
     _component(key=f"numbers-{run.id}", data=said(data))

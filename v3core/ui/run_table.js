@@ -96,26 +96,27 @@ class Table {
   }
 
   head() {
-    const wanted = JSON.stringify([this.data.columns, this.data.sort])
+    const { words } = this.data
+    const wanted = JSON.stringify([this.data.columns, this.data.sort, words])
     if (this.headed === wanted) return
-    const columnsChanged = this.columns !== JSON.stringify(this.data.columns)
+    const columnsChanged = this.columns !== JSON.stringify([this.data.columns, words])
     this.headed = wanted
-    this.columns = JSON.stringify(this.data.columns)
+    this.columns = JSON.stringify([this.data.columns, words])
     if (columnsChanged) {
       this.root.replaceChildren()
       this.rows.clear()
-      this.all = node("input", { type: "checkbox", "aria-label": "Select all runs of this page" })
+      this.all = node("input", { type: "checkbox", "aria-label": words.select_all })
       this.all.onchange = () => this.choose(this.data.rows.map((row) => row.id), this.all.checked)
-      this.chooser = node("select", { "aria-label": "Sort by" })
+      this.chooser = node("select", { "aria-label": words.sort_by })
       this.chooser.onchange = () => this.sort(this.chooser.value)
       this.heads = this.data.columns.map((column) => this.title(column))
       this.bodyElement = node("tbody", { role: "rowgroup" })
       const first = node("th", { className: "pick", scope: "col", role: "columnheader" }, node("label", {}, this.all))
       this.root.append(
-        node("div", { className: "narrow" }, node("span", { "aria-hidden": "true" }, "Sort by"), this.chooser),
+        node("div", { className: "narrow" }, node("span", { "aria-hidden": "true" }, words.sort_by), this.chooser),
         node(
           "table",
-          { role: "table", "aria-label": "Runs" },
+          { role: "table", "aria-label": words.runs },
           node("thead", { role: "rowgroup" }, node("tr", { role: "row" }, first, ...this.heads)),
           this.bodyElement,
         ),
@@ -126,7 +127,7 @@ class Table {
       if (column.sortable) this.heads[place].ariaSort = column.name === by ? (down ? "descending" : "ascending") : "none"
     })
     this.chooser.replaceChildren(
-      node("option", { value: "" }, "Activity"),
+      node("option", { value: "" }, words.activity),
       ...this.data.columns
         .filter((column) => column.sortable)
         .flatMap((column) => [
@@ -204,7 +205,7 @@ class Table {
     if (row.named !== named) {
       row.named = named
       row.link.textContent = data.name
-      row.box.ariaLabel = `Select ${data.name}`
+      row.box.ariaLabel = this.data.words.select.replace("{run}", () => data.name)
       row.name.replaceChildren(row.link)
       if (data.about) row.name.append(node("span", { className: "about" }, data.about))
       if (data.waits) row.name.append(node("span", { className: "note" }, data.waits))

@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from v3core.messages import said
+from v3core.messages import _, said
 from v3core.ui.run_columns import COLUMNS
 
 _FOLDER = Path(__file__).parent
@@ -22,6 +22,13 @@ _component = st.components.v2.component(
     js=(_FOLDER / "run_table.js").read_text(encoding="utf-8"),
     isolate_styles=False,
 )
+_WORDS = {
+    "runs": _("Runs"),
+    "select": _("Select {run}"),
+    "select_all": _("Select all runs of this page"),
+    "sort_by": _("Sort by"),
+    "activity": _("Activity"),
+}
 _KEY = "run-table"
 _SELECTED = "runs-selected"
 _GIVEN = "runs-selected-given"
@@ -48,6 +55,7 @@ def run_table(rows: Sequence[dict[str, Any]], columns: Sequence[str], sorting: S
         "rows": rows,
         "selected": selected(),
         "given": st.session_state.get(_GIVEN, 0),
+        "words": _WORDS,
     }
     _component(key=_KEY, data=said(data), on_selected_change=_select, on_sort_change=_sort)
 

@@ -1,6 +1,9 @@
 """Keyboard shortcuts, each declared once. `page_frame.js` shows their sheet and acts on those that go somewhere."""
 
 from dataclasses import asdict, dataclass
+from typing import Any
+
+from v3core.messages import _
 
 from v3core.messages import _
 
@@ -46,6 +49,6 @@ SHORTCUTS = (
 )
 
 
-def as_data() -> list[dict[str, str]]:
-    """As the browser takes them."""
+def as_data() -> list[dict[str, Any]]:
+    """As the browser takes them; with messages."""
     return [asdict(shortcut) for shortcut in SHORTCUTS]

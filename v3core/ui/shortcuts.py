@@ -5,8 +5,6 @@ from typing import Any
 
 from v3core.messages import _
 
-from v3core.messages import _
-
 
 @dataclass(frozen=True)
 class Shortcut:

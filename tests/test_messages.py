@@ -1,5 +1,6 @@
 """A message is English as a string, and is said in another language with its values, also after it was stored."""
 
+import ast
 import copy
 import pickle
 from collections.abc import Iterator
@@ -133,3 +134,20 @@ def test_the_environment_says_which(variables: dict[str, str], language: str, mo
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert messages.from_environment() == language
+
+
+def test_nothing_in_a_function_hides_the_one_that_makes_messages() -> None:
+    root = Path(__file__).resolve().parents[1]
+    hidden = []
+    for path in [*(root / "v3core").rglob("*.py"), *(root / "pages").glob("*.py"), root / "app.py"]:
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef | ast.Lambda):
+                names = [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == "_"]
+                calls = {id(call.func) for call in ast.walk(function) if isinstance(call, ast.Call)}
+                parameters = [one for one in ast.walk(function.args) if isinstance(one, ast.arg) and one.arg == "_"]
+                loops = [one for one in ast.walk(function) if isinstance(one, ast.comprehension)]
+                own = {id(node) for loop in loops for node in ast.walk(loop.target)}  # a comprehension's own names
+                stored = [*parameters, *(one for one in names if isinstance(one.ctx, ast.Store) and id(one) not in own)]
+                if stored and any(id(node) in calls for node in names):
+                    hidden.append(f"{path.relative_to(root)}:{function.lineno}")
+    assert hidden == [], "a local `_` is called there as if it were v3core.messages._"

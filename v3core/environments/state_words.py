@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from v3core.environments.tasks import TaskEnvironment
 from v3core.environments.types import EnvironmentSpec, NodePart
+from v3core.messages import _
 
 MAX_FEATURES = 24
 """Features of a state that are listed; the others are left out."""
@@ -98,7 +99,7 @@ def _objects(cells: NDArray[Any]) -> str:
 
     nothing = {"unseen", "empty", "wall", "floor"}
     states = {number: name for name, number in STATE_TO_IDX.items()}
-    columns, rows, _ = cells.shape
+    columns, rows = cells.shape[:2]
     found: list[tuple[int, str]] = []
     seen = [(IDX_TO_OBJECT.get(int(cells[place][0]), "object"), place) for place in np.ndindex(columns, rows)]
     agent = next((place for name, place in seen if name == "agent"), None)  # only a view of the whole world has one
@@ -120,4 +121,4 @@ def _objects(cells: NDArray[Any]) -> str:
         found.append(
             (ahead + abs(right), f"{words} {', '.join(where)}" if where else _("carries {words}", words=words))
         )
-    return "; ".join(words for _, words in sorted(found, key=lambda one: one[0])) or "nothing"
+    return "; ".join(words for _distance, words in sorted(found, key=lambda one: one[0])) or "nothing"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from v3core.errors import V3Error
 from v3core.insight.actions import ActionFacts, exact
+from v3core.messages import _
 
 Floats = NDArray[np.float32]
 
@@ -130,7 +131,7 @@ class Inside:
     def _check(self, steps: int) -> None:
         """ValueError unless all shapes fit each other."""
         kept, nodes, width = self.nodes.shape
-        _, experts, outputs = self.expert_outputs.shape
+        experts, outputs = self.expert_outputs.shape[1:]
         edges = self.edges.shape[1]
         shapes: dict[str, tuple[int, ...]] = {
             "edges": (2, edges),

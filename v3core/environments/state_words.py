@@ -116,7 +116,7 @@ def _objects(cells: NDArray[Any]) -> str:
             )
             continue
         ahead, right = rows - 1 - row, column - columns // 2
-        where = [_("{ahead} ahead", ahead=ahead)] if ahead else []
+        where: list[str] = [_("{ahead} ahead", ahead=ahead)] if ahead else []
         where += [f"{abs(right)} {'right' if right > 0 else 'left'}"] if right else []
         found.append(
             (ahead + abs(right), f"{words} {', '.join(where)}" if where else _("carries {words}", words=words))

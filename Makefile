@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The tests that need no worker, page or browser.
 UNIT := $(addprefix tests/,charts curriculum insight policy ui test_config.py test_docs.py test_environment_setup.py test_overrides.py test_rollup.py)
 
-.PHONY: help run nethack test long scaling check fast format docs bench claims faults leaving mutation screenshots clean
+.PHONY: help run nethack test long scaling check fast format messages docs bench claims faults leaving mutation screenshots clean
 
 help: ## Show this help
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r name words; do printf '  make %-12s %s\n' "$$name" "$$words"; done
@@ -40,6 +40,9 @@ fast: check ## Run these checks and the unit tests, within a minute: for everyda
 format: .venv/.development ## Format the code, and fix what the linter can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format --quiet .
+
+messages: .venv/.development ## Bring the catalogues of other languages up to date with the code
+	$(BIN)/python -m tests.catalogues
 
 docs: .venv/.docs ## Build the documentation site in site/; SERVE=1 serves it while you write
 	$(BIN)/python -m tests.docs

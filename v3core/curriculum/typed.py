@@ -118,9 +118,9 @@ def parse_value(text: str, knob: str) -> Value | None:
         value = _read(text)
         problem = value_problem(value, knob)
     except V3Error as unreadable:
-        problem = str(unreadable)
+        problem = unreadable.message
     if problem:
-        raise V3Error(f"{KNOBS[knob].title} '{text}' {problem}.")
+        raise V3Error("{title} '{text}' {problem}.", title=KNOBS[knob].title, text=text, problem=problem)
     return value
 
 

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 
 from v3core.errors import V3Error
 from v3core.messages import _
+from v3core.phrases import sentences
 from v3core.store.run_row import RunRow
 from v3core.store.schema import Status
 
@@ -124,10 +125,14 @@ def _term(found: re.Match[str]) -> Term:
     if found["field"] is not None and field not in FIELDS:
         near = get_close_matches(field, FIELDS, n=1)
         known = _("did you mean {near}:?", near=near[0]) if near else _("known are {fields}.", fields=", ".join(FIELDS))
-        raise FilterError(
-            f'The filter cannot be read at {_named(word)}: there is no field "{field[:_SHOWN]}"; {known}'
-            + ("" if near else " Write quotes around a word with a colon.")
+        quotes = "" if near else _("Write quotes around a word with a colon.")
+        no_field = _(
+            'The filter cannot be read at {word}: there is no field "{field}"; {known}',
+            word=_named(word),
+            field=field[:_SHOWN],
+            known=known,
         )
+        raise FilterError(sentences(no_field, quotes))
     if not value:
         what = "a value is missing after the colon" if field else "a word is missing"
         raise FilterError(_("The filter cannot be read at {named}: {what}.", named=_named(word), what=what))

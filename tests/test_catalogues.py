@@ -1,0 +1,127 @@
+"""The catalogue has every message of the code and no other, each translated in the terms of the glossary.
+
+And a third language is one file: a catalogue whose strings are longer by two fifths is offered like the others.
+"""
+
+import ast
+import re
+import string
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import catalogues
+from tests.catalogues import ERRORS, FILES, extracted, has_words, is_translated, read, sources
+from tests.chinese import glossary, missing, otherwise
+from v3core import messages
+from v3core.messages import compile_catalogue, known_language, say, speaking
+
+SOURCE = sources()[0]
+NOT_A_VERDICT = "not supported"
+"""Of claims in the glossary; of what a program can do in errors."""
+SAYS = {"_", "say", "md", "several", "unseen", *ERRORS}
+
+
+def test_each_message_is_translated_and_none_is_left_over() -> None:
+    catalog, wanted = read(SOURCE), extracted()
+    have = {message.id for message in catalog if message.id}
+    need = {message.id for message in wanted if message.id}
+    assert sorted(map(str, need - have)) == [], "new messages: `make messages`, then translate them"
+    assert sorted(map(str, have - need)) == [], "messages that the code no longer has: `make messages`"
+    assert [message.id for message in catalog if message.id and not is_translated(message)] == []
+    assert [message.id for message in catalog if message.id and message.fuzzy] == []
+
+
+def fields(template: str) -> set[str]:
+    return {name for _text, name, _form, _conversion in string.Formatter().parse(template) if name is not None}
+
+
+def test_a_translation_has_no_values_that_the_message_lacks() -> None:
+    wrong = []
+    for message in read(SOURCE):
+        forms = [message.id] if isinstance(message.id, str) else list(message.id)
+        said = [message.string] if isinstance(message.string, str) else list(message.string)
+        known = set().union(*map(fields, forms))
+        for one in said:
+            places = {name for name in fields(one) if name.isdecimal()}
+            if not fields(one) - places <= known or (places and "" not in known):
+                wrong.append(one)
+    assert wrong == []
+
+
+def test_translations_are_in_the_terms_of_the_glossary() -> None:
+    terms = tuple(term for term in glossary() if NOT_A_VERDICT not in term.english)
+    wrong = {}
+    for message in read(SOURCE):
+        english = message.id if isinstance(message.id, str) else message.id[0]
+        said = message.string if isinstance(message.string, str) else message.string[0]
+        found = missing(words_of(english), said, terms) + otherwise(said, terms)
+        if found:
+            wrong[english] = found
+    assert wrong == {}
+
+
+def words_of(english: str) -> str:
+    """Without values, and without what is code: quoted names, options, paths of settings."""
+    code = (r"'\{[^{}]*\}'", r"\S*[\w}][.=/][\w{]\S*", r"\{[^{}]*\}", r"'[\w.:= ]+'", r"--\w+", r"[\w, \n]*_[\w, \n]*")
+    words = (r"regular intervals", r"default: \w+", r"observation, info", r"^actions is")
+    return re.sub("|".join((*words, *code)), " ", english)
+
+
+def glued() -> Iterator[str]:
+    """Messages that are put together before they are looked up: an f-string, or a string with something added."""
+    for path in FILES:
+        source = path.read_text(encoding="utf-8")
+        own = set() if re.search(r"^from v3core\.messages import .*\bsay\b", source, re.MULTILINE) else {"say"}
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and node.args and name_of(node.func) in SAYS - own:
+                text = node.args[0]
+                if isinstance(text, ast.JoinedStr | ast.BinOp) and _has_words(text):
+                    yield f"{path.name}:{node.lineno}: {ast.unparse(text)[:80]}"
+
+
+def _has_words(text: ast.expr) -> bool:
+    """Whether there is anything to translate."""
+    return has_words(" ".join(str(one.value) for one in ast.walk(text) if isinstance(one, ast.Constant)))
+
+
+def name_of(function: ast.expr) -> str:
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def test_no_message_is_glued_of_parts() -> None:
+    assert list(glued()) == []
+
+
+@pytest.fixture
+def longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A third language, made of one file: each string is longer by 40 %."""
+    catalog = read(SOURCE)
+    catalog.locale = "de"
+    for message in catalog:
+        if message.id:
+            english = message.id if isinstance(message.id, str) else message.id[0]
+            long = english + "~" * max(1, round(0.4 * len(re.sub(r"\{[^{}]*\}", "", english))))
+            message.string = long if isinstance(message.id, str) else (long, long)
+    folder = tmp_path / "de" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    (folder / SOURCE.name).write_bytes(catalogues.written(catalog))
+    monkeypatch.setattr(messages, "LOCALE", tmp_path)
+    caches = (messages.languages, messages.catalogue, messages.templates_of, messages.recognised)
+    for cache in caches:
+        cache.cache_clear()
+    yield "de"
+    for cache in caches:
+        cache.cache_clear()
+
+
+def test_a_third_language_is_one_file(longer: str) -> None:
+    assert messages.languages() == ("en", "de")
+    assert known_language("de-AT") == longer
+    with speaking(longer):
+        assert re.fullmatch(r"Cancel~+", say("Cancel"))
+
+
+def test_it_is_compiled_with_every_string() -> None:
+    assert len(compile_catalogue(SOURCE)) > 50_000

@@ -65,7 +65,7 @@ def test_translations_are_in_the_terms_of_the_glossary() -> None:
 def words_of(english: str) -> str:
     """Without values, and without what is code: quoted names, options, paths of settings."""
     code = (r"'\{[^{}]*\}'", r"\S*[\w}][.=/][\w{]\S*", r"\{[^{}]*\}", r"'[\w.:= ]+'", r"--\w+", r"[\w, \n]*_[\w, \n]*")
-    words = (r"regular intervals", r"default: \w+", r"observation, info", r"^actions is")
+    words = (r"regular intervals", r"default: \w+", r"observation, info", r"^actions is", r"\b[A-Z]{4,}\b")
     return re.sub("|".join((*words, *code)), " ", english)
 
 

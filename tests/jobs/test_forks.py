@@ -456,8 +456,10 @@ def test_two_at_once_are_two_and_a_double_click_is_one(db, parent):
 
 
 def test_a_fork_that_cannot_be_written_leaves_nothing(db, parent, monkeypatch):
-    monkeypatch.setattr("v3core.jobs.forks.os.link", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
-    monkeypatch.setattr("v3core.jobs.forks.shutil.copyfile", lambda *_: (_ for _ in ()).throw(OSError(28, "No space")))
+    monkeypatch.setattr("v3core.places.place.os.link", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(
+        "v3core.places.place.shutil.copyfile", lambda *_: (_ for _ in ()).throw(OSError(28, "No space"))
+    )
     with pytest.raises(V3Error, match="The checkpoint cannot be copied"):
         fork(db, parent, episode=0)
     assert len(list_runs(db)) == 1
@@ -550,7 +552,7 @@ def test_a_checkpoint_that_is_replaced_while_forks_begin_is_one_for_all_of_them(
             with replacing(db.data_dir / row.path, durable=False) as unfinished:
                 unfinished.write_bytes(found[0][1])
 
-    monkeypatch.setattr("v3core.jobs.forks.os.link", link)
+    monkeypatch.setattr("v3core.places.place.os.link", link)
     children = fork_all(db, parent, [Change(seed=1), Change(seed=2), Change(seed=3)], episode=at)
     assert len({file.stat().st_ino for file in links}) == 1
     assert get_run(db, children[0]).step == found[-2][0]
@@ -581,7 +583,7 @@ def test_the_folder_of_a_fork_that_is_being_created_is_not_tidied_away(db, paren
         original(source, target)
         found.extend(leftovers(db))
 
-    monkeypatch.setattr("v3core.jobs.forks.os.link", link)
+    monkeypatch.setattr("v3core.places.place.os.link", link)
     child = fork(db, parent, episode=0)
     stray = run_folder(str(uuid.uuid4()), db.data_dir)
     stray.mkdir()

@@ -150,7 +150,7 @@ def test_a_curriculum_has_the_same_colour_everywhere_and_keeps_it_when_it_is_edi
 
 
 @pytest.mark.parametrize(
-    "names", [["gradual", "by trigger", "sudden", "triggered"], [f"plan {n * n}" for n in range(8)]]
+    "names", [["gradual", "never sparse", "long warmup", "dense"], [f"plan {2 * n}" for n in range(8)]]
 )
 def test_curricula_of_one_chart_have_hues_of_their_own(names: list[str]) -> None:
     by_name = [distance(*pair) for pair in itertools.combinations(map(curriculum_colour, names), 2)]

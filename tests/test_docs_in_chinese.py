@@ -140,7 +140,7 @@ def has_words(text):
 
 def test_all_that_is_declared_is_translated_and_nothing_else(asked):
     known = chinese.declarations()
-    without = [text for text in asked if text not in known and has_words(text)]
+    without = [text for text in asked if text not in known and has_words(text) and text not in preset_names()]
     assert not without, f"v3core/locale/zh_CN/declarations.yaml does not have: {'; '.join(without)}"
     unused = known.keys() - set(asked)
     assert not unused, f"v3core/locale/zh_CN/declarations.yaml has what nothing declares: {'; '.join(sorted(unused))}"

@@ -1,26 +1,25 @@
-"""The build of a wheel compiles the native library: where that is not possible, the wheel does without it."""
+"""The build of a wheel compiles the catalogues of languages, and the native library, which a wheel can do without."""
 
 import importlib.util
 import os
 import sysconfig
 import tempfile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class NativeLibraryHook(BuildHookInterface[Any]):
+class CompilingHook(BuildHookInterface[Any]):
     """Adds the library, and names the platform that the wheel is then for. `V3_NATIVE=0` builds one for any."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile before the files are collected."""
-        spec = importlib.util.spec_from_file_location("native_build", Path(self.root, "v3core", "native", "build.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        native = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(native)
         self._folder = tempfile.TemporaryDirectory()  # until the wheel is written
+        if version != "editable":  # a checkout reads the sources of its catalogues, which change
+            self._compile_catalogues(build_data)
+        native = self._module("native/build.py")
         target = native.LIBRARY if version == "editable" else Path(self._folder.name) / native.LIBRARY.name
         if os.environ.get("V3_NATIVE") == "0":
             return
@@ -34,3 +33,22 @@ class NativeLibraryHook(BuildHookInterface[Any]):
             build_data["pure_python"] = False
             platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
             build_data["tag"] = f"py3-none-{platform}"
+
+    def _compile_catalogues(self, build_data: dict[str, Any]) -> None:
+        messages = self._module("messages.py")
+        for source in messages.LOCALE.glob(f"*/LC_MESSAGES/{messages.DOMAIN}.po"):
+            place = source.relative_to(self.root).with_suffix(".mo")
+            target = Path(self._folder.name, place)
+            target.parent.mkdir(parents=True)
+            target.write_bytes(messages.compile_catalogue(source))
+            build_data["force_include"][str(target)] = str(place)
+
+    def _module(self, name: str) -> ModuleType:
+        """A module of the package by itself: what the package imports is not there when it is built."""
+        path = Path(self.root, "v3core", name)
+        spec = importlib.util.spec_from_file_location(f"built_by_{path.stem}", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module

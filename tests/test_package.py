@@ -16,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import v3core
+from tests import catalogues
 from tests.processes import kill_all
 from tests.served import served
 from tests.waiting import PATIENCE_SECONDS, wait_for
@@ -118,15 +119,28 @@ def test_a_run_is_trained_and_shown_from_any_folder(user, installed, tmp_path):
     assert sorted(path for path in package.rglob("*") if "__pycache__" not in path.parts) == before
 
 
-def native_files(path):
+def files_in(path, ending):
     with zipfile.ZipFile(path) as archive:
-        return [name for name in archive.namelist() if name.endswith(".so")]
+        return [name for name in archive.namelist() if name.endswith(ending)]
+
+
+def test_a_wheel_has_each_language_compiled_and_its_source_and_speaks_it(installed, user):
+    (built,) = installed.parent.glob("*.whl")
+    sources = files_in(built, ".po")
+    assert sources == [str(path.relative_to(ROOT)) for path in catalogues.sources()] != []
+    assert files_in(built, ".mo") == [name.removesuffix(".po") + ".mo" for name in sources]
+    code = """
+from v3core import messages
+del messages.compile_catalogue  # what is compiled already is read
+print(messages.say("Cancel"))
+"""
+    assert user("-c", code, program="python", V3_LANG="zh") == "取消\n"
 
 
 @pytest.mark.skipif(find_compiler() is None, reason="There is no C++ compiler here.")
 def test_a_wheel_with_the_native_library_is_for_this_platform_and_uses_it(installed, user):
     (built,) = installed.parent.glob("*.whl")
-    assert native_files(built) == ["v3core/native/v3network.so"]
+    assert files_in(built, ".so") == ["v3core/native/v3network.so"]
     platform = sysconfig.get_platform().replace("-", "_")
     assert built.name == f"v3lab-{v3core.__version__}-py3-none-{platform}.whl"
     code = "from v3core.native import library; print(library.load()._name)"
@@ -140,7 +154,7 @@ def test_a_wheel_with_the_native_library_is_for_this_platform_and_uses_it(instal
 )
 def test_a_wheel_is_built_without_a_compiler_and_says_so(tmp_path, variables):
     built = wheel(tmp_path / "wheel", **variables)
-    assert native_files(built) == []
+    assert files_in(built, ".so") == []
     assert built.name == f"v3lab-{v3core.__version__}-py3-none-any.whl"
     with zipfile.ZipFile(built) as archive:
         archive.extractall(tmp_path / "site")

@@ -62,11 +62,11 @@ def runs(as_json: bool, sizes: bool, wanted: str) -> None:
             echo_json(described)
             return
     if not rows and terms:
-        echo("No runs match.", err=True)
+        echo(_("No runs match."), err=True)
         return
     if not rows:
         echo(_("No runs yet in {describe}.", describe=database.describe()))
-        echo(f"Start one: {COMMAND} train --env CartPole-v1 --episodes 600")
+        echo(_("Start one: {command}", command=f"{COMMAND} train --env CartPole-v1 --episodes 600"))
         return
     width = max(len(row.name) for row in rows)
     for row in rows:

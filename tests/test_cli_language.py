@@ -1,0 +1,91 @@
+"""The command line in the language of its environment: people read theirs, programs read the same in each."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+NAMING = {"LANG", "LANGUAGE", "V3_LANG", "PYTHONUTF8", "PYTHONIOENCODING"}
+IN_CHINESE = {"LANG": "zh_CN.UTF-8"}
+IN_ENGLISH = [{"LANG": "C"}, {"LANG": "zh_CN.UTF-8", "V3_LANG": "en"}]
+
+
+def give(folder: Path, language: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("V3_", "LC_"))}
+    others = {name: value for name, value in kept.items() if name not in NAMING}
+    return subprocess.run(
+        [sys.executable, "-m", "v3core", *arguments],
+        cwd=ROOT,
+        env=others | {"V3_DATA_DIR": str(folder)} | language,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def words(folder: Path, language: dict[str, str], *arguments: str, code: int = 0) -> str:
+    done = give(folder, language, *arguments)
+    assert done.returncode == code, done.stderr
+    return (done.stderr if code else done.stdout).decode("utf-8")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with one run, trained by who reads Chinese."""
+    folder = tmp_path_factory.mktemp("chinese") / "data"
+    words(folder, IN_CHINESE, "train", "--env", "CartPole-v1", "--episodes", "4")
+    return folder
+
+
+SAID = [
+    pytest.param(("--help",), 0, "Usage: ", "List runs, newest first", "列出运行，最新在前", id="help"),
+    pytest.param(("runs", "--help"), 0, "Options:", "Print JSON.", "输出 JSON。", id="help of a command"),
+    pytest.param(
+        ("runs", "--nope"), 2, "No such option", "No such option '--nope'.", "没有选项 '--nope'。", id="usage"
+    ),
+    pytest.param(("show", "0000"), 1, "There is no", "There is no run '0000';", "没有运行 '0000'；", id="error"),
+    pytest.param(("runs",), 0, "No runs yet in ", "Start one: ", "开始第一个：", id="output"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "first", "english", "chinese"), SAID)
+def test_help_errors_and_output_are_in_the_language_of_the_environment(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, first: str, english: str, chinese: str
+) -> None:
+    said = words(tmp_path, IN_CHINESE, *arguments, code=code)
+    assert chinese in said
+    assert english not in said
+    assert first not in said
+    for language in IN_ENGLISH:
+        said = words(tmp_path, language, *arguments, code=code)
+        assert first in said
+        assert english in said
+        assert not CHINESE.search(said)
+
+
+def test_each_command_has_its_line_of_help_in_chinese(tmp_path: Path) -> None:
+    _head, _heading, listed = words(tmp_path, IN_CHINESE, "--help").partition("命令:")
+    lines = re.findall(r"^  [a-z][\w-]+(.*(?:\n {4,}.*)*)", listed, re.MULTILINE)
+    assert len(lines) > 30
+    assert [line for line in lines if not CHINESE.search(line)] == []
+
+
+def test_json_is_the_same_in_each_language(data: Path) -> None:
+    (run,) = json.loads(words(data, IN_CHINESE, "runs", "--json"))
+    for arguments in (("runs", "--json"), ("show", run["id"], "--json"), ("alarms", run["id"], "--json")):
+        chinese, *english = (give(data, language, *arguments) for language in (IN_CHINESE, *IN_ENGLISH))
+        assert chinese.returncode == 0, chinese.stderr
+        assert not CHINESE.search(chinese.stdout.decode("utf-8"))
+        assert [(one.returncode, one.stdout) for one in english] == [(0, chinese.stdout)] * len(IN_ENGLISH)
+
+
+def test_what_is_recorded_in_chinese_is_read_in_english(data: Path) -> None:
+    (run,) = json.loads(words(data, IN_ENGLISH[0], "runs", "--json"))
+    assert not CHINESE.search(words(data, IN_ENGLISH[0], "log", run["id"]))
+    assert not CHINESE.search(words(data, IN_ENGLISH[0], "show", run["id"]))

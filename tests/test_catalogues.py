@@ -17,7 +17,8 @@ from tests.chinese import glossary, missing, otherwise
 from v3core import messages
 from v3core.messages import compile_catalogue, known_language, say, speaking
 
-SOURCE = sources()[0]
+(SOURCE,) = [path for path in sources() if "zh_CN" in path.parts]
+EACH = pytest.mark.parametrize("source", sources(), ids=lambda path: path.parts[-3])
 NOT_A_VERDICT = "not supported"
 """Of claims in the glossary; of what a program can do in errors."""
 QUOTED = "Sparsemax from the start makes the router choose"
@@ -25,8 +26,9 @@ QUOTED = "Sparsemax from the start makes the router choose"
 SAYS = {"_", "say", "md", "several", "unseen", *ERRORS}
 
 
-def test_each_message_is_translated_and_none_is_left_over() -> None:
-    catalog, wanted = read(SOURCE), extracted()
+@EACH
+def test_each_message_is_translated_and_none_is_left_over(source: Path) -> None:
+    catalog, wanted = read(source), extracted()
     have = {message.id for message in catalog if message.id}
     need = {message.id for message in wanted if message.id}
     assert sorted(map(str, need - have)) == [], "new messages: `make messages`, then translate them"
@@ -39,9 +41,10 @@ def fields(template: str) -> set[str]:
     return {name for _text, name, _form, _conversion in string.Formatter().parse(template) if name is not None}
 
 
-def test_a_translation_has_no_values_that_the_message_lacks() -> None:
+@EACH
+def test_a_translation_has_no_values_that_the_message_lacks(source: Path) -> None:
     wrong = []
-    for message in read(SOURCE):
+    for message in read(source):
         forms = [message.id] if isinstance(message.id, str) else list(message.id)
         said = [message.string] if isinstance(message.string, str) else list(message.string)
         known = set().union(*map(fields, forms))

@@ -23,7 +23,7 @@ def edited(curriculum):
 @pytest.fixture(autouse=True)
 def _no_workers(monkeypatch):
     monkeypatch.setattr("v3core.jobs.forks.drain", lambda *_: [])
-    monkeypatch.setattr("v3core.jobs.forks.is_whole", lambda file: file.is_file())  # made files are no archives
+    monkeypatch.setattr("v3core.jobs.checkpoints.is_whole", lambda file: file.is_file())  # made files are no archives
 
 
 def button(app, key):

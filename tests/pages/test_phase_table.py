@@ -1,6 +1,7 @@
 """The table of phases on Compare says what numpy makes of the recorded episodes, in every column."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.known_run import EXPERTS, PHASES, RUN, add_known_run, known_columns
 from tests.pages.test_states import phase_rows
 
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
 COUNT, WINDOW = 1500, 100
 
 
@@ -47,3 +49,12 @@ def test_every_column_is_of_its_own_metric_and_phase(open_page, database):
                 "Router shift": part["router_shift"].mean(),
             }
         )
+
+
+def test_its_columns_are_in_the_language_of_its_reader(open_page, database):
+    other = add_known_run(database, known_columns(1000, seed=6), run_id="other", name="other")
+    add_known_run(database, known_columns(COUNT))
+    for everything in ("false", "true"):
+        app = open_page("pages/compare.py", runs=f"{RUN},{other}", lang="zh", **{"phase-columns": everything})
+        (table,) = [frame.value for frame in app.dataframe if "阶段" in frame.value]
+        assert [name for name in table if not CHINESE.search(name)] == []

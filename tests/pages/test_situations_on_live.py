@@ -1,5 +1,7 @@
 """Routing by situation in the section of Live about the experts."""
 
+import re
+
 import pytest
 from sqlalchemy import update
 
@@ -7,6 +9,8 @@ from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.store.schema import episodes
 from v3core.ui import situation_tables
+
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
 @pytest.fixture
@@ -30,6 +34,12 @@ def test_the_table_has_a_row_for_each_situation(open_page, run_with_situations):
     assert 0 < table["Distance"][0] < 1
     assert table["Distance"][1] == 0
     assert any(one.value == r"a \*newt\*" for one in app.markdown), "a chart of its own, its name as it was written"
+
+
+def test_the_table_is_in_the_language_of_its_reader(open_page, run_with_situations):
+    app = open_page("pages/live.py", run=run_with_situations, experts="true", lang="zh")
+    (table,) = [frame.value for frame in app.dataframe if "情境" in frame.value]
+    assert [name for name in table if not CHINESE.search(name)] == []
 
 
 def test_a_run_without_any_has_no_such_part(open_page, database):

@@ -1,5 +1,7 @@
 """A run on several environments, on Live, Compare and Launch."""
 
+import json
+import re
 from dataclasses import replace
 from urllib.parse import parse_qsl
 
@@ -19,6 +21,7 @@ from v3core.store.runs import list_runs
 from v3core.store.schema import evaluations
 from v3core.ui import task_tables
 
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
 TWO = "CartPole-v0 + CartPole-v1"
 
 
@@ -39,6 +42,17 @@ def test_live_shows_each_task_and_its_experts(open_page, database):
     numbers = {metric.label: metric.value for metric in app.metric}
     assert numbers["Specialisation between tasks (nats)"] == "0.000"  # they are recorded with the same loads
     assert "Of the newest 25 episodes." in captions(app)
+
+
+def test_its_table_is_in_the_language_of_its_reader(open_page, database):
+    run_id = add_recorded_run(database, Status.RUNNING, env=TWO, success=True)
+    app = open_page("pages/live.py", run=run_id, tasks="true", lang="zh")
+    (frame,) = [frame for frame in app.dataframe if "任务" in frame.value]
+    assert [name for name in frame.value if not CHINESE.search(name)] == []
+    formats = {
+        name: column.get("type_config", {}).get("format") for name, column in json.loads(frame.proto.columns).items()
+    }
+    assert (formats["成功率"], formats["专家 1"]) == ("percent", "percent")
 
 
 def test_nothing_is_read_until_it_is_opened(open_page, database, monkeypatch):

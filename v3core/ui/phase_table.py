@@ -6,7 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from v3core.insight.loads import dead_experts, effective_experts
+from v3core.messages import Message, _, say, translated
 from v3core.metrics import DEAD_LOAD, METRICS
+from v3core.phrases import listed, sentences
 from v3core.rollup import MEAN_WINDOW
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -14,38 +16,53 @@ from v3core.ui.run_data import load_phases
 from v3core.ui.status import counted
 from v3core.ui.text import md
 
-_FINAL = "Final return"
-_NUMBERS: Mapping[str, tuple[str | None, str | None]] = {
-    "Steps": ("localized", "Steps of the completed episodes of the phase."),
-    "Mean return": ("%.2f", None),
-    "SD": ("%.2f", "Sample standard deviation over the episodes of the phase in this run."),
-    _FINAL: ("%.2f", f"Mean return of the last episodes of the phase: {MEAN_WINDOW}, as on Live."),
-    "Success": ("percent", f"Mean over the episodes of the phase. {METRICS['success'].sentence}"),
-    "Length": ("%.1f", "Mean number of steps per episode."),
-    "Entropy": ("%.3f", f"Routing entropy in nats: {METRICS['routing_entropy'].sentence}"),
-    "Effective": (
+_NUMBERS: Mapping[Message, tuple[str | None, str | None]] = {
+    _("Steps"): ("localized", _("Steps of the completed episodes of the phase.")),
+    _("Mean return"): ("%.2f", None),
+    _("SD"): ("%.2f", _("Sample standard deviation over the episodes of the phase in this run.")),
+    _("Final return"): (
         "%.2f",
-        "Effective experts: exp of the entropy of the mean load in the phase: how many experts share the work.",
+        _("Mean return of the last episodes of the phase: {window}, as on Live.", window=MEAN_WINDOW),
     ),
-    "Dead": (
+    _("Success"): (
+        "percent",
+        sentences(_("Mean over the episodes of the phase."), METRICS["success"].sentence),
+    ),
+    _("Length"): ("%.1f", _("Mean number of steps per episode.")),
+    _("Entropy"): ("%.3f", _("Routing entropy in nats: {meaning}", meaning=METRICS["routing_entropy"].sentence)),
+    _("Effective"): (
+        "%.2f",
+        _("Effective experts: exp of the entropy of the mean load in the phase: how many experts share the work."),
+    ),
+    _("Dead"): (
         None,
-        f"Experts with a load below {DEAD_LOAD:.0%} of the steps at the end of the phase, over its last episodes "
-        f"together: {MEAN_WINDOW}.",
+        _(
+            "Experts with a load below {load:.0%} of the steps at the end of the phase, over its last episodes "
+            "together: {window}.",
+            load=DEAD_LOAD,
+            window=MEAN_WINDOW,
+        ),
     ),
-    "Specialisation": ("%.3f", f"In nats, mean over the episodes of the phase: {METRICS['specialisation'].sentence}"),
-    "Pooled": (
+    _("Specialisation"): (
         "%.3f",
-        "Specialisation in nats over all steps of the last episodes of the phase together, so that long episodes count "
-        f"more, and experts that differ between episodes count: {MEAN_WINDOW}.",
+        _("In nats, mean over the episodes of the phase: {meaning}", meaning=METRICS["specialisation"].sentence),
     ),
-    "Router shift": ("%.4f", METRICS["router_shift"].sentence),
+    _("Pooled"): (
+        "%.3f",
+        _(
+            "Specialisation in nats over all steps of the last episodes of the phase together, so that long episodes "
+            "count more, and experts that differ between episodes count: {window}.",
+            window=MEAN_WINDOW,
+        ),
+    ),
+    _("Router shift"): ("%.4f", METRICS["router_shift"].sentence),
 }
 """The columns that are numbers: how they are written, and what they are."""
 
 _WHERE_KNOWN = ("Success", "Specialisation", "Pooled", "Router shift")
 """Columns that are omitted if no phase of any run has a value."""
 
-_AT_FIRST: Mapping[str, int] = {"Run": 100, "Phase": 92, "Mean return": 78, _FINAL: 78}
+_AT_FIRST: Mapping[Message, int] = {_("Run"): 100, _("Phase"): 92, _("Mean return"): 78, _("Final return"): 78}
 """The columns that are shown before more are asked for, and their pixels: together they fit a phone."""
 _ALL = "phase-columns"
 
@@ -61,7 +78,7 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
                 "Steps": phase.steps,
                 "Mean return": phase["return"],
                 "SD": phase.deviation,
-                _FINAL: phase.closing_return,
+                "Final return": phase.closing_return,
                 "Success": phase["success"],
                 "Length": phase.steps / phase.episodes,
                 "Entropy": phase["routing_entropy"],
@@ -78,7 +95,7 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
     unknown = [name for name in _WHERE_KNOWN if name in table and table[name].isna().all()]
     table = table.drop(columns=unknown)
     numbers = {
-        name: st.column_config.NumberColumn(format=form, help=text, width=_AT_FIRST.get(name))
+        translated(name): st.column_config.NumberColumn(format=form, help=translated(text), width=_AT_FIRST.get(name))
         for name, (form, text) in _NUMBERS.items()
     }
     everything = st.toggle(
@@ -87,15 +104,21 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
         bind="query-params",
         help=md("Also episodes, steps, deviation, length, routing and experts of each phase."),
     )
-    shown = table if everything else table[[name for name in _AT_FIRST if name in table]]
+    shown = table if everything else table[[str(name) for name in _AT_FIRST if name in table]]
+    titles = {str(name): translated(name) for name in (*_AT_FIRST, _("Episodes"), *_NUMBERS)}
     texts = {
         # A pinned column keeps its width; one that is not gets its part of a wide page.
-        name: st.column_config.TextColumn(width=_AT_FIRST[name], pinned=everything and name == "Run")
-        for name in ("Run", "Phase")
+        translated(name): st.column_config.TextColumn(width=_AT_FIRST[name], pinned=everything and name == "Run")
+        for name in (_("Run"), _("Phase"))
     }
-    st.dataframe(shown, hide_index=True, column_config=texts | numbers, alt="Statistics of each phase of each run")
+    st.dataframe(
+        shown.rename(columns=titles),
+        hide_index=True,
+        column_config=texts | numbers,
+        alt=say("Statistics of each phase of each run"),
+    )
     if everything:
-        last = ", ".join(table.columns[-3:])
+        last = listed([titles[name] for name in table.columns[-3:]])
         st.caption(md(":material/swap_horiz: The table scrolls sideways; its last columns are {}.", last))
     seeds = len({(run.seed, run.curriculum) for run in runs})
     st.caption(

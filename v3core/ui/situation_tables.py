@@ -5,7 +5,7 @@ import streamlit as st
 
 from v3core.charts.situation_figures import HEIGHT, situation_figure
 from v3core.insight.situation_loads import SituationResult, situation_points, situation_results
-from v3core.messages import _, recalled
+from v3core.messages import _, recalled, said, say
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.situation_records import has_situations, read_situations
@@ -35,7 +35,7 @@ def _section(database: Database, run_id: str) -> None:
     run = shell.run_or_rerun(database, run_id)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.markdown(md("**Routing by situation**"), width="content")
-        about("Routing by situation", _MEANING, [("Distance", _DISTANCE)])
+        about(_("Routing by situation"), _MEANING, [(_("Distance"), _DISTANCE)])
     newest = read_situations(database, run.id, after=max(0, run.episode - window_of(run)), last=run.episode)
     results = situation_results(newest)
     if not results:
@@ -57,22 +57,24 @@ def _section(database: Database, run_id: str) -> None:
 
 def _table(results: list[SituationResult]) -> None:
     experts = max(len(result.loads) for result in results)
+    share, steps, distance = _("Share of steps"), _("Steps"), _("Distance")
+    numbers = range(1, experts + 1 if experts <= MAX_EXPERTS else 1)
+    names = {number: _("Expert {number}", number=number) for number in numbers}
     rows = [
         {
-            "Situation": recalled(result.name),
-            "Share of steps": result.share,
-            "Steps": result.steps,
-            **{f"Expert {number}": load for number, load in enumerate(result.loads, 1) if experts <= MAX_EXPERTS},
-            "Distance": result.distance,
+            _("Situation"): recalled(result.name),
+            share: result.share,
+            steps: result.steps,
+            **{name: result.loads[number - 1] for number, name in names.items() if number <= len(result.loads)},
+            distance: result.distance,
         }
         for result in results
     ]
-    forms = {name: "percent" for name in rows[0] if name == "Share of steps" or name.startswith("Expert ")}
-    forms |= {"Steps": "localized", "Distance": "%.3f"}
+    forms = dict.fromkeys((share, *names.values()), "percent") | {steps: "localized", distance: "%.3f"}
     st.dataframe(
-        pd.DataFrame(rows),
+        pd.DataFrame(said(rows)),
         hide_index=True,
         width="stretch",
-        column_config={name: st.column_config.NumberColumn(format=form) for name, form in forms.items()},
-        alt="Load of each expert in each situation",
+        column_config=said({name: st.column_config.NumberColumn(format=form) for name, form in forms.items()}),
+        alt=say("Load of each expert in each situation"),
     )

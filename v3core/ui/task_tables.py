@@ -12,7 +12,7 @@ import streamlit as st
 from v3core.charts.task_figures import tasks_figure
 from v3core.comparison.groups import is_readable
 from v3core.insight.task_loads import TaskResult, in_order, task_distances, task_specialisation
-from v3core.messages import _, said, say, translated
+from v3core.messages import _, say, translated
 from v3core.metrics import METRICS
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -133,9 +133,11 @@ def _table(rows: Sequence[dict[str, object]], *, alt: str) -> None:
     numbers: dict[str, str] = {_("Return"): "%.3f", _("Evaluation return"): "%.3f", _("Steps"): "localized"}
     numbers |= {_("Success"): "percent", _("Evaluation success"): "percent"}
     numbers |= {str(name): "percent" for name in table if str(name).startswith("Expert ")}
-    config = {name: st.column_config.NumberColumn(format=form) for name, form in numbers.items() if name in table}
-    shown = table.rename(columns=translated)
-    st.dataframe(shown, hide_index=True, column_config=said(config), alt=alt)
+    titles = {str(name): translated(name) for row in rows for name in row}  # a frame's columns are mere strings
+    config = {
+        titles[name]: st.column_config.NumberColumn(format=form) for name, form in numbers.items() if name in table
+    }
+    st.dataframe(table.rename(columns=titles), hide_index=True, column_config=config, alt=alt)
 
 
 def _specialisation(run: RunRow, results: Sequence[TaskResult]) -> None:

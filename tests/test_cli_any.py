@@ -80,7 +80,7 @@ def lab(recorded, tmp_path, monkeypatch):
     monkeypatch.delenv("V3_DATABASE_URL", raising=False)
     for module in ("launcher", "supervisor", "control"):
         monkeypatch.setattr(f"v3core.jobs.{module}.drain", lambda *_, **__: [])
-    monkeypatch.setattr(worker, "train_here", lambda *_: (run.id, Status.COMPLETED))
+    monkeypatch.setattr(worker, "train_here", lambda *_, **__: (run.id, Status.COMPLETED))
     with closing(open_database()) as database:
         (run,) = list_runs(database)
     return run.id

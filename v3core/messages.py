@@ -17,6 +17,7 @@ import re
 import string
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Self
@@ -56,7 +57,7 @@ class Message(str):
     def in_language(self, language: str) -> str:
         """The sentence as its catalogue has it, in English where that has none."""
         found = catalogue(language)
-        if found is None:
+        if found is None or not self.template:  # the id of the catalogue's own header is empty
             return str(self)
         said = found.gettext(self.template)
         if self.templates is not None:
@@ -197,19 +198,24 @@ def _read(source: Path) -> Any:
 
 @lru_cache(maxsize=4096)
 def recognised(sentence: str, language: str) -> Message | None:
-    """Which message of the catalogue an English sentence is: of those that fit, the one with the most literal text."""
+    """Which message of the catalogue an English sentence is: of those that fit, the one with the most literal text.
+
+    A sentence of more than `_LONGEST` characters is none: texts of others, such as a library's error, can be that long.
+    """
     whole, patterns = templates_of(language)
     if sentence in whole:
         return whole[sentence]
+    if len(sentence) > _LONGEST:
+        return None
     best: tuple[int, Message] | None = None
-    for pattern, template, templates, literal in patterns:
-        fits = pattern.fullmatch(sentence) if best is None or literal > best[0] else None
-        if fits is None:
+    for pattern in patterns:
+        found = pattern.values_in(sentence) if best is None or pattern.literal > best[0] else None
+        if found is None:
             continue
-        values: dict[str, object] = {**fits.groupdict()}
-        if templates is not None:
+        values: dict[str, object] = {**found}
+        if pattern.many is not None:
             values["count"] = int(re.sub(r"\D", "", str(values.get("count"))) or 1)
-        best = literal, _remade(template, templates, values, language)
+        best = pattern.literal, _remade(pattern.one, pattern.many, values, language)
     return best[1] if best else None
 
 
@@ -229,9 +235,45 @@ def _inner(value: object, language: str) -> object:
 
 _LITERAL = 8
 """Letters that a template has at least, to be recognised where its values may be any words."""
-_NUMBER = r"[-+−]?[\d,.]+(?:e[-+]?\d+)?%?|nan|inf"
+_LONGEST = 2000
+"""Characters of a sentence that is looked up."""
+_NUMBER = re.compile(r"(?:[-+−]?[\d,.]+(?:e[-+]?\d+)?%?|nan|inf)")
 
-_Pattern = tuple[re.Pattern[str], str, str | None, int]
+
+@dataclass(frozen=True)
+class _Pattern:
+    """A template in pieces: its literal texts, and between any two of them a value."""
+
+    one: str
+    many: str | None
+    texts: tuple[str, ...]
+    names: tuple[str, ...]
+    numbers: frozenset[str]
+
+    @property
+    def literal(self) -> int:
+        """Characters that are no values."""
+        return sum(map(len, self.texts))
+
+    def values_in(self, sentence: str) -> dict[str, str] | None:
+        """What stands at the places of its values; None if the sentence is not made of this template.
+
+        Each value ends where the text after it first occurs: time grows with the sentence's length, whatever is in it.
+        """
+        if not (sentence.startswith(self.texts[0]) and sentence.endswith(self.texts[-1])):
+            return None
+        values: dict[str, str] = {}
+        at = len(self.texts[0])
+        for place, name in enumerate(self.names):
+            text = self.texts[place + 1]
+            end = len(sentence) - len(text) if place == len(self.names) - 1 else sentence.find(text, at + 1)
+            value = sentence[at : max(end, 0)]
+            if end <= at or values.setdefault(name, value) != value:
+                return None
+            if name in self.numbers and _NUMBER.fullmatch(value) is None:
+                return None
+            at = end + len(text)
+        return values
 
 
 @cache
@@ -244,9 +286,9 @@ def templates_of(language: str) -> tuple[dict[str, Message], list[_Pattern]]:
             if "{}" in form:
                 continue  # of a page, which stores nothing
             if "{" in form:
-                pattern, literal = _pattern(form)
-                if many or sum(map(str.isalpha, re.sub(r"\{[^{}]*\}", "", form))) >= _LITERAL:
-                    patterns.append((pattern, one, many, literal))
+                pattern = _pattern(form, one, many)
+                if many or sum(map(str.isalpha, "".join(pattern.texts))) >= _LITERAL:
+                    patterns.append(pattern)
             else:
                 whole[form] = Message(one, {"count": 1} if many else {}, many)
     return whole, patterns
@@ -261,16 +303,16 @@ def ids(language: str) -> list[tuple[str, str | None]]:
     return [(one, None) if isinstance(one, str) else (one[0], one[1]) for one in found]
 
 
-def _pattern(template: str) -> tuple[re.Pattern[str], int]:
-    written, literal, seen = "", 0, set[str]()
-    for words, name, form, _conversion in string.Formatter().parse(template):
-        written += re.escape(words)
-        literal += len(words)
+def _pattern(form: str, one: str, many: str | None) -> _Pattern:
+    texts, names, numbers = [""], [], set()
+    for words, name, spec, _conversion in string.Formatter().parse(form):
+        texts[-1] += words
         if name:
-            value = _NUMBER if form or name == "count" else ".+?"
-            written += f"(?P={name})" if name in seen else f"(?P<{name}>{value})"
-            seen.add(name)
-    return re.compile(written, re.DOTALL), literal
+            texts.append("")
+            names.append(name)
+            if spec or name == "count":
+                numbers.add(name)
+    return _Pattern(one, many, tuple(texts), tuple(names), frozenset(numbers))
 
 
 def _bare(template: str) -> str:

@@ -36,7 +36,21 @@ def as_data() -> dict[str, object]:
     """The language of the page, and the others with their own names, for `page_language.js`."""
     here = spoken()
     others = [{"code": one, "tag": tag(one), "name": own_name(one)} for one in languages() if one != here]
-    return {"tag": tag(here), "code": here, "others": others, "parameter": PARAMETER, "cookie": COOKIE}
+    is_asked = known_language(st.query_params.get(PARAMETER)) is not None
+    return {
+        "tag": tag(here),
+        "code": here,
+        "others": others,
+        "parameter": PARAMETER,
+        "isAsked": is_asked,
+        "cookie": COOKIE,
+    }
+
+
+def with_language(query: dict[str, str]) -> dict[str, str]:
+    """Parameters of an address of this page, with the language that its present address names, if it names one."""
+    asked = st.query_params.get(PARAMETER)
+    return query if asked is None else {**query, PARAMETER: asked}
 
 
 def of_page() -> str | None:

@@ -15,7 +15,7 @@ function addressIn({ parameter }, tag) {
 // The rest of the address stays, and with it what is chosen and zoomed.
 function offerLanguages(place, data, trigger) {
   document.documentElement.lang = data.tag
-  if (new URL(window.location.href).searchParams.has(data.parameter)) remember(data, data.code)
+  if (data.isAsked) remember(data, data.code)
   const buttons = data.others.map(({ code, tag, name }) => {
     const button = document.createElement("button")
     button.type = "button"

@@ -13,6 +13,7 @@ from v3core.messages import _, say
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs, resolve
+from v3core.ui.language import with_language
 from v3core.ui.status import counted
 from v3core.ui.text import Markdown, md, plain
 
@@ -240,6 +241,6 @@ def show_here(label: Markdown, icon: str, **query: str) -> None:
         icon=icon,
         type="tertiary",
         key=f"show-{query}",
-        on_click=lambda: st.query_params.from_dict(query),
+        on_click=lambda: st.query_params.from_dict(with_language(query)),
     ):
         st.rerun()

@@ -76,7 +76,8 @@ class _Escaping(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, Markdown):
             return value
-        return plain(value if isinstance(value, Message) else format(value, format_spec))
+        is_said = isinstance(value, Message | Exception)
+        return plain(value if is_said else format(value, format_spec))
 
 
 _PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"

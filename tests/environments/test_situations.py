@@ -1,12 +1,14 @@
 """Declaring situations: for an id, of a graph, of several environments; and what is said of a wrong one."""
 
+from dataclasses import replace
+
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
 
 from v3core.environment_setup import joined
-from v3core.environments import Risen, check_environment, register_situations
+from v3core.environments import Risen, check_environment, make, register_situations
 from v3core.environments.situations import computed
 from v3core.errors import V3Error
 
@@ -93,3 +95,25 @@ def test_several_environments_have_those_of_the_first(declare):
     assert dict(together.situations) == {"leaning": leaning}
     seen = together.seen(np.array([[0, 0, 0.2, 0, 1]], np.float32))
     assert computed("leaning", leaning, seen, 1).tolist() == [True]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("none of these", "No situation can be called 'none of these'"),
+        ("low \ud800", r"The name 'low \ud800' of a situation has signs that UTF-8 cannot write"),
+    ],
+)
+def test_a_name_that_cannot_be_recorded_is_refused(declare, name, reason):
+    with pytest.raises(V3Error) as refused:
+        declare("CartPole-v1", {name: leaning})
+    assert reason in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert check_environment("CartPole-v1", allow_import=False).graph.situations == {}
+
+
+def test_so_is_one_that_a_graph_declares_itself(monkeypatch):
+    alone = make._graph_alone
+    monkeypatch.setattr(make, "_graph_alone", lambda env: replace(alone(env), situations={"none of these": leaning}))
+    with pytest.raises(V3Error, match="No situation can be called"):
+        check_environment("CartPole-v1", allow_import=False)

@@ -3,20 +3,23 @@
 import math
 import threading
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from tests.episode_table import read_episodes
 from tests.load import time_given
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.store import writer as writer_module
+from v3core.store.database import Database, DatabaseUnreachableError
+from v3core.store.rollups import LEVELS, TOGETHER
 from v3core.store.runs import get_run, update_run
-from v3core.store.schema import episodes, expert_loads
+from v3core.store.schema import HIDDEN, episodes, expert_loads, rollups, runs
 from v3core.store.writer import PROMISE_SECONDS, EpisodeWriter, RunTakenOverError
 
 
@@ -238,3 +241,58 @@ def test_loads_of_an_episode_sum_to_one_in_plain_sql(db, run_id, open_writer, ep
     with db.read() as tx:
         rows = tx.execute(query.group_by(expert_loads.c.episode)).all()
     assert [(round(total, 9), count) for total, count in rows] == [(1.0, 4)] * 10
+
+
+@pytest.fixture
+def unanswered(monkeypatch):
+    """Whether commits succeed without an answer: the connection is lost before it comes."""
+    monkeypatch.setattr(writer_module, "HEARTBEAT_SECONDS", 0.1)
+    switch, original = SimpleNamespace(on=False, then=lambda: None), Database.write
+
+    @contextmanager
+    def write(self):
+        with original(self) as tx:
+            yield tx
+        if switch.on and threading.current_thread() is not threading.main_thread():
+            switch.then()
+            raise DatabaseUnreachableError("The connection was lost.")
+
+    monkeypatch.setattr(Database, "write", write)
+    yield switch
+    switch.on = False
+
+
+def test_buckets_of_a_commit_that_was_not_answered_after_a_resume_stay(db, run_id, open_writer, episode, unanswered):
+    size = LEVELS[0] * TOGETHER
+
+    def rows(first, last):
+        return [episode(number) for number in range(first, last + 1)]
+
+    before = open_writer()
+    before.record(rows(1, size), 10)
+    before.close()
+    unanswered.on = True
+    resumed = open_writer()
+    resumed.record(rows(size + 1, 3 * size), 20)
+    resumed.flush()
+    unanswered.on = False
+    resumed.record(rows(3 * size + 1, 4 * size), 30)
+    resumed.close()
+    with db.read() as tx:
+        numbers = select(rollups.c.number).where(rollups.c.size == LEVELS[0]).order_by(rollups.c.number)
+        assert tx.execute(numbers).scalars().all() == [0, 1, 2, 3]
+
+
+def test_a_run_that_was_deleted_while_a_commit_was_not_answered_is_taken_over(db, run_id, open_writer, unanswered):
+    writer = open_writer()
+    writer.flush()
+
+    def delete_it():
+        unanswered.on = False
+        with db.write() as tx:
+            tx.execute(update(runs).values(status=HIDDEN))
+
+    unanswered.then, unanswered.on = delete_it, True
+    writer.also(lambda tx: None)
+    with pytest.raises(RunTakenOverError, match="no longer belongs to this worker"):
+        writer.flush()

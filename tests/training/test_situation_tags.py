@@ -1,6 +1,7 @@
 """The loads of the experts in each situation, against a plain loop, and through stops and resumes to the bit."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import gymnasium
@@ -135,3 +136,50 @@ def test_a_run_that_was_stopped_in_the_middle_of_episodes_records_the_same(climb
     texts = [json.loads(episode.situations) for episode in whole.episodes]
     assert {name for one in texts for name in one} == {"high", "odd", "risen", "none of these"}
     assert reported(*in_parts(config, recorder, 1, 1, 1)) == reported(whole)
+
+
+def a_step(level=1.0, ended=False):
+    return SimpleNamespace(
+        observations=torch.full((1, 1, 1), level),
+        gates=torch.full((1, 1, 2), 0.5),
+        ended=np.array([[ended]]),
+        **{"rewards": np.zeros((1, 1)), "successes": {}, "tasks": {}, "facts": {}},
+    )
+
+
+@pytest.mark.parametrize("changed", ["renamed", "reordered"])
+def test_of_a_checkpoint_with_other_names_the_episodes_in_progress_have_none(changed):
+    other = {"tall" if name == "high" else name: one for name, one in SITUATIONS.items()}
+    if changed == "reordered":
+        other = dict(reversed(SITUATIONS.items()))
+    before = EpisodeStatistics(1, 2, SituationTags(GRAPH, 1))
+    before.finished(a_step(3.0))
+    statistics = EpisodeStatistics(1, 2, SituationTags(replace(GRAPH, situations=other), 1))
+    statistics.load_state_dict(before.state_dict())
+    assert [episode.situations for _, episode in statistics.finished(a_step(ended=True))] == [None]
+    assert [episode.situations for _, episode in statistics.finished(a_step(ended=True))] == ['{"odd":[1,0.5,0.5]}']
+
+
+def test_one_that_fails_on_a_rare_observation_ends_no_run(climbing, small_run, recorder):
+    config = small_run(climbing, curriculum=ONE_PHASE, episodes=12)
+    undisturbed = recorder()
+    assert run(config, undisturbed) is Outcome.COMPLETED
+    calls = []
+
+    def rare(seen):
+        calls.append(1)
+        return {}["no"] if len(calls) == fails_at else seen["level"][:, 0] > 2
+
+    fails_at = 4  # the check before a run is the first
+    register_situations("TestClimbing-*", {**SITUATIONS, "high": rare})
+    whole = recorder()
+    assert run(config, whole) is Outcome.COMPLETED
+    (remark,) = [said for said in whole.remarks if "ituation" in said]
+    assert remark.startswith("No situations are recorded from here on, until the run is resumed: Situation 'high' ")
+    assert len(calls) == fails_at, "it is not called again"
+    known = [episode.situations is not None for episode in whole.episodes]
+    assert known == sorted(known, reverse=True)
+    assert set(known) == {True, False}
+    assert [replace(one, situations=None) for one in whole.episodes] == [
+        replace(one, situations=None) for one in undisturbed.episodes
+    ]

@@ -25,7 +25,7 @@ from v3core.environment_setup import (
 from v3core.environments.graph_spec import builder_for, built_graph, minigrid_graph, state_graph
 from v3core.environments.nethack.ids import package_of
 from v3core.environments.nethack.making import make_game, with_view
-from v3core.environments.situations import computed, registered_for
+from v3core.environments.situations import check_name, computed, registered_for
 from v3core.environments.tasks import TaskEnvironment
 from v3core.environments.types import StateGraphSpec
 from v3core.errors import V3Error, suggestion
@@ -154,7 +154,7 @@ def graph_of(env: gymnasium.Env[Any, Any]) -> StateGraphSpec:
     """The state graph of an environment made by `make_environment`: a registered one, or that of its space.
 
     With the situations that are declared for it. A V3Error says why the policy cannot take its observations, or which
-    situation cannot be computed.
+    situation cannot be computed or recorded.
     """
     graph = _graph_alone(env)
     declared = registered_for(env.spec.id if env.spec is not None else "")
@@ -162,6 +162,7 @@ def graph_of(env: gymnasium.Env[Any, Any]) -> StateGraphSpec:
         graph = replace(graph, situations={**graph.situations, **declared})
     seen = graph.seen(np.zeros((2, graph.size), dtype=graph.dtype))
     for name, situation in graph.situations.items():
+        check_name(name)
         computed(name, situation, seen, 2)  # rather before a run than in it
     return graph
 

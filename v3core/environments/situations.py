@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v3core.errors import V3Error
+from v3core.insight.situation_loads import OTHER
 
 Seen = Mapping[str, NDArray[Any]]
 """Key of an observation, joined by dots if it is within others, to what M observations have there, [M, *shape].
@@ -41,8 +42,10 @@ def register_situations(pattern: str, situations: Mapping[str, Situation]) -> No
     """Declare situations for the environments whose ids match a pattern such as `CartPole-*`.
 
     Call it where the environment is registered, so that worker processes know them too. Those of the longest pattern
-    count, beside the ones that a graph itself declares.
+    count, beside the ones that a graph itself declares. V3Error names a situation whose name cannot be recorded.
     """
+    for name in situations:
+        check_name(name)
     _registered[pattern] = dict(situations)
 
 
@@ -50,6 +53,21 @@ def registered_for(env_id: str) -> Mapping[str, Situation]:
     """What is registered for an environment; empty if nothing is."""
     found = max((pattern for pattern in _registered if fnmatchcase(env_id, pattern)), key=len, default=None)
     return {} if found is None else _registered[found]
+
+
+def check_name(name: object) -> None:
+    """V3Error if a situation of that name cannot be recorded."""
+    if name == OTHER:
+        raise V3Error(
+            "No situation can be called '{name}', which stands for the steps in none of them; give it another name.",
+            name=name,
+        )
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:
+        raise V3Error(
+            "The name {name} of a situation has signs that UTF-8 cannot write; give it another name.", name=ascii(name)
+        ) from None
 
 
 def computed(name: str, situation: Situation, seen: Seen, count: int) -> NDArray[Any]:

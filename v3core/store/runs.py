@@ -50,6 +50,11 @@ class UnknownRunError(V3Error):
 
     def __init__(self, run_id: str):
         super().__init__("There is no run '{prefix}'; list them with: {command} runs.", prefix=run_id, command=COMMAND)
+        self.run_id = run_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle and copy."""
+        return type(self), (self.run_id,)
 
 
 _FIELDS = tuple(field.name for field in fields(RunRow))

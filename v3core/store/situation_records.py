@@ -2,6 +2,7 @@
 
 import json
 import math
+import threading
 
 from sqlalchemy import select
 
@@ -10,18 +11,26 @@ from v3core.store.database import Database, reading
 from v3core.store.schema import Transaction, episodes
 from v3core.store.trunks import of_run
 
-MOST_READ = 10_000
-"""Episodes that are looked at; of more, every second, third and so on."""
+MOST_READ = 5_000
+"""Episodes that are looked at; of more, every second, fourth, eighth and so on."""
+_LOOKED_AT = 100
+"""First and newest episodes that tell whether a run has situations: of a run without any, all are many pages."""
 
 
-def read_situations(source: Database | Transaction, run_id: str, *, after: int, last: int) -> list[InSituations]:
-    """Of the episodes beyond `after` up to `last`, oldest first; of many, evenly spaced ones, without invalid ones."""
-    every = max(1, math.ceil((last - after) / MOST_READ))
+def read_situations(
+    source: Database | Transaction, run_id: str, *, after: int, last: int, every: int | None = None
+) -> list[InSituations]:
+    """Of the episodes beyond `after` up to `last`, oldest first, without invalid ones.
+
+    Of many, those whose number is a multiple of `every`, by default a power of two, so that the choice stays the same
+    while a run trains.
+    """
+    every = every or spacing(last - after)
     c = episodes.c
     found = []
     with reading(source) as tx:
         mine = (of_run(tx, episodes, run_id), c.episode > after, c.episode <= last, c.situations.is_not(None))
-        query = select(c.episode, c.length, c.situations).where(*mine, c.episode % every == last % every)
+        query = select(c.episode, c.length, c.situations).where(*mine, c.episode % every == 0)
         for episode, length, text in tx.execute(query.order_by(c.episode)):
             situations = _read(text)
             if situations and isinstance(length, int):
@@ -29,12 +38,41 @@ def read_situations(source: Database | Transaction, run_id: str, *, after: int, 
     return found
 
 
-def has_situations(source: Database | Transaction, run_id: str) -> bool:
-    """Whether anything is recorded of them."""
+def spacing(count: int) -> int:
+    """The smallest power of two by which so many episodes are parted into at most `MOST_READ`."""
+    return 1 << max(0, math.ceil(count / MOST_READ) - 1).bit_length()
+
+
+class GrowingSituations:
+    """What is read of a run that trains: each episode once, until its `generation` is another."""
+
+    def __init__(self) -> None:
+        """Nothing is read yet."""
+        self._found: list[InSituations] = []
+        self._every, self._last = 1, 0
+        self._lock = threading.Lock()
+
+    def read(self, database: Database, run_id: str, *, after: int, last: int) -> list[InSituations]:
+        """As `read_situations`; `after` and `last` only grow from call to call."""
+        with self._lock:
+            self._every = max(self._every, spacing(last - after))
+            new = read_situations(database, run_id, after=max(after, self._last), last=last, every=self._every)
+            kept = (one for one in self._found if one.episode > after and one.episode % self._every == 0)
+            self._found = [*kept, *new]
+            self._last = max(self._last, last)
+            return self._found
+
+
+def has_situations(source: Database | Transaction, run_id: str, *, last: int) -> bool:
+    """Whether anything is recorded of them in the first or the newest episodes of a run that has `last`."""
     c = episodes.c
     with reading(source) as tx:
         mine = (of_run(tx, episodes, run_id), c.situations.is_not(None))
-        return tx.execute(select(c.episode).where(*mine).limit(1)).first() is not None
+        # Those of an environment may fail in the middle of a run, and be declared in the middle of it.
+        for within in ((c.episode > last - _LOOKED_AT, c.episode <= last), (c.episode > 0, c.episode <= _LOOKED_AT)):
+            if tx.execute(select(c.episode).where(*mine, *within).limit(1)).first() is not None:
+                return True
+    return False
 
 
 def _read(text: object) -> dict[str, tuple[int, tuple[float, ...]]]:

@@ -24,7 +24,7 @@ from v3core.store.database import Database, DatabaseBusyError, DatabaseUnreachab
 from v3core.store.kept_trunks import keep_trunk
 from v3core.store.pace import Pace, Speed, recent_returns
 from v3core.store.rollups import Pyramid, cut_rollups, insert_rollups
-from v3core.store.runs import get_run, update_run
+from v3core.store.runs import find_run, get_run, update_run
 from v3core.store.schema import (
     Transaction,
     checkpoints,
@@ -287,6 +287,7 @@ class EpisodeWriter:
                     raise
                 if isinstance(error, DatabaseUnreachableError):
                     time.sleep(HEARTBEAT_SECONDS)
+        self._whole_until = None  # also if it was the commit that was not answered: what was cut is written again
         self._alarms_due, self._compares_alarms = [], False
         for entry in batch:
             if isinstance(entry, tuple) and (then := entry[1]):
@@ -294,7 +295,9 @@ class EpisodeWriter:
 
     def _is_written(self, heartbeat_at: datetime) -> bool:
         """Whether the batch that was written with this heartbeat is in the database."""
-        return get_run(self._database, self._run_id).heartbeat_at == heartbeat_at
+        with self._database.read() as tx:
+            run = find_run(tx, self._run_id)  # None if it was deleted meanwhile, which writing again finds out
+        return run is not None and run.heartbeat_at == heartbeat_at
 
     def _prepared(self, records: list[EpisodeRecord]) -> Operation:
         """The inserts of episodes, with their rows as the driver takes them: made once, however often it is tried."""
@@ -393,7 +396,6 @@ class EpisodeWriter:
             for entry in batch:
                 if isinstance(entry, tuple):
                     entry[0](tx)
-        self._whole_until = None
 
 
 def truncate(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from v3core.environments.situations import Risen, computed
 from v3core.environments.types import StateGraphSpec
+from v3core.errors import V3Error
 from v3core.insight.situation_loads import OTHER
 
 Floats = NDArray[np.float64]
@@ -28,14 +29,27 @@ class SituationTags:
         """NaN where an episode begins."""
         self._since = np.full((len(self._risen), environments), np.inf)
         """Steps since the number rose."""
+        self.failure: V3Error | None = None
+        """Which situation could not be computed, and why; since then nothing is known of any."""
 
-    def of_steps(self, observations: NDArray[Any], ended: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which situations hold at each step, [T, N, names], of flat observations [T, N, size].
+    def of_steps(self, observations: NDArray[Any], ended: NDArray[np.bool_]) -> Floats:
+        """Which situations hold at each step, 0 or 1, [T, N, names], of flat observations [T, N, size].
 
-        `ended` [T, N]: whether an episode was over after the step. V3Error names a situation that cannot be computed.
+        `ended` [T, N]: whether an episode was over after the step. NaN once a situation could not be computed: that
+        must not end training.
         """
+        if self.failure is None:
+            try:
+                return self._of_steps(observations, ended)
+            except V3Error as failure:
+                self.failure = failure
+                # A resume tries again, and its first episodes begin with what is kept here.
+                self._largest[:], self._since[:] = np.nan, np.inf
+        return np.full((*ended.shape, len(self.names)), np.nan)
+
+    def _of_steps(self, observations: NDArray[Any], ended: NDArray[np.bool_]) -> Floats:
         steps, count = ended.shape
-        found = np.zeros((steps, count, len(self.names)), dtype=np.bool_)
+        found = np.zeros((steps, count, len(self.names)))
         if not self.names:
             return found
         seen = self._graph.seen(observations.reshape(steps * count, -1))
@@ -60,14 +74,16 @@ class SituationTags:
         self._largest[place], self._since[place] = largest, since
         return back
 
-    def state_dict(self) -> dict[str, Floats]:
+    def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"largest": self._largest.copy(), "since": self._since.copy()}
+        return {"names": list(self.names), "largest": self._largest.copy(), "since": self._since.copy()}
 
-    def load_state_dict(self, state: dict[str, Floats]) -> None:
-        """Continue from `state_dict`; of another declaration's situations the episodes in progress begin here."""
-        if state["largest"].shape == self._largest.shape:
-            self._largest[:], self._since[:] = state["largest"], state["since"]
+    def load_state_dict(self, state: dict[str, Any]) -> bool:
+        """Continue from `state_dict`; False if it is of other situations, by their names in order: they begin here."""
+        if tuple(state.get("names", ())) != self.names or state["largest"].shape != self._largest.shape:
+            return False
+        self._largest[:], self._since[:] = state["largest"], state["since"]
+        return True
 
 
 def situations_as_text(names: Sequence[str], steps: Floats, sums: Floats) -> str | None:

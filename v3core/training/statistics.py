@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v3core.environments.episode_facts import facts_as_text
+from v3core.errors import V3Error
 from v3core.insight.loads import dead_experts, load_entropy, pooled_loads
 from v3core.metrics import CLOSE_MARGIN, Acted
 from v3core.rollup import LONGEST_WINDOW
@@ -63,7 +64,7 @@ class EpisodeStatistics:
         shape = (0, environments)
         parts = _per_step(np.empty((*shape, experts)), np.empty(shape), np.empty(shape, dtype=np.int64))
         if self._tags is not None:
-            parts |= _by_situation(np.empty((*shape, experts)), np.empty((*shape, len(self._tags.names)), np.bool_))
+            parts |= _by_situation(np.empty((*shape, experts)), np.empty((*shape, len(self._tags.names))))
         ends = np.cumsum([part.shape[2] for part in parts.values()])
         self._columns = {
             name: slice(end - part.shape[2], end) for (name, part), end in zip(parts.items(), ends, strict=True)
@@ -72,6 +73,11 @@ class EpisodeStatistics:
         self._before_phase = np.zeros(environments)
         self._newest_expert = np.full(environments, -1)
         """The one with the largest gate at the last step of an episode in progress; −1 where one begins."""
+
+    @property
+    def situations_failure(self) -> V3Error | None:
+        """Why the situations of episodes are no longer known."""
+        return None if self._tags is None else self._tags.failure
 
     def begin_phase(self) -> None:
         """From now on steps are acted in another phase; an episode in progress belongs to the one it ends in."""
@@ -92,19 +98,17 @@ class EpisodeStatistics:
         """From a checkpoint of as many environments and experts, perhaps of an older version."""
         self._before_phase[:] = state["before_phase"]
         self._newest_expert[:] = state.get("newest_expert", -1)
-        if self._tags is not None and "situations" in state:
-            self._tags.load_state_dict(state["situations"])
+        same = self._tags is not None and self._tags.load_state_dict(state.get("situations", {}))
         kept = state["under_way"]
         if not isinstance(kept, dict):
             ends = np.cumsum([self._sums(name).shape[1] for name in _UNNAMED])
             kept = dict(zip(_UNNAMED, np.split(kept, ends[:-1], axis=1), strict=True))
+        if not same:
+            kept = {name: sums for name, sums in kept.items() if not name.startswith("situation_")}
         # What that version did not sum up is unknown for the episodes in progress.
         unknown = np.where(kept["steps"] > 0, np.nan, 0.0)
         for name in self._columns:
-            known = kept.get(name, unknown)
-            # Another number of situations is declared now.
-            fits = known.shape[1] in (1, self._sums(name).shape[1])
-            self._sums(name)[:] = known if fits else unknown
+            self._sums(name)[:] = kept.get(name, unknown)
 
     def finished(self, rollout: Played) -> list[tuple[int, Acted]]:
         """The episodes that ended in this rollout, in order of completion; ties by environment.
@@ -180,14 +184,14 @@ class EpisodeStatistics:
         return situations_as_text(names, steps, sums.reshape(len(names), -1))
 
 
-def _by_situation(gates: Floats, tags: NDArray[np.bool_]) -> dict[str, Floats]:
+def _by_situation(gates: Floats, tags: Floats) -> dict[str, Floats]:
     """What is summed up of each situation: its steps, and in them the gates of each expert, [T, N, names · experts].
 
-    Tags [T, N, names] say which situations hold at each step.
+    Tags [T, N, names] say which situations hold at each step, 0 or 1; NaN where that is not known.
     """
-    apart = np.where(tags[..., None], gates[..., None, :], 0.0)
+    apart = np.where(tags[..., None] > 0, gates[..., None, :], 0.0)
     return {
-        "situation_steps": tags.astype(np.float64),
+        "situation_steps": tags,
         "situation_loads": apart.reshape(*tags.shape[:2], tags.shape[2] * gates.shape[2]),
     }
 

@@ -11,6 +11,7 @@ from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentBatch, ReplayError, UnfinishedEpisode
 from v3core.errors import V3Error
 from v3core.interruption import never
+from v3core.messages import _
 from v3core.training.checkpoint import to_arrays, to_tensors
 from v3core.training.rollout import Collector
 from v3core.training.situation_tags import SituationTags
@@ -28,6 +29,7 @@ class World:
     under_way: EpisodeStatistics
     described: bool = False
     remarked: bool = False
+    without_situations: bool = False
 
     @classmethod
     def of(
@@ -81,10 +83,18 @@ class World:
             sees(self.envs.sees())
 
     def pass_on_remarks(self, remark: Callable[[str], None]) -> None:
-        """Report, once, what the environments said that does not count."""
+        """Report, once, what the environments said that does not count, and that their situations failed."""
         if self.envs.odd_end is not None and not self.remarked:
             self.remarked = True
             remark(f"Environment {self.environment.env_id}: {self.envs.odd_end}")
+        if (failure := self.under_way.situations_failure) is not None and not self.without_situations:
+            self.without_situations = True
+            remark(
+                _(
+                    "No situations are recorded from here on, until the run is resumed: {failure}",
+                    failure=failure.message,
+                )
+            )
 
     def bookmark(self) -> None:
         """From now on checkpoints are of this moment, between an update and the next rollout."""

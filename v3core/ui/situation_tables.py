@@ -8,7 +8,7 @@ from v3core.insight.situation_loads import SituationResult, situation_points, si
 from v3core.messages import _, recalled, said, say
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
-from v3core.store.situation_records import has_situations, read_situations
+from v3core.store.situation_records import GrowingSituations, has_situations
 from v3core.ui import news, shell, ticks
 from v3core.ui.live_chart import live_chart
 from v3core.ui.task_tables import MAX_EXPERTS, PARTS, window_of
@@ -26,9 +26,15 @@ _DISTANCE = _(
 
 def situation_tables(database: Database, run: RunRow) -> None:
     """The table and the charts; nothing for a run whose environment declares no situations."""
-    if has_situations(database, run.id):
+    if has_situations(database, run.id, last=run.episode):
         with st.container(border=True):
             ticks.ticking(5, news.of_charts(database, run.id))(shell.show_errors()(_section))(database, run.id)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _read_before(url: str, run_id: str, generation: int) -> tuple[GrowingSituations, GrowingSituations]:  # noqa: ARG001
+    """Of the newest episodes, and of the whole run: a second to read again where there are 100,000."""
+    return GrowingSituations(), GrowingSituations()
 
 
 def _section(database: Database, run_id: str) -> None:
@@ -36,14 +42,15 @@ def _section(database: Database, run_id: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.markdown(md("**Routing by situation**"), width="content")
         about(_("Routing by situation"), _MEANING, [(_("Distance"), _DISTANCE)])
-    newest = read_situations(database, run.id, after=max(0, run.episode - window_of(run)), last=run.episode)
+    of_window, of_all = _read_before(database.url, run.id, run.generation)
+    newest = of_window.read(database, run.id, after=max(0, run.episode - window_of(run)), last=run.episode)
     results = situation_results(newest)
     if not results:
         st.caption(md("None of the newest episodes has recorded its situations."))
         return
     _table(results)
     st.caption(md("Of the newest {window:,} episodes at most, charts of the whole run.", window=window_of(run)))
-    episodes = read_situations(database, run.id, after=0, last=run.episode)
+    episodes = of_all.read(database, run.id, after=0, last=run.episode)
     curves = situation_points(episodes, last=run.episode, parts=PARTS)
     shown = [name for result in results if (name := result.name) in curves]
     shown += [name for name in curves if name not in shown]

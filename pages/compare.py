@@ -34,6 +34,7 @@ from v3core.ui.fact_tables import compared_facts
 from v3core.ui.lineage import lineages
 from v3core.ui.live_chart import live_chart
 from v3core.ui.look_controls import look_controls, zoom_group
+from v3core.ui.option_labels import follow_language
 from v3core.ui.phase_table import phase_table
 from v3core.ui.report_download import report_download
 from v3core.ui.run_data import load_phases, load_series
@@ -72,6 +73,7 @@ def readable(rows: list[RunRow], read: Callable[[RunRow], object]) -> list[RunRo
 settings = settings_that_differ(runs)
 several = any(len(group.runs) > 1 for group in grouped(runs, varied(runs)))
 with st.container(horizontal=True, vertical_alignment="bottom"):
+    follow_language("show", [GROUPS, RUNS], plain)
     shown = st.segmented_control(
         md("Show"),
         [GROUPS, RUNS],
@@ -95,10 +97,20 @@ with shell.or_stop():
     runs = asked if shown == RUNS else runs
 if not runs:
     st.stop()
+
+
+def label_of(name: str) -> str:
+    """Of a metric."""
+    label: str = translated(COMPARED[name].label)
+    return label
+
+
+offered = metrics_of(compared)
+follow_language("metric", offered, label_of)
 metric = which_metric.selectbox(
     md("Metric"),
-    metrics_of(compared),
-    format_func=lambda name: translated(COMPARED[name].label),
+    offered,
+    format_func=label_of,
     key="metric",
     bind="query-params",
 )

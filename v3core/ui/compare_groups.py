@@ -28,6 +28,7 @@ from v3core.messages import _, said, say, translated
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.live_chart import live_chart
+from v3core.ui.option_labels import follow_language
 from v3core.ui.run_data import load_phases
 from v3core.ui.status import counted
 from v3core.ui.text import md, plain
@@ -42,6 +43,7 @@ def group_controls(runs: Sequence[RunRow], settings: Sequence[Setting], phases: 
     by_default = varied(runs)
     offered = {path: title_of(path) for path in (CURRICULUM, *by_default)} | differing
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        follow_language("by", offered, lambda path: translated(offered[path]))
         by = st.multiselect(
             md("Group by"),
             list(offered),
@@ -55,6 +57,7 @@ def group_controls(runs: Sequence[RunRow], settings: Sequence[Setting], phases: 
             ),
             width=320,
         )
+        follow_language("group-axis", _AXES, plain)
         axis = st.segmented_control(
             md("X axis"),
             [*_AXES],
@@ -67,6 +70,7 @@ def group_controls(runs: Sequence[RunRow], settings: Sequence[Setting], phases: 
         )
         since: str = _BEGINNING
         if len(phases) > 1:
+            follow_language("group-since", [_BEGINNING, *phases[1:]], translated)
             since = st.selectbox(
                 md("Since the start of"),
                 [_BEGINNING, *phases[1:]],

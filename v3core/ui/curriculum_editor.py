@@ -29,6 +29,7 @@ from v3core.errors import V3Error
 from v3core.messages import _, say, several, translated
 from v3core.phrases import listed
 from v3core.ui.environment_choice import run_problem
+from v3core.ui.option_labels import follow_language
 from v3core.ui.text import md, plain
 
 _STATE = "curriculum-editor"
@@ -273,9 +274,11 @@ def pick_preset(env: str, *, as_before: bool = False) -> str:
     """The name of a preset for `env`, or `FROM_A_FILE`; or `AS_BEFORE`, offered if a run is launched again."""
     descriptions, fitting = _descriptions(), presets_for(env)
     left, right = st.columns([1, 2], vertical_alignment="bottom")
+    offered = [*([AS_BEFORE] if as_before else []), *fitting, FROM_A_FILE]
+    follow_language("curriculum", offered, translated)
     preset: str = left.selectbox(
         md("Preset"),
-        [*([AS_BEFORE] if as_before else []), *fitting, FROM_A_FILE],
+        offered,
         format_func=translated,
         key="curriculum",
         bind="query-params",

@@ -44,6 +44,7 @@ from v3core.ui.chart_sources import Source, loads_chart
 from v3core.ui.clicks import or_notice
 from v3core.ui.live_chart import live_chart
 from v3core.ui.look_controls import zoom_group
+from v3core.ui.option_labels import follow_language
 from v3core.ui.run_data import load_series
 from v3core.ui.situation_tables import situation_tables
 from v3core.ui.state_map import state_map
@@ -382,6 +383,7 @@ def _under_way(run: RunRow) -> None:
 def _choice(label: str, options: Mapping[str, str], key: str) -> str:
     """A switch whose value is in the address."""
     first = next(iter(options))
+    follow_language(key, options, lambda option: plain(options[option]))
     chosen: str | None = st.segmented_control(
         plain(label),
         list(options),

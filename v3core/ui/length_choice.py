@@ -10,6 +10,7 @@ from v3core.config import MAX_EPISODES, MAX_STEPS, Recipe
 from v3core.curriculum import Curriculum, Length
 from v3core.errors import V3Error
 from v3core.messages import _
+from v3core.ui.option_labels import follow_language
 from v3core.ui.text import md, plain
 
 EPISODES, STEPS = _("Episodes"), _("Environment steps")
@@ -24,6 +25,7 @@ def pick_length(env: str, recipe: Recipe, before: Length | None) -> tuple[Length
         before: the length of the run that is launched again.
     """
     was_by_steps = before is not None and before.is_by_steps
+    follow_language("length", [EPISODES, STEPS], plain)
     unit = st.radio(
         md("Length by"),
         [EPISODES, STEPS],

@@ -6,6 +6,7 @@ import streamlit as st
 
 from v3core.charts.look import MAX_WINDOW, Axis, Look
 from v3core.messages import _
+from v3core.ui.option_labels import follow_language
 from v3core.ui.text import md, plain
 
 _AXES: Mapping[str, Axis] = {_("Episode"): "episode", _("Step"): "step", _("Time"): "time", _("Since"): "episode"}
@@ -28,6 +29,7 @@ def look_controls(starts: Mapping[str, int], *, compared: bool = False, steps_pl
     """
     with st.container(horizontal=True, vertical_alignment="bottom"):
         axes = [name for name in _AXES if name != _SINCE or len(starts) > 1]
+        follow_language("axis", axes, plain)
         axis = st.segmented_control(
             md("X axis"),
             axes,
@@ -46,6 +48,7 @@ def look_controls(starts: Mapping[str, int], *, compared: bool = False, steps_pl
             phases = list(starts)[1:]
             phase = st.selectbox(md("Since the start of"), phases, key="since", bind="query-params", width=200)
             since = starts.get(phase or "", 0)
+        follow_language("smooth", [*_WINDOWS, _OTHER], plain)
         smooth = st.segmented_control(
             md("Mean over episodes"),
             [*_WINDOWS, _OTHER],
@@ -66,6 +69,7 @@ def look_controls(starts: Mapping[str, int], *, compared: bool = False, steps_pl
             window = st.slider(md("Episodes"), 2, MAX_WINDOW, 50, key="window", bind="query-params", width=200)
         extent = _SO_FAR
         if axis in ("Episode", _SINCE) or (axis == "Step" and steps_planned):
+            follow_language("extent", [_PLAN, _SO_FAR], plain)
             extent = st.segmented_control(
                 md("Extent"),
                 [_PLAN, _SO_FAR],

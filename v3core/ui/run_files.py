@@ -22,6 +22,7 @@ from v3core.store.run_row import RunRow
 from v3core.ui import ticks
 from v3core.ui.clicks import or_notice
 from v3core.ui.navigation import open_page
+from v3core.ui.option_labels import follow_language
 from v3core.ui.status import clock, counted, number
 from v3core.ui.text import md, plain
 
@@ -150,15 +151,21 @@ def run_checkpoints(database: Database, run: RunRow) -> None:
         _one(database, run, there)
 
 
+def _at(episode: int) -> str:
+    return say("Episode {at:,}", at=episode)
+
+
 @st.fragment
 def _one(database: Database, run: RunRow, rows: list[CheckpointRow]) -> None:
     """What can be done with one of them."""
     by_episode = {row.episode: row for row in rows}
+    key = f"checkpoint-{run.id}"
+    follow_language(key, by_episode, _at)
     episode = st.selectbox(
         md("Checkpoint"),
         list(by_episode),
-        format_func=lambda at: _("Episode {at:,}", at=at),
-        key=f"checkpoint-{run.id}",
+        format_func=_at,
+        key=key,
         width=240,
     )
     row = by_episode[episode]

@@ -19,6 +19,7 @@ from v3core.store.run_filter import FIELDS, FilterError, matches, parse_filter
 from v3core.store.run_row import RunRow
 from v3core.ui.clicks import ACTOR, asking, confirm, dialog, or_notice
 from v3core.ui.notices import notify
+from v3core.ui.option_labels import follow_language
 from v3core.ui.run_columns import CHOICES, COLUMNS, DEFAULT, Wall, row, sorted_runs
 from v3core.ui.run_curves import load_differences, load_sparklines, load_stretches
 from v3core.ui.run_picker import compare_link
@@ -123,6 +124,7 @@ def _filtered(runs: list[RunRow]) -> list[RunRow] | None:
 def columns_menu() -> list[str]:
     """Opened, it changes which columns the list has; returns them in their order."""
     with st.popover(md("Columns"), icon=":material/view_column:", type="tertiary", key="choose-columns"):
+        follow_language("columns", CHOICES, lambda name: plain(COLUMNS[name].title))
         chosen = st.pills(
             md("Columns"),
             CHOICES,

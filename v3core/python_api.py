@@ -1,5 +1,6 @@
 """What `import v3core` offers for notebooks and scripts; `v3core/__init__.py` describes it, and imports this late."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,12 @@ from v3core.insight.profiles import Bounds
 from v3core.jobs import control, experiments, supervisor
 from v3core.jobs.grid import cells_of, configs_of, different_environments, grid_of
 from v3core.jobs.needs import Needs
+from v3core.jobs.retention import thinned_notice
 from v3core.store.database import Database
 from v3core.store.export import arrow_schema, arrow_tables, table_of
 from v3core.store.opening import open_database
 from v3core.store.run_filter import matches, parse_filter
-from v3core.store.runs import list_runs, resolve
+from v3core.store.runs import get_run, list_runs, resolve
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +46,8 @@ def table(run: str | Sequence[str], what: str, *, as_arrow: bool) -> "pd.DataFra
     """A table of one run or of several, as exports have it."""
     with _opened() as database:
         ids = [resolve(database, one) for one in ([run] if isinstance(run, str) else run)]
+        if what in ("episodes", "expert_loads") and (notice := thinned_notice([get_run(database, id_) for id_ in ids])):
+            warnings.warn(notice, stacklevel=3)
         return _shown(_read(database, ids, what), as_arrow=as_arrow)
 
 

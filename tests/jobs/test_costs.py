@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.comparison.made import STEPS, made_run
+from tests.comparison.made import START, STEPS, made_run
 from tests.runs import tiny_config
 from v3core.insight.duration import Duration, Pace
 from v3core.jobs import costs
@@ -48,6 +48,14 @@ def test_a_grid_over_environments_takes_what_each_of_them_took(db):
     assert cost.amount() == "8 runs · 160 episodes · about 1,600 environment steps"
     assert "1 earlier run of CartPole-v1" in cost.time()
     assert "and 1 earlier run of Acrobot-v1" in cost.time()
+
+
+def test_a_thinned_run_is_no_measure_because_the_times_of_its_episodes_are_gone(db):
+    run = trained_here(db)
+    assert cost_of(db, configs("CartPole-v1", 1), pace).duration is not None
+    with db.write() as tx:
+        update_run(tx, run.id, {"thinned_at": START}, only_in=[run.status])
+    assert cost_of(db, configs("CartPole-v1", 1), pace).duration is None
 
 
 def test_one_environment_that_was_never_trained_makes_the_whole_unknown(db):

@@ -1,6 +1,7 @@
 """Facts of episodes on Live and Compare."""
 
 import json
+from datetime import UTC, datetime
 
 from sqlalchemy import update
 
@@ -31,6 +32,17 @@ def test_live_shows_numbers_and_words(open_page, database):
     assert numbers.iloc[0].tolist() == ["score", 13.0, 1.0, 25.0, 25]
     (words,) = [frame.value for frame in app.dataframe if "Value" in frame.value]
     assert words.to_numpy().tolist() == [["a *newt*", 20, "80%"], ["time limit", 5, "20%"]]
+
+
+def test_a_thinned_run_says_of_which_episodes_it_shows_facts_and_that_exports_leave_some_out(open_page, database):
+    run_id = with_facts(database)
+    with database.write() as tx:
+        thinned = datetime(2030, 1, 2, tzinfo=UTC)
+        tx.execute(update(runs).where(runs.c.id == run_id).values(thinned_at=thinned))
+    said = " ".join(caption.value for caption in open_page("pages/live.py", run=run_id, facts="true").caption)
+    assert "this is of the episodes that are left, most of them from the ends of phases." in said
+    assert "Tables and JSON have the episodes that are left; a thinned run cannot be archived." in said
+    assert "nothing left out" not in said
 
 
 def test_a_fact_that_is_a_number_at_times_and_a_word_at_others_is_in_both_tables(open_page, database):

@@ -7,7 +7,7 @@ import click
 from v3core.cli.common import commands, opened, reconciled, run_argument
 from v3core.errors import V3Error
 from v3core.jobs import control
-from v3core.jobs.retention import thinned_sentence
+from v3core.jobs.retention import thinned_notice
 from v3core.messages import _
 from v3core.output import echo
 from v3core.store.database import Database
@@ -48,12 +48,9 @@ def export(run_ids: tuple[str, ...], experiment: str | None, target: Path, what:
             raise V3Error("--format {form} goes with --what all, or with a file that ends in .{form}.", form=form)
         else:
             count = export_runs(database, chosen, target, what)
-        thinned = [
-            sentence for run in (get_run(database, one) for one in chosen) if (sentence := thinned_sentence(run))
-        ]
+        thinned = thinned_notice([get_run(database, one) for one in chosen])
     if thinned and what in (None, "all", "episodes", "expert_loads"):
-        more = f" So were those of {len(thinned) - 1} more." if len(thinned) > 1 else ""
-        echo(f"{thinned[0]}{more}", err=True)
+        echo(thinned, err=True)
     rows = "episodes" if what in (None, "all", "episodes") else "rows"
     echo(_("{count} {rows} written to {target}.", count=count, rows=rows, target=target))
 

@@ -15,7 +15,7 @@ from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.monitor import run_monitored
 from v3core.messages import _
 from v3core.output import echo, echo_json, fail
-from v3core.phrases import counted
+from v3core.phrases import counted, sentences
 from v3core.store.opening import database_url, set_aside
 from v3core.store.runs import resolve
 
@@ -99,29 +99,38 @@ def tidy(remove: bool) -> int:
 def thin(days: int, dry_run: bool, yes: bool) -> None:
     """Drop the single episodes of old ended runs, and keep their means: charts, phases, evaluations and alarms stay.
 
-    What goes cannot be restored: a thinned run cannot be resumed, forked or archived. Runs that are or have forks, and
-    those whose alarms were not recorded while they trained, are left as they are.
+    What goes cannot be restored: a thinned run cannot be resumed, forked or archived. The facts, situations and results
+    of tasks of these episodes go too. Runs that are or have forks, those of at most 512 episodes, and those whose
+    alarms were not recorded while they trained, are left as they are.
     """
     with reconciled() as database:
         plan = retention.plan_of(database, days)
         freed = housekeeping.in_words(plan.bytes)
-        left = f" Of {counted(plan.left, 'run')} nothing can go." if plan.left else ""
-        what = f"{plan.episodes:,} single episodes of {counted(len(plan.found), 'run')}, about {freed}"
+        left = _("Of {runs} nothing can go.", runs=counted(plan.left, "run")) if plan.left else ""
+        what = {"episodes": plan.episodes, "runs": counted(len(plan.found), "run"), "freed": freed}
         if not plan.found:
-            echo(f"Nothing to thin.{left}")
+            echo(sentences(_("Nothing to thin."), left))
         elif dry_run:
-            echo(f"Would drop {what}.{left}")
+            would = _(
+                "Would drop {episodes:,} single episodes of {runs}, about {freed}, with their facts, situations and "
+                "results of tasks.",
+                **what,
+            )
+            echo(sentences(would, left))
         elif not yes:
             raise V3Error(
-                "{episodes:,} single episodes of {runs}, about {freed}, would go for good; add --yes to drop them, or "
-                "--dry-run to look.",
-                episodes=plan.episodes,
-                runs=counted(len(plan.found), "run"),
-                freed=freed,
+                "{episodes:,} single episodes of {runs}, about {freed}, would go for good, with their facts, "
+                "situations and results of tasks; add --yes to drop them, or --dry-run to look.",
+                **what,
             )
         else:
             gone = retention.carry_out(database, plan.found)
-            echo(f"Dropped {gone:,} single episodes, about {freed}; `compact` gives the space back.{left}")
+            dropped = _(
+                "Dropped {episodes:,} single episodes, about {freed}; `compact` gives the space back.",
+                episodes=gone,
+                freed=freed,
+            )
+            echo(sentences(dropped, left))
 
 
 @commands.command()

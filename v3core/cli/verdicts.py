@@ -98,7 +98,7 @@ def _print_groups(found: Comparison) -> None:
             steps = _(
                 "; {reached} of {n} runs reach {threshold:g}",
                 reached=group.reached,
-                n=group.final.n,
+                n=group.steps_to.n,
                 threshold=threshold,
             )
             if group.reached:

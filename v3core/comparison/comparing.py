@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from v3core.comparison.across import across
-from v3core.comparison.finals import results_of, steps_in_all, steps_metric, with_steps
+from v3core.comparison.finals import is_unknown_when, results_of, steps_in_all, steps_metric, with_steps
 from v3core.comparison.groups import CURRICULUM, Group, grouped
 from v3core.comparison.inequalities import few_roots, notes_of, roots_of, windows_of
 from v3core.comparison.pairs import pairs_of
@@ -17,7 +17,7 @@ from v3core.insight.estimates import iqm_of
 from v3core.insight.profiles import Bounds
 from v3core.messages import _
 from v3core.metrics import COMPARED, EVALUATION, EVALUATION_SUCCESS, phrase_of
-from v3core.phrases import one_of
+from v3core.phrases import listed, one_of
 from v3core.store.commands import edits_of
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -104,6 +104,14 @@ def compare(
                 "When the threshold is reached is judged by the training return, mean of {lengths} episodes: the runs "
                 "were evaluated too rarely.",
                 lengths=lengths,
+            )
+        )
+    unknown = [run.name for run in runs if thresholds and run.id in counted and is_unknown_when(run, steps_by)]
+    if unknown:
+        notes.append(
+            _(
+                "When the threshold is reached is not known of runs whose raw rows were thinned: {names}.",
+                names=listed(unknown),
             )
         )
     return Comparison(

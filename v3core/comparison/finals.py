@@ -77,9 +77,16 @@ def with_steps(
     ]
 
 
+def is_unknown_when(run: RunRow, metric: str) -> bool:
+    """Whether nothing says when a metric crossed a threshold: of a thinned run only means of episodes are left."""
+    return run.thinned_at is not None and metric not in AT_EVALUATIONS
+
+
 def _steps_to(
     database: Database, run: RunRow, trace: Trace, threshold: float, metric: str, within: int, window: int
 ) -> float:
+    if is_unknown_when(run, metric):
+        return math.nan
     smoothed = trace.trailing(1 if metric in AT_EVALUATIONS else window)
     steps = steps_to_threshold(trace.step, smoothed, threshold)
     if math.isfinite(steps) and trace.size > 1:

@@ -18,8 +18,9 @@ from v3core.rollup import Floats, Integers, Series, mean_window, trailing_mean
 from v3core.store.curve import read_series
 from v3core.store.database import Database
 from v3core.store.expert_records import read_knockouts
-from v3core.store.history import EvaluationMean, read_evaluation_means, read_stretches, read_times
+from v3core.store.history import EvaluationMean, Stretch, read_evaluation_means, read_stretches, read_times
 from v3core.store.run_row import RunRow
+from v3core.store.thinning import seconds_between
 
 BUCKETS = 400
 """Most points of a run: twice as many as a grid has."""
@@ -185,13 +186,14 @@ def measured_or_error(curve: Series, metric: str) -> tuple[Floats, Integers]:
 
 def training_seconds(database: Database, run: RunRow, episodes: Integers) -> Floats:
     """Seconds of training until each of these episodes was recorded, without the queue and pauses; NaN if unknown."""
-    times = read_times(database, run.id, episodes.tolist())
     stretches = read_stretches(database, [run.id])[run.id]
-    return np.array([_trained(stretches, times.get(episode)) for episode in episodes.tolist()], dtype=np.float64)
+    times = read_times(database, run.id, episodes.tolist())
+    seconds = {episode: _trained(stretches, at) for episode, at in times.items()}
+    return seconds_between(database, run, episodes, seconds, lambda at: _trained(stretches, at))
 
 
-def _trained(stretches: Sequence[tuple[datetime, datetime | None]], until: datetime | None) -> float:
-    if until is None or not stretches:
+def _trained(stretches: Sequence[Stretch], until: datetime) -> float:
+    if not stretches:
         return np.nan
     parts = ((min(end or until, until) - begin).total_seconds() for begin, end in stretches if begin < until)
     return sum(parts)

@@ -75,11 +75,13 @@ def _group_row(group: GroupResult, found: Comparison, *, several: bool) -> Row:
 def _reached(group: GroupResult, thresholds: Mapping[str, float]) -> Row:
     """How many runs reached the threshold of their environment; the column names it if there is one in all."""
     own, steps, values = thresholds.get(group.env), group.steps_to, set(thresholds.values())
-    said: str = "–" if own is None else _("{reached} of {runs}", reached=group.reached, runs=group.final.n)
+    said: str = "–"
+    if own is not None and steps is not None and steps.n:
+        said = _("{reached} of {runs}", reached=group.reached, runs=steps.n)
     if len(values) == 1:
         title = _("Reached {threshold:g}", threshold=values.pop())
     else:
-        title, said = _("Reached"), said if own is None else _("{runs} ({threshold:g})", runs=said, threshold=own)
+        title, said = _("Reached"), said if said == "–" else _("{runs} ({threshold:g})", runs=said, threshold=own)
     return {title: said, _("Steps to it"): "–" if steps is None else steps_words(steps.value)}
 
 

@@ -145,8 +145,9 @@ def _measured(
 ) -> _Measured | None:
     """A run of a length in an environment; None if no earlier run can say."""
     env, length = kind
-    # An imported run has no host: it was trained elsewhere.
-    earlier = [run for run in everything if run.env == env and run.episode > 1 and run.host and is_here(run)]
+    # An imported run has no host: it was trained elsewhere. Of a thinned one the times of most episodes are gone.
+    whole = [run for run in everything if run.env == env and run.episode > 1 and run.thinned_at is None]
+    earlier = [run for run in whole if run.host and is_here(run)]
     paces, which = _alike(earlier, works, length, database, read)
     if not paces:
         return None

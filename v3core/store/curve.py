@@ -85,10 +85,11 @@ def _read(tx: Transaction, run_id: str, first: int, last: int | None, width: int
     newest = newest_episode(tx, run_id)
     end = newest if last is None else min(last, newest)
     size = bucket_size(max(end, first), width, first)
-    if _is_thinned(tx, run_id):  # of smaller buckets most are not there
-        size = max(size, LEVELS[0])
     # Counted from 0; a bucket is read whole, or not at all.
     start, stop = (first - 1) // size * size, -(-end // size) * size
+    if size < LEVELS[0] and _lacks_rows(tx, run_id, start, min(stop, newest)):
+        size = LEVELS[0]
+        start, stop = (first - 1) // size * size, -(-end // size) * size
     pieces: list[tuple[int, Integers, Floats]] = []
     levels = [level for level in LEVELS if level <= size]
     found, missing = read_pyramid(tx, run_id, experts, newest, [(start, stop)], levels)
@@ -108,8 +109,13 @@ def _read(tx: Transaction, run_id: str, first: int, last: int | None, width: int
     return Series(size, *drawn, names, experts, reached)
 
 
-def _is_thinned(tx: Transaction, run_id: str) -> bool:
-    return tx.execute(select(runs.c.thinned_at).where(runs.c.id == run_id)).scalar_one_or_none() is not None
+def _lacks_rows(tx: Transaction, run_id: str, after: int, last: int) -> bool:
+    """Whether a run was thinned within a range of episodes: most of them are then in buckets only."""
+    if tx.execute(select(runs.c.thinned_at).where(runs.c.id == run_id)).scalar_one_or_none() is None:
+        return False
+    c = episodes.c
+    mine = (c.run_id == run_id, c.episode > after, c.episode <= last)
+    return tx.execute(select(func.count()).where(*mine)).scalar_one() < last - after
 
 
 def _joined(parts: list[tuple[Integers, Floats]]) -> tuple[Integers, Floats]:

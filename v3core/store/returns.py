@@ -85,8 +85,11 @@ def read_sparklines(database: Database, runs: list[RunRow], points: int = POINTS
 
 
 def read_mean_return(tx: Transaction, run_id: str, last: int, window: int) -> float:
-    """Mean of the finite returns of the `window` episodes up to `last`; NaN if there is none."""
-    found = _returns(tx, run_id, max(0, last - window), last)
+    """Mean of the finite returns of the `window` episodes up to `last`; NaN if there is none, or a row was thinned."""
+    first = max(0, last - window)
+    found = _returns(tx, run_id, first, last)
+    if len(found) < last - first:
+        return float("nan")
     returns = floats([row[1] for row in found])
     finite = returns[np.isfinite(returns)]
     return float(finite.mean()) if len(finite) else float("nan")

@@ -10,6 +10,7 @@ import streamlit as st
 
 from v3core.charts.fact_figures import fact_figure
 from v3core.comparison.groups import is_readable
+from v3core.jobs.retention import thinned_caption
 from v3core.messages import _, said
 from v3core.store.database import Database
 from v3core.store.fact_records import FactResult, fact_points, fact_results, read_facts
@@ -39,6 +40,8 @@ def _section(database: Database, run_id: str) -> None:
     run = shell.run_or_rerun(database, run_id)
     names = list(run.config.episode_facts)
     facts = read_facts(database, run.id, after=0, last=run.episode)
+    if (sentence := thinned_caption(run)) is not None:
+        st.caption(md(":material/compress: {}", sentence))
     newest = fact_results([one for one in facts if one[0] > run.episode - window_of(run)], names)
     if not newest:
         st.caption(md("No complete episode has any of the facts yet."))

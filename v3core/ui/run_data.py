@@ -29,6 +29,7 @@ from v3core.store.database import Database
 from v3core.store.expert_records import read_knockouts
 from v3core.store.history import EvaluationRow, read_episode, read_evaluations, read_phase_changes, read_times
 from v3core.store.run_row import RunRow
+from v3core.store.thinning import seconds_between
 
 _RUNS_KEPT = 64
 _PHASES_KEPT = 4096
@@ -138,8 +139,8 @@ def load_seconds(database: Database, run: RunRow, curve: Series) -> Floats:
     with held.lock:
         times = held.times | read_times(database, run.id, [end for end in ends if end not in held.times])
         held.times = {end: times[end] for end in ends if end in times}
-        found = [held.times.get(end) for end in ends]
-    return np.array([np.nan if at is None else (at - run.created_at).total_seconds() for at in found])
+        seconds = {end: (at - run.created_at).total_seconds() for end, at in held.times.items()}
+    return seconds_between(database, run, curve.episode, seconds, lambda at: (at - run.created_at).total_seconds())
 
 
 def load_phases(database: Database, run: RunRow) -> tuple[PhaseSums, ...]:

@@ -13,7 +13,7 @@ from v3core.jobs.checkpoints import is_present
 from v3core.jobs.evaluating import BackgroundEvaluation, Played
 from v3core.jobs.housekeeping import in_words, run_sizes
 from v3core.jobs.retention import thinned_sentence
-from v3core.messages import _, said, say, translated
+from v3core.messages import _, said, say
 from v3core.paths import COMMAND
 from v3core.phrases import listed
 from v3core.store.database import Database
@@ -64,13 +64,19 @@ def run_exports(database: Database, run: RunRow) -> None:
                     disabled=too_large or (suffix == "v3run" and run.thinned_at is not None),
                 )
         if (sentence := thinned_sentence(run)) is not None:
-            st.caption(plain(translated(sentence)))
-        st.caption(
-            md(
-                "Tables have one row per episode, with nothing left out. JSON contains the whole record. The "
-                "archive also contains checkpoints and the log, and can be imported into another V3 Lab."
+            st.caption(
+                md(
+                    "{sentence} Tables and JSON have the episodes that are left; a thinned run cannot be archived.",
+                    sentence=sentence,
+                )
             )
-        )
+        else:
+            st.caption(
+                md(
+                    "Tables have one row per episode, with nothing left out. JSON contains the whole record. The "
+                    "archive also contains checkpoints and the log, and can be imported into another V3 Lab."
+                )
+            )
         if too_large:
             st.caption(md("It is too large to download. Run this on the dashboard's machine instead:"))
             short = run.id[:8]

@@ -5,6 +5,7 @@ import streamlit as st
 
 from v3core.charts.situation_figures import HEIGHT, situation_figure
 from v3core.insight.situation_loads import SituationResult, situation_points, situation_results
+from v3core.jobs.retention import thinned_caption
 from v3core.messages import _, recalled, said, say
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -42,6 +43,8 @@ def _section(database: Database, run_id: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.markdown(md("**Routing by situation**"), width="content")
         about(_("Routing by situation"), _MEANING, [(_("Distance"), _DISTANCE)])
+    if (sentence := thinned_caption(run)) is not None:
+        st.caption(md(":material/compress: {}", sentence))
     of_window, of_all = _read_before(database.url, run.id, run.generation)
     newest = of_window.read(database, run.id, after=max(0, run.episode - window_of(run)), last=run.episode)
     results = situation_results(newest)

@@ -12,6 +12,7 @@ import streamlit as st
 from v3core.charts.task_figures import tasks_figure
 from v3core.comparison.groups import is_readable
 from v3core.insight.task_loads import TaskResult, in_order, task_distances, task_specialisation
+from v3core.jobs.retention import thinned_caption
 from v3core.messages import _, say, translated
 from v3core.metrics import METRICS
 from v3core.store.database import Database
@@ -69,6 +70,8 @@ def task_section(database: Database, run: RunRow) -> None:
 
 def _section(database: Database, run_id: str) -> None:
     run = shell.run_or_rerun(database, run_id)
+    if (sentence := thinned_caption(run)) is not None:
+        st.caption(md(":material/compress: {}", sentence))
     results = _newest(database, run)
     if not results:
         st.caption(md("No episode is complete yet."))

@@ -49,6 +49,7 @@ BUSY_SECONDS = 0.25
 """A part that is due while its page runs is looked at again after this time."""
 
 _MARK = "drops_tick_gate"
+_FROM_OUTSIDE = "is_stopped_from_outside"
 _is_gated: ContextVar[bool] = ContextVar("is_gated", default=False)
 """Whether the script of this thread began by `_when_it_would_run`."""
 _log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ def install() -> bool:
     _wrap(ScriptRequests, "_request_rerun_locked", _when_it_is_merged)
     _wrap(ScriptRunner, "_run_script", _when_it_would_run)
     _wrap(ScriptRunner, "_on_script_finished", _when_a_script_has_ended)
+    _wrap(ScriptRunner, "request_stop", _when_it_is_stopped)
     _wrap(SafeSessionState, "on_script_finished", _unless_stopped)
     _wrap(MemoryFragmentStorage, "clear", _unless_stopped)
     _wrap(Runtime, "disconnect_session", _when_a_tab_leaves)
@@ -187,12 +189,18 @@ def _unless_stopped(go_on: Any, _state: Any, *arguments: Any) -> None:
         go_on(*arguments)
         return
     with context.script_requests._lock:  # it is not stopped meanwhile: the next run begins after this
-        if context.script_requests._state is not ScriptRequestType.STOP:
+        if not _is_stopped(context.script_requests):
             go_on(*arguments)
 
 
 def _is_stopped(requests: ScriptRequests) -> bool:
-    return requests._state is ScriptRequestType.STOP
+    """Whether another run of the page takes its place; `st.stop` in the script itself asks for nothing like that."""
+    return requests._state is ScriptRequestType.STOP and getattr(requests, _FROM_OUTSIDE, False)
+
+
+def _when_it_is_stopped(go_on: Any, runner: Any) -> None:
+    setattr(runner._requests, _FROM_OUTSIDE, True)
+    go_on()
 
 
 def _when_a_tab_leaves(go_on: Any, runtime: Any, session_id: str) -> None:

@@ -36,6 +36,12 @@ def pages():
     return SimpleNamespace(current_page_script_hash=NEW)
 
 
+def stopped_from_outside(requests: ScriptRequests) -> None:
+    """As its session stops a script, by the method that ships; `st.stop` asks the requests alone."""
+    runner = SimpleNamespace(_requests=requests)
+    tick_gate._when_it_is_stopped(requests.request_stop, runner)
+
+
 def arrives(pages, **fields):
     """What becomes of a message of the browser: the requests that reach the script."""
     reached = []
@@ -193,7 +199,7 @@ def test_a_script_that_was_stopped_begins_no_other_run(runner):
     wanted = RerunData(page_script_hash=NEW, query_string="run=before")
     with pytest.raises(Runs):
         ScriptRunner._run_script(runner, wanted)
-    runner._requests.request_stop()
+    stopped_from_outside(runner._requests)
     assert ScriptRunner._run_script(runner, wanted) is None
 
 
@@ -203,7 +209,7 @@ def test_a_script_that_was_stopped_does_not_follow_its_own_wish_for_a_rerun(runn
     reached = []
 
     def is_stopped_and_ends(_=None):
-        runner._requests.request_stop()
+        stopped_from_outside(runner._requests)
         event = ScriptRunnerEvent.SCRIPT_STOPPED_FOR_RERUN
         tick_gate._when_a_script_has_ended(lambda *_: None, runner, context, event, False, None)
         reached.append("runs once more")
@@ -221,7 +227,7 @@ def test_a_script_that_was_stopped_takes_no_part_and_no_click_from_the_run_that_
     state = SafeSessionState(SimpleNamespace(on_script_finished=lambda *_, **to: finished.append(to)), lambda: None)
     context = SimpleNamespace(script_requests=ScriptRequests())
     monkeypatch.setattr(tick_gate, "get_script_run_ctx", lambda **_: context)
-    context.script_requests.request_stop()
+    stopped_from_outside(context.script_requests)
     storage.clear(new_fragment_ids=frozenset())
     state.on_script_finished(frozenset(), remove_stale_widgets=True)
     assert storage.contains("of the next run")

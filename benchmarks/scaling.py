@@ -117,7 +117,7 @@ def write(url: str, folder: Path, run_id: str, node: str, begin: Any, end: Any, 
 
 
 def measure(url: str, folder: Path, number: int, seconds: float) -> dict[str, float]:
-    """The load of so many writers."""
+    """The load of a number of writers."""
     db = open_database(url, folder)
     ids = [new_run(db, 10**6) for _ in range(number)]
     begin, end, latencies = _FORK.Event(), _FORK.Event(), _FORK.Queue()
@@ -241,7 +241,7 @@ def _slope(writers: Any, values: list[float], pace: Any) -> float:
 
 
 def many_runs(url: str, folder: Path, numbers: tuple[int, ...]) -> list[dict[str, float]]:
-    """What Home waits for, with so many ended runs."""
+    """What Home waits for, with a number of ended runs."""
     db = open_database(url, folder)
     found = []
     for number in numbers:

@@ -50,6 +50,26 @@ drain(db, command)
 """
 
 
+def printed_by(script, arguments):
+    """What processes print as JSON that run a script, one with each argument, from the moment that all are ready."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, argument],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for argument in arguments
+    ]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return [json.loads(process.communicate(timeout=PATIENCE_SECONDS)[0]) for process in processes]
+
+
 def fake_command(run_id):
     return [sys.executable, "-c", FAKE_WORKER, run_id, FAKE_WORKER]
 
@@ -71,24 +91,7 @@ def test_eight_processes_drain_twenty_runs_without_a_double_start(db, config, mo
         "script = sys.argv[1]\n"
         "print(json.dumps(drain(db, lambda run_id: [sys.executable, '-c', script, run_id, script])))\n"
     )
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, FAKE_WORKER],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(8)
-    ]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    claimed = [
-        run_id for process in processes for run_id in json.loads(process.communicate(timeout=PATIENCE_SECONDS)[0])
-    ]
+    claimed = [run_id for mine in printed_by(script, [FAKE_WORKER] * 8) for run_id in mine]
     assert sorted(claimed) == sorted(set(claimed))
     for count in range(1, len(ids) + 1):  # each has its time: together they are twenty starts of Python
         wait_for(lambda count=count: sum(run.status == Status.COMPLETED for run in list_runs(db)) >= count)
@@ -229,22 +232,7 @@ def test_dashboards_of_two_machines_share_200_queued_runs_and_start_none_twice(d
     """Each has slots of its own."""
     monkeypatch.setattr(launcher, "drain", lambda _db: [])
     ids = launcher.enqueue(db, [config()] * 200)
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", DASHBOARD, name],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for name in ("one", "two")
-    ]
-    for process in processes:
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    claimed = [json.loads(process.communicate(timeout=PATIENCE_SECONDS)[0]) for process in processes]
+    claimed = printed_by(DASHBOARD, ["one", "two"])
     assert sorted([*claimed[0], *claimed[1]]) == sorted(ids)
     assert all(len(mine) >= 20 for mine in claimed), "one did all the work"
     assert {get_run(db, run_id).host for run_id in ids} == {"one", "two"}

@@ -80,6 +80,15 @@ def record(db: Database, run_id: str, episode: Callable[..., EpisodeRecord], cou
     return run_id
 
 
+def record_run(db: Database, new_run: Callable[..., str], rows: list[EpisodeRecord]) -> str:
+    """A run of which these episodes are recorded by the writer; its id."""
+    run_id = new_run(db)
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    writer.record(rows, rows[-1].step)
+    writer.close()
+    return run_id
+
+
 def process_sample(**values: Any) -> ProcessSample:
     """Fifteen seconds of an ordinary run."""
     given: dict[str, Any] = {

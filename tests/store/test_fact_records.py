@@ -4,9 +4,9 @@ import math
 
 import pytest
 
+from tests.store.recorded import record_run
 from v3core.store import fact_records
 from v3core.store.fact_records import fact_points, fact_results, read_facts
-from v3core.store.writer import EpisodeWriter
 
 TEXTS = ['{"score": 3, "cause": "a newt"}', None, '{"score": 5, "cause": "time limit"}', '{"score": 4}', "[1", "[]"]
 
@@ -14,12 +14,7 @@ TEXTS = ['{"score": 3, "cause": "a newt"}', None, '{"score": 5, "cause": "time l
 @pytest.fixture
 def recorded(db, new_run, episode):
     """A run of 60 episodes."""
-    run_id = new_run(db)
-    rows = [episode(number, facts=TEXTS[(number - 1) % 6]) for number in range(1, 61)]
-    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-    writer.record(rows, rows[-1].step)
-    writer.close()
-    return run_id
+    return record_run(db, new_run, [episode(number, facts=TEXTS[(number - 1) % 6]) for number in range(1, 61)])
 
 
 def test_they_are_read_and_summed_up(db, recorded):

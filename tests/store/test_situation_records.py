@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.store.recorded import record_run
 from v3core.insight.situation_loads import situation_points, situation_results
 from v3core.store import situation_records
 from v3core.store.export import table_of
@@ -25,12 +26,9 @@ TEXTS = [
 @pytest.fixture
 def recorded(db, new_run, episode):
     """A run of 60 episodes of 4 steps."""
-    run_id = new_run(db)
-    rows = [episode(number, situations=TEXTS[(number - 1) % 6], length=4) for number in range(1, 61)]
-    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-    writer.record(rows, rows[-1].step)
-    writer.close()
-    return run_id
+    return record_run(
+        db, new_run, [episode(number, situations=TEXTS[(number - 1) % 6], length=4) for number in range(1, 61)]
+    )
 
 
 def test_they_are_read_and_pooled_by_steps(db, recorded):

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,6 @@ from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.messages import speaking
 from v3core.store.database import Database
-from v3core.store.opening import open_database
-from v3core.ui import news
 from v3core.ui.chart_sources import Source
 from v3core.ui.feed import Feed, Shown
 
@@ -22,15 +19,6 @@ CHINESE = "zh_CN"
 TEXTS = {"alt", "caption", "empty", "text", "name", "hovertemplate", "label", "value", "help", "progress", "left"}
 """Keys of figures whose values people read."""
 OF_CODE = {"warmup", "transition", "fine", "tune", "softmax", "sparsemax", "nat", "nats", "ln", "KL", "PPO", "Adam"}
-
-
-@pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """A store whose topics are read whenever they are asked for."""
-    opened = open_database(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
-    monkeypatch.setattr(news, "value", lambda topic: topic.value(None))
-    yield opened
-    opened.close()
 
 
 def asked(feed: Feed, *sources: Source) -> list[Any]:

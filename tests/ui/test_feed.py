@@ -1,10 +1,8 @@
 """The feed: a chart is drawn once for all tabs, each tab gets what it lacks, and what it then has is what there is."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,22 +19,12 @@ from v3core.metrics import CHARTS
 from v3core.store.alarms import AlarmRow, put_alarm, set_muted
 from v3core.store.commands import apply_revision, read_revisions
 from v3core.store.database import Database
-from v3core.store.opening import open_database
 from v3core.store.runs import update_run
 from v3core.store.writer import truncate
 from v3core.ui import feed, news
 from v3core.ui.chart_sources import COMPARE, NUMBERS, AsOfNow, Source, Zoom, draw
 from v3core.ui.feed import Feed, Shown
 from v3core.ui.run_data import _recorded
-
-
-@pytest.fixture
-def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """A store; topics are read whenever they are asked for, without the thread that looks twice a second."""
-    opened = open_database(f"sqlite:///{tmp_path / 'v3.db'}", tmp_path)
-    monkeypatch.setattr(news, "value", lambda topic: topic.value(None))
-    yield opened
-    opened.close()
 
 
 class Tab:

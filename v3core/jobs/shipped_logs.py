@@ -3,12 +3,12 @@
 An object cannot be appended to, so the newest part is put again as it grows, until it is full.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from v3core.jobs.files import log_file, run_folder
+from v3core.jobs.meanwhile import meanwhile
 from v3core.places import Bucket, Place, PlaceError
 from v3core.store.database import Database
 
@@ -57,20 +57,17 @@ def shipping(database: Database, run_id: str) -> Iterator[None]:
     if not isinstance(place, Bucket):
         yield
         return
-    shipper, done = LogShipper(place, run_id), threading.Event()
+    shipper = LogShipper(place, run_id)
 
-    def keep() -> None:
-        while not done.wait(SHIP_SECONDS):
-            with suppress(PlaceError, OSError):  # the next time puts it
-                shipper.ship()
+    def keep() -> bool:
+        with suppress(PlaceError, OSError):  # the next time puts it
+            shipper.ship()
+        return False
 
-    thread = threading.Thread(target=keep, name=f"log of {run_id}", daemon=True)
-    thread.start()
     try:
-        yield
+        with meanwhile(keep, SHIP_SECONDS, f"log of {run_id}"):
+            yield
     finally:
-        done.set()
-        thread.join()
         with suppress(PlaceError, OSError):
             shipper.ship()
             shipper.empty()

@@ -1,7 +1,6 @@
 """Training a run, in a process of its own or in this one: claim it, train it, record its end."""
 
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from v3core.jobs.launcher import claim, create
 from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.jobs.logs import logger, logging_to
+from v3core.jobs.meanwhile import meanwhile
 from v3core.jobs.needs import Needs
 from v3core.jobs.notice import VARIABLE as WEBHOOK_VARIABLE
 from v3core.jobs.notice import call_webhooks
@@ -128,27 +128,20 @@ def _import_trainer() -> None:
 @contextmanager
 def _leaving_if_stopped(database: Database, run: RunRow, leave: Callable[[int], object]) -> Iterator[None]:
     """Meanwhile another thread looks whether a stop was asked for, records the end, and leaves."""
-    done = threading.Event()
 
-    def look() -> None:
-        while not done.wait(STARTING_POLL_SECONDS):
-            try:
-                with database.read() as tx:
-                    asked = open_stop(tx, run.id) is not None
-                if asked:
-                    _finish(database, run, End(Status.STOPPED))
-                    leave(0)
-                    return
-            except V3Error:
-                continue  # busy: the next look, or the worker itself, does it
+    def look() -> bool:
+        try:
+            with database.read() as tx:
+                asked = open_stop(tx, run.id) is not None
+            if asked:
+                _finish(database, run, End(Status.STOPPED))
+                leave(0)
+        except V3Error:
+            return False  # busy: the next look, or the worker itself, does it
+        return asked
 
-    thread = threading.Thread(target=look, name=f"stop of {run.id}", daemon=True)
-    thread.start()
-    try:
+    with meanwhile(look, STARTING_POLL_SECONDS, f"stop of {run.id}"):
         yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def adopt(database: Database, run_id: str) -> RunRow:

@@ -39,7 +39,7 @@ def read_situations(
 
 
 def spacing(count: int) -> int:
-    """The smallest power of two by which so many episodes are parted into at most `MOST_READ`."""
+    """The smallest power of two that parts this many episodes into at most `MOST_READ`."""
     return 1 << max(0, math.ceil(count / MOST_READ) - 1).bit_length()
 
 

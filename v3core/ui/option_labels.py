@@ -3,7 +3,7 @@
 Streamlit knows a chosen option by its label (`st.radio`, `st.selectbox`, `st.multiselect`, and whatever is bound to a
 query parameter). After a switch of the language the browser would send the old label again, and a link that was made in
 another language has a label of that one: neither is found among the labels of today, and the default would be taken
-without a word.
+silently.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -8,7 +8,7 @@ and when it is about to run. Parts that a page which ended early no longer draws
 none. docs/decisions/0015 has the wire's account.
 
 A script that was stopped, because a link or a click asked for another run of the page, changes nothing any more. It
-goes on until it next draws, beside the run that follows, and when it ends Streamlit lets it clean up after itself:
+runs until it next draws, beside the run that follows, and when it ends Streamlit lets it clean up after itself:
 what it would take away is that run's.
 
 And ticks are made here: a part that is due is drawn without its browser being asked.

@@ -40,7 +40,7 @@ class Holder:
     """
 
     def __init__(self, patience: float) -> None:
-        """End after so many seconds if `begin` is never called."""
+        """End after this many seconds if `begin` is never called."""
         self._begun = threading.Event()
 
         def leave() -> None:

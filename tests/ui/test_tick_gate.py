@@ -239,6 +239,17 @@ def test_a_script_that_was_stopped_takes_no_part_and_no_click_from_the_run_that_
     assert finished == [{"remove_stale_widgets": True}]
 
 
+def test_a_page_that_ends_itself_leaves_no_part_of_the_page_before_it(monkeypatch):
+    """Parts of Live were drawn into Compare, which ends with `st.stop` where there is one run only."""
+    storage = MemoryFragmentStorage()
+    storage.register("of the page before", lambda: None)
+    context = SimpleNamespace(script_requests=ScriptRequests())
+    monkeypatch.setattr(tick_gate, "get_script_run_ctx", lambda **_: context)
+    context.script_requests.request_stop()  # all that `st.stop` asks for
+    storage.clear(new_fragment_ids=frozenset())
+    assert not storage.contains("of the page before")
+
+
 def delta(place, fragment="", text=""):
     """A part of a page, on its way to the browser."""
     message = ForwardMsg()

@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 MODULES = [path for path in sorted((ROOT / "v3core").rglob("*.py")) if path.name not in {"__init__.py", "__main__.py"}]
 
 
@@ -34,4 +35,10 @@ def test_every_path_that_the_architecture_names_is_there():
 def test_no_two_modules_have_one_name():
     """A name tells which is meant, in a traceback and in talk."""
     twice = [name for name, count in Counter(path.stem for path in MODULES).items() if count > 1]
+    assert twice == []
+
+
+def test_no_two_test_files_have_one_name():
+    """Tests stand in no package, so that pytest collects only the first of two, and only once all others have run says why."""
+    twice = [name for name, count in Counter(path.name for path in TESTS).items() if count > 1]
     assert twice == []

@@ -39,6 +39,6 @@ def test_no_two_modules_have_one_name():
 
 
 def test_no_two_test_files_have_one_name():
-    """Tests stand in no package, so that pytest collects only the first of two, and only once all others have run says why."""
+    """Test files stand in no package: of two with one name pytest collects one, and says so at the end of its run."""
     twice = [name for name, count in Counter(path.name for path in TESTS).items() if count > 1]
     assert twice == []

@@ -49,10 +49,10 @@ def overview() -> None:
         with st.container(horizontal=True, vertical_alignment="center", width="content"):
             if (launcher := chosen()).name == LocalLauncher.name:
                 limit = slots(database)
-                st.caption(f"{counted(len(runs), 'run')} · {slots_text(runs, limit)}")
+                st.caption(md("{} · {}", counted(len(runs), "run"), slots_text(runs, limit)))
                 slots_menu(database, limit)
             else:
-                st.caption(f"{counted(len(runs), 'run')} · {plain(cluster_text(runs, launcher.seen()))}")
+                st.caption(md("{} · {}", counted(len(runs), "run"), cluster_text(runs, launcher.seen())))
             columns = columns_menu()
         with st.container(horizontal=True, horizontal_alignment="right", width="content"):
             newest = next((run.experiment for run in runs if run.experiment), None)

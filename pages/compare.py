@@ -138,7 +138,7 @@ def overlay(run_ids: list[str]) -> None:
     shell.reconcile(database)
     now = current(run_ids)
     if not now:
-        st.info(NO_EPISODES, icon=":material/hourglass_empty:")
+        st.info(md(NO_EPISODES), icon=":material/hourglass_empty:")
         return
     how_to_read(database, now)
     with st.container(border=True):
@@ -154,7 +154,7 @@ def groups(run_ids: list[str]) -> None:
     now = current(run_ids)
     if not now:
         if shown == GROUPS:
-            st.info(NO_EPISODES, icon=":material/hourglass_empty:")
+            st.info(md(NO_EPISODES), icon=":material/hourglass_empty:")
         return
     found = answer(database, now, metric, grouping)
     verdict(found)

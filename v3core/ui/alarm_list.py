@@ -39,7 +39,7 @@ _MANY = 20_000
 _SECONDS_PER_EPISODE = 4e-5
 
 
-@st.cache_data(max_entries=64, show_spinner=_("Computing alarms …"))
+@st.cache_data(max_entries=64, show_spinner=False)
 def _computed(_database: Database, url: str, run_id: str, generation: int, episode: int) -> list[AlarmRow]:  # noqa: ARG001
     return alarms_of(_database, run_id)[0]
 
@@ -50,7 +50,8 @@ def load_alarms(database: Database, run: RunRow) -> tuple[list[AlarmRow], bool]:
     if not computed:
         rows = alarms_of(database, run.id)[0]
     elif run.episode <= _MANY or st.session_state.get(_asked(run)):
-        rows = _computed(database, database.url, run.id, run.generation, run.episode)
+        with st.spinner(md("Computing alarms …")):
+            rows = _computed(database, database.url, run.id, run.generation, run.episode)
     else:
         rows = []
     ranks = {ACTIVE: 0, MUTED: 1}

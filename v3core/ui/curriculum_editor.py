@@ -42,6 +42,8 @@ HOW_TO_WRITE = _(
 )
 FROM_A_FILE = _("From a file")
 AS_BEFORE = _("As in the run")
+UNCHANGED = _("unchanged")
+"""What an empty field of a later phase means."""
 _OTHERS: Mapping[str, str] = {
     FROM_A_FILE: _("Your own curriculum, as a YAML file."),
     AS_BEFORE: _("The curriculum of that run, including edits made while it trained."),
@@ -72,7 +74,7 @@ def curriculum_editor(source: Curriculum, *, source_key: str, length: Length, sc
         scale: whether boundaries follow that length in proportion.
     """
     rows = _rows(source, source_key, length, scale)
-    st.caption(HOW_TO_WRITE)
+    st.caption(md(HOW_TO_WRITE))
     further = further_in_use(rows)
     if st.toggle(md("More settings"), key="more-knobs", bind="query-params", help=md("Show all settings of a phase.")):
         further = FURTHER
@@ -168,12 +170,16 @@ def _show_row(
                 or ""
             )
             if last:
-                st.text_input(md("Ends"), _("end of run"), key=_key(index, "end"), disabled=True)
+                st.text_input(md("Ends"), say("end of run"), key=_key(index, "end"), disabled=True)
                 until = ""
             else:
                 until = (
                     st.text_input(
-                        md("Ends"), row.until, key=_key(index, "until"), bind="query-params", help=HOW_TO_WRITE_AN_END
+                        md("Ends"),
+                        row.until,
+                        key=_key(index, "until"),
+                        bind="query-params",
+                        help=md(HOW_TO_WRITE_AN_END),
                     )
                     or ""
                 )
@@ -194,8 +200,8 @@ def _show_row(
 def _unset(index: int, field: str) -> str:
     """What an empty setting means: nothing comes before the first phase."""
     if index:
-        return "unchanged"
-    return _("from the recipe") if field in KNOBS and KNOBS[field].from_recipe else "default"
+        return UNCHANGED
+    return _("from the recipe") if field in KNOBS and KNOBS[field].from_recipe else _("default")
 
 
 def _field(index: int, row: PhaseRow, field: str) -> str | None:
@@ -213,7 +219,7 @@ def setting_field(row: PhaseRow, field: str, *, key: str, unset: str, addressed:
             title,
             options,
             index=options.index(getattr(row, field)),
-            format_func=lambda choice: choice or unset,
+            format_func=lambda choice: choice or translated(unset),
             key=key,
             bind=bind,
             help=meaning,
@@ -267,7 +273,7 @@ def _description(name: str) -> str:
     try:
         return presets.load_preset(name).description
     except V3Error as error:
-        return str(error)
+        return error.message
 
 
 def pick_preset(env: str, *, as_before: bool = False) -> str:
@@ -334,7 +340,7 @@ def chosen_curriculum(preset: str, env: str, as_before: Curriculum | None) -> tu
         check_environment_named(source, env)
     except V3Error as error:
         st.error(plain(error))
-        return source, [str(error)]
+        return source, [error.message]
     return source, []
 
 
@@ -366,9 +372,10 @@ def compare_with(
         key=f"compare-with:{env.env_id}",
         placeholder=say("No other curriculum"),
         help=md(
-            "Each {value} trained with the same seeds. All runs form one experiment.",
-            value="is scaled to the length of the run and" if scale else "keeps its own phase ends and is",
-        ),
+            "Each is scaled to the length of the run and trained with the same seeds. All runs form one experiment."
+        )
+        if scale
+        else md("Each keeps its own phase ends and is trained with the same seeds. All runs form one experiment."),
     )
     fitting: list[Curriculum] = []
     problems: list[str] = []
@@ -381,6 +388,6 @@ def compare_with(
                 raise V3Error(problem)
             fitting.append(curriculum)
         except V3Error as error:
-            problems.append(str(error))
+            problems.append(error.message)
             st.error(plain(error))
     return fitting, problems

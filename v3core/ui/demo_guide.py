@@ -9,15 +9,16 @@ from v3core.insight.loads import dead_experts
 from v3core.insight.measures import recent_loads
 from v3core.jobs.demo import ENV, METRIC, WITH, WITHOUT, demo_of, is_demo
 from v3core.jobs.lifecycle import ENDED, Status
-from v3core.messages import _
+from v3core.messages import _, translated
 from v3core.metrics import DEAD_LOAD
+from v3core.phrases import all_of
 from v3core.rollup import MEAN_WINDOW
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
 from v3core.ui.run_data import load_series
 from v3core.ui.run_picker import compare_link, show_here
-from v3core.ui.text import Markdown, md, plain
+from v3core.ui.text import Markdown, md
 
 _LOOK_FOR = {
     WITH: _(
@@ -64,15 +65,16 @@ def what_to_look_for(database: Database, run: RunRow) -> None:
     runs = demo_of(list_runs(database), run)
     _next_step(database, runs)
     with st.expander(md("Demo: what to look for"), icon=":material/visibility:", expanded=True):
-        st.markdown(_LOOK_FOR[run.curriculum])
+        st.markdown(md(_LOOK_FOR[run.curriculum]))
         with st.container(horizontal=True):
             for other in runs:
                 if other.id != run.id:
-                    label = _(
-                        "Look at the run {value} the curriculum",
-                        value="with" if other.curriculum == WITH else "without",
+                    label = (
+                        md("Look at the run with the curriculum")
+                        if other.curriculum == WITH
+                        else md("Look at the run without the curriculum")
                     )
-                    show_here(plain(label), ":material/monitoring:", run=other.id)
+                    show_here(label, ":material/monitoring:", run=other.id)
             if len(runs) > 1 and _at_work(runs):
                 _comparison(_("Compare them as they train"), runs)
 
@@ -133,16 +135,15 @@ def _dead_so_far(database: Database, demo: Sequence[RunRow]) -> Markdown:
         loads = recent_loads(series.curve, run.mean_window)
         if (dead := dead_experts(loads)) is None:
             return Markdown()
-        which = "with" if run.curriculum == WITH else "without"
         parts.append(
-            _("**{dead} of {loads}** experts are dead {which} the curriculum", dead=dead, loads=len(loads), which=which)
+            md("**{dead} of {loads}** experts are dead with the curriculum", dead=dead, loads=len(loads))
+            if run.curriculum == WITH
+            else md("**{dead} of {loads}** experts are dead without the curriculum", dead=dead, loads=len(loads))
         )
-    return Markdown(
-        _(
-            "Over the last {mean_window} episodes of each run, {parts}.",
-            mean_window=demo[0].mean_window,
-            parts=" and ".join(parts),
-        )
+    return md(
+        "Over the last {mean_window} episodes of each run, {parts}.",
+        mean_window=demo[0].mean_window,
+        parts=Markdown(translated(all_of(parts))),
     )
 
 

@@ -60,7 +60,7 @@ def pick_environment(before: EnvironmentSetup | None = None) -> tuple[Environmen
         bind="query-params",
         accept_new_options=True,
         placeholder=say("CartPole-v1"),
-        help=_HELP,
+        help=md(_HELP),
     )
     chosen = (env or "").strip()
     if matches := matching_environments(chosen):
@@ -72,7 +72,7 @@ def pick_environment(before: EnvironmentSetup | None = None) -> tuple[Environmen
         bind="query-params",
         accept_new_options=True,
         placeholder=say("No other environment"),
-        help=_AT_ONCE_HELP,
+        help=md(_AT_ONCE_HELP),
     )
     try:
         if others:
@@ -82,11 +82,11 @@ def pick_environment(before: EnvironmentSetup | None = None) -> tuple[Environmen
         usual = before if before and before.env_id == chosen else chosen_environment(chosen, recipe_for(chosen))
     except V3Error as problem:
         st.error(plain(problem), icon=":material/error:")
-        return EnvironmentSetup(DEFAULT_ENV), str(problem)
+        return EnvironmentSetup(DEFAULT_ENV), problem.message
     setup, wrong = _fields(usual)
     if wrong:
         return setup, wrong
-    found = _look_at(setup, None) if chosen else Report("", _("Choose an environment."))
+    found = _seen(setup, None) if chosen else Report("", _("Choose an environment."))
     if found.fault:
         st.error(plain(found.fault), icon=":material/error:")
     else:
@@ -126,7 +126,7 @@ def _fields(usual: EnvironmentSetup) -> tuple[EnvironmentSetup, str | None]:
             key=f"env-args:{key}",
             bind="query-params",
             placeholder=say("As registered"),
-            help=_ARGS_HELP,
+            help=md(_ARGS_HELP),
         )
         wrappers = st.text_input(
             md("Wrappers"),
@@ -134,7 +134,7 @@ def _fields(usual: EnvironmentSetup) -> tuple[EnvironmentSetup, str | None]:
             key=f"wrappers:{key}",
             bind="query-params",
             placeholder=say("None"),
-            help=_WRAPPERS_HELP,
+            help=md(_WRAPPERS_HELP),
         )
         try:
             named = tuple(split(wrappers or ""))
@@ -143,7 +143,7 @@ def _fields(usual: EnvironmentSetup) -> tuple[EnvironmentSetup, str | None]:
             return EnvironmentSetup(usual.env_id, parse_args(split(args or "")), named), None
         except V3Error as problem:
             st.error(plain(problem), icon=":material/error:")
-            return usual, str(problem)
+            return usual, problem.message
 
 
 def setup_problem(setup: EnvironmentSetup) -> str | None:
@@ -154,23 +154,23 @@ def setup_problem(setup: EnvironmentSetup) -> str | None:
             env_id=setup.env_id,
             join=", ".join(matches[:3]),
         )
-    return _look_at(setup, None).fault
+    return _seen(setup, None).fault
 
 
 def run_problem(setup: EnvironmentSetup, curriculum: Curriculum) -> str | None:
     """Why one policy cannot be trained on all environments of a run, as one sentence; None if it can."""
-    return _look_at(setup, curriculum).fault if setups_of(setup, curriculum) != [setup] else None
+    return _seen(setup, curriculum).fault if setups_of(setup, curriculum) != [setup] else None
 
 
-@st.cache_data(
-    max_entries=256,
-    ttl=600,
-    show_spinner=_("Inspecting the environment …"),
-    hash_funcs={EnvironmentSetup: repr, Curriculum: dump},
-)
+def _seen(setup: EnvironmentSetup, curriculum: Curriculum | None) -> Report:
+    with st.spinner(md("Inspecting the environment …")):
+        return _look_at(setup, curriculum)
+
+
+@st.cache_data(max_entries=256, ttl=600, show_spinner=False, hash_funcs={EnvironmentSetup: repr, Curriculum: dump})
 def _look_at(setup: EnvironmentSetup, curriculum: Curriculum | None) -> Report:
     """Its error, warnings and description; checked again now and then."""
     try:
         return check_launch(setup, [curriculum] if curriculum else [], allow_import=False, seconds=CALL_SECONDS)
     except V3Error as error:
-        return Report(setup.env_id, str(error))
+        return Report(setup.env_id, error.message)

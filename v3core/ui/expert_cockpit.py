@@ -216,7 +216,7 @@ class _Section:
                 if used and unused:
                     st.caption(md("Not used at all: {unused}.", unused=", ".join(unused)))
             else:
-                st.caption(_NO_NUMBERS)
+                st.caption(md(_NO_NUMBERS))
             st.caption(
                 md("Episode {episode:,}, {states}.", episode=shown.episode, states=counted(shown.states, "state"))
             )
@@ -229,7 +229,7 @@ class _Section:
                 figure = expert_figures.distances_figure(name, experts)
                 live_chart(figure, key=f"distances-{self.run.id}", height=figure.layout.height)
             else:
-                st.caption(_NO_NUMBERS)
+                st.caption(md(_NO_NUMBERS))
             st.caption(
                 md("Episode {episode:,}, {compared}.", episode=shown.episode, compared=counted(shown.compared, "state"))
             )

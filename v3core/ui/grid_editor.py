@@ -111,7 +111,8 @@ def launch_grid(
 
 def runs_of(grid: Grid) -> list[RunConfig]:
     """The runs of a grid; V3Error if one of them cannot be trained."""
-    configs, environments = _built(grid)
+    with st.spinner(md("Putting the runs together …")):
+        configs, environments = _built(grid)
     for setup, curricula in environments:
         for curriculum in curricula:
             if problem := run_problem(setup, curriculum):
@@ -119,7 +120,7 @@ def runs_of(grid: Grid) -> list[RunConfig]:
     return configs
 
 
-@st.cache_resource(max_entries=8, show_spinner=_("Putting the runs together …"), hash_funcs={Grid: repr})
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs={Grid: repr})
 def _built(grid: Grid) -> tuple[list[RunConfig], list[tuple[EnvironmentSetup, list[Curriculum]]]]:
     """The runs of a grid, and what of their environments is to be checked."""
     check_size(grid)
@@ -156,7 +157,7 @@ def _row(
                 key=f"sweep-values-{row}",
                 bind="query-params",
                 placeholder="0.001, 0.01, 0.1",
-                help=_HOW,
+                help=md(_HOW),
             )
             or ""
         )

@@ -22,7 +22,7 @@ from v3core.store.commands import EDIT_CURRICULUM, known_revisions
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.clicks import ACTOR, ask, ask_to_take_over, is_asked, or_notice
-from v3core.ui.curriculum_editor import HOW_TO_WRITE, MIN_FIELD_WIDTH, setting_field
+from v3core.ui.curriculum_editor import HOW_TO_WRITE, MIN_FIELD_WIDTH, UNCHANGED, setting_field
 from v3core.ui.live_chart import live_chart
 from v3core.ui.text import md, plain
 
@@ -139,14 +139,14 @@ def _phase_fields(
     """The fields of one phase, where `here` is the one in force; returns it as edited."""
     key = f"{form.name}-{form.of}"
     with st.container(border=True, key=f"{form.name}-phase-{index + 1}"):
-        st.markdown(md("**{}**{}", row.name, ", in force now" if index == here else ""))
+        st.markdown(md("**{}**{}", row.name, _(", in force now") if index == here else ""))
         typed: dict[str, Any] = {}
         with st.grid("auto", min_column_width=MIN_FIELD_WIDTH, vertical_alignment="bottom"):
             if not last:
-                until = st.text_input(md("Ends"), row.until, key=f"{key}-{index}-until", help=HOW_TO_WRITE_AN_END)
+                until = st.text_input(md("Ends"), row.until, key=f"{key}-{index}-until", help=md(HOW_TO_WRITE_AN_END))
                 typed["until"] = until or ""
             for field in (*COMMON[2:], *further):
-                typed[field] = setting_field(row, field, key=f"{key}-{index}-{field}", unset="unchanged")
+                typed[field] = setting_field(row, field, key=f"{key}-{index}-{field}", unset=UNCHANGED)
     return replace(row, **typed)
 
 

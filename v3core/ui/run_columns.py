@@ -242,7 +242,7 @@ COLUMNS: Mapping[str, Column] = {
         ),
         lambda run, _wall: {
             "text": number(run.mean_return),
-            "title": _("{mean_words} episodes.", mean_words=mean_words(run, "Mean")),
+            "title": _("{mean_words} episodes.", mean_words=mean_words(run, _("Mean"))),
         },
         lambda run, _wall: run.mean_return,
         is_number=True,

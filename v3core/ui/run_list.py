@@ -10,7 +10,7 @@ from v3core.jobs import control, launcher, slots
 from v3core.jobs.kinds import COMMANDS, trains_elsewhere
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.launchers.interface import Offer
-from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
+from v3core.jobs.lifecycle import ACTIVE, ENDED, STATUS_WORDS, Status, status_title
 from v3core.messages import Message, _, say
 from v3core.phrases import listed, ordinal, strung
 from v3core.store.alarms import active_rules
@@ -108,7 +108,7 @@ def _filtered(runs: list[RunRow]) -> list[RunRow] | None:
             md("Status"),
             [status for status in Status if any(run.status == status for run in runs)],
             selection_mode="multi",
-            format_func=lambda status: plain(status.capitalize()),
+            format_func=lambda status: plain(status_title(status)),
             key="status",
             bind="query-params",
             label_visibility="collapsed",
@@ -284,7 +284,11 @@ def _experiment(database: Database, name: str, group: list[RunRow], place: int) 
 def describe_experiment(group: list[RunRow]) -> str:
     """How the runs of an experiment stand, as in `6 runs: 2 running, 1 queued, 3 ended`."""
     counts = Counter(run.status for run in group)
-    parts = [_("{count} {status}", count=counts[status], status=status) for status in _UNFINISHED if counts[status]]
+    parts = [
+        _("{count} {status}", count=counts[status], status=STATUS_WORDS[status])
+        for status in _UNFINISHED
+        if counts[status]
+    ]
     if ended := sum(counts[status] for status in ENDED):
         parts.append(_("{ended} ended", ended=ended))
     return _("{runs}: {parts}", runs=counted(len(group), "run"), parts=listed(parts))

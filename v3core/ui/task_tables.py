@@ -155,9 +155,9 @@ def _specialisation(run: RunRow, results: Sequence[TaskResult]) -> None:
     _distance, first, second = max(pairs)
     left, right = st.columns(2)
     left.metric(
-        md("Specialisation between tasks (nats)"), f"{task_specialisation(loads, steps):.3f}", help=_SPECIALISATION
+        md("Specialisation between tasks (nats)"), f"{task_specialisation(loads, steps):.3f}", help=md(_SPECIALISATION)
     )
-    right.metric(md("Mean distance of tasks"), f"{sum(pair[0] for pair in pairs) / len(pairs):.3f}", help=_DISTANCE)
+    right.metric(md("Mean distance of tasks"), f"{sum(pair[0] for pair in pairs) / len(pairs):.3f}", help=md(_DISTANCE))
     farthest = _(
         "{task} and {task2}, {distances:.3f}",
         task=known[second].task,

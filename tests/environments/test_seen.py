@@ -8,6 +8,7 @@ from gymnasium import spaces
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentBatch, check_environment, graph_spec, register_graph, state_graph
 from v3core.environments.apart import check_launch, examine_apart
+from v3core.environments.describe import stored_seen
 from v3core.environments.examine import look
 
 NUMBERS = spaces.Box(-1, 1, (2,), np.float32)
@@ -111,3 +112,13 @@ def test_it_is_the_same_wherever_it_is_said(telling):
     (report,) = examine_apart(shown, allow_import=False)
     assert report.fault is None
     assert report.sees == look(shown, allow_import=False)
+
+
+def test_a_stored_sentence_about_what_is_seen_is_in_the_readers_language():
+    english = "The policy sees the whole observation. It obeys the action mask in info. Not used: info's lives."
+    assert str(stored_seen(english)) == english
+    said = stored_seen(english).in_language("zh_CN")
+    assert "整个观测" in said
+    assert "info 中的动作掩码" in said
+    assert "It obeys" not in said
+    assert "Not used" not in said

@@ -1,6 +1,7 @@
 """What the list on the home page says of a run, and the order of its rows."""
 
 import math
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +13,7 @@ from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs
 from v3core.ui.run_columns import COLUMNS, DEFAULT, Wall, row, seconds_trained, shortened, sorted_runs
-from v3core.ui.run_list import in_order, queue_places
+from v3core.ui.run_list import describe_experiment, in_order, queue_places
 from v3core.ui.status import took
 
 
@@ -145,3 +146,10 @@ def test_a_sparkline_has_its_own_scale_and_says_its_numbers(database, returns, p
     run = get_run(database, add_recorded_run(database, Status.QUEUED))
     cell = COLUMNS["curve"].cell(run, Wall(sparklines={run.id: np.array(returns)}))
     assert (cell.get("spark"), cell["text"]) == (points, said)
+
+
+def test_how_an_experiment_stands_is_in_the_readers_language(database):
+    add_recorded_run(database, Status.RUNNING)
+    stands = describe_experiment(list_runs(database))
+    assert re.search("[a-z]", stands.in_language("zh_CN")) is None
+    assert str(stands).startswith("1 run: ")

@@ -14,7 +14,9 @@ from v3core.environments.apart import check_launch
 from v3core.errors import V3Error
 from v3core.jobs import control, supervisor
 from v3core.jobs.launcher import enqueue
-from v3core.jobs.lifecycle import ENDED, Status
+from v3core.jobs.lifecycle import ENDED, Status, status_word
+from v3core.messages import _
+from v3core.phrases import stored, unended
 from v3core.rollup import Floats
 from v3core.store.commands import edits_of
 from v3core.store.database import Database
@@ -63,10 +65,14 @@ def run_study(
         for row in left:
             if row.status in ENDED and row.id not in given_up and (why := _again(database, row, tries)):
                 given_up.add(row.id)
-                say(f"Run '{row.name}' ({row.id[:8]}) {why.removesuffix('.')}.")
+                say(_("Run '{run}' ({id}) {why}.", run=row.name, id=row.id[:8], why=unended(why)))
         paused = sum(row.status == Status.PAUSED for row in left)
-        state = f"{study.name}: {len(found)} of {len(wanted)} runs are complete"
-        state += f", {paused} paused; continue them on their pages." if paused else "."
+        so_far = {"study": study.name, "complete": len(found), "runs": len(wanted), "paused": paused}
+        state = (
+            _("{study}: {complete} of {runs} runs are complete, {paused} paused; continue them on their pages.")
+            if paused
+            else _("{study}: {complete} of {runs} runs are complete.")
+        ).filled(**so_far)
         if state != said:
             said = state
             say(state)
@@ -74,7 +80,7 @@ def run_study(
             break
         time.sleep(LOOK_SECONDS)
     if lost := len(wanted) - len(found):
-        say(f"{study.name}: {lost} of its runs have no result.")
+        say(_("{study}: {lost} of its runs have no result.", study=study.name, lost=lost))
     return list(found.values())
 
 
@@ -99,14 +105,15 @@ def _queue(database: Database, study: Study, without_result: Sequence[StudyRun])
 def _again(database: Database, row: RunRow, tries: dict[str, int]) -> str:
     """Resume a run that failed or was lost; why it is not, of one that was stopped or cannot be."""
     if row.status == Status.STOPPED:
-        return "was stopped; resume it on its page"
+        return _("was stopped; resume it on its page")
     if row.status not in (Status.FAILED, Status.LOST) or tries.get(row.id, 0) >= MAX_TRIES:
-        return f"has ended as {row.status}" + (f": {row.reason}" if row.reason else "")
+        ended = _("has ended as {status}", status=status_word(row.status))
+        return _("{ended}: {reason}", ended=ended, reason=stored(row.reason)) if row.reason else ended
     tries[row.id] = tries.get(row.id, 0) + 1
     try:
         control.resume(database, row.id)
     except V3Error as error:
-        return f"cannot be resumed: {error}"
+        return _("cannot be resumed: {error}", error=error)
     return ""
 
 

@@ -9,6 +9,7 @@ from v3core.errors import V3Error
 from v3core.jobs.sweep import parse_seeds
 from v3core.messages import _
 from v3core.output import echo, echo_json
+from v3core.phrases import stored, strung
 
 if TYPE_CHECKING:
     from v3core.claims.findings import Finding
@@ -52,7 +53,7 @@ def _print(state: "StudyState") -> None:
     from v3core.claims.findings import sentence, too_few_seeds
 
     study = state.study
-    echo(f"{study.name}: {study.question}")
+    echo(_("{name}: {question}", name=study.name, question=stored(study.question)))
     echo(
         _(
             "  {results} of {planned} runs have a result ({environment}, {steps:,} steps).",
@@ -63,11 +64,16 @@ def _print(state: "StudyState") -> None:
         )
     )
     if state.outdated:
-        echo(f"  {state.outdated} results are of earlier settings and do not count; --run replaces them.")
+        echo(
+            _(
+                "  {results} results are of earlier settings and do not count; --run replaces them.",
+                results=state.outdated,
+            )
+        )
     if few := too_few_seeds(study):
-        echo(f"  {few}")
+        echo(strung("", ["  ", few]))
     for finding in state.findings:
-        echo(f"  {finding.verdict}: {sentence(finding)}")
+        echo(_("  {verdict}: {sentence}", verdict=finding.verdict.words, sentence=sentence(finding)))
 
 
 def _plain(state: "StudyState") -> dict[str, Any]:

@@ -38,10 +38,10 @@ from v3core.jobs.launcher import MAX_PRIORITY
 from v3core.jobs.needs import Needs
 from v3core.jobs.several import Outcome
 from v3core.jobs.sweep import MAX_SEEDS, parse_seeds
-from v3core.messages import Message, _
+from v3core.messages import Message, _, translated
 from v3core.output import echo, echo_json
 from v3core.paths import COMMAND
-from v3core.phrases import counted
+from v3core.phrases import counted, sentences
 from v3core.store.database import Database
 
 if TYPE_CHECKING:
@@ -98,11 +98,11 @@ def sweep(
     print_notices(notices_of(grid), configs)
     with opened() as database:
         cost = cost_of(database, configs)
-        echo(f"{cost.amount()}. {cost.time()}", err=True)
+        echo(sentences(_("{amount}.", amount=cost.amount()), cost.time()), err=True)
         if dry_run:
             return
         _confirmed(len(configs), yes)
-        _, run_ids = experiments.start(database, grid, experiment, priority=priority, configs=configs, needs=needs)
+        _name, run_ids = experiments.start(database, grid, experiment, priority=priority, configs=configs, needs=needs)
     for run_id in run_ids:
         echo(run_id)
 
@@ -121,7 +121,7 @@ def list_all(as_json: bool) -> None:
     for progress in found:
         echo(
             f"{progress.created_at.astimezone():%Y-%m-%d %H:%M}  {progress.share:>4.0%}  {progress.name}  "
-            f"({progress.describe()})"
+            f"({translated(progress.describe())})"
         )
 
 
@@ -173,15 +173,18 @@ def experiment(
 def _add_seeds(database: Database, progress: Progress, number: int, yes: bool) -> None:
     added = experiments.more_seeds(progress.runs, number)
     cost = cost_of(database, [one.to_train for one in added])
-    echo(f"{cost.amount()}. {cost.time()}", err=True)
-    _confirmed(len(added), yes, "The added seeds need")
+    echo(sentences(_("{amount}.", amount=cost.amount()), cost.time()), err=True)
+    _confirmed(len(added), yes, _("The added seeds need {runs:,} runs. Nothing is started; add --yes to start them."))
     for run_id in experiments.add_seeds(database, progress.name, number):
         echo(run_id)
 
 
-def _confirmed(runs: int, yes: bool, what: str = "The grid has") -> None:
+_TOO_MANY = _("The grid has {runs:,} runs. Nothing is started; add --yes to start them.")
+
+
+def _confirmed(runs: int, yes: bool, refusal: Message = _TOO_MANY) -> None:
     if runs > MANY_RUNS and not yes:
-        raise V3Error("{what} {runs:,} runs. Nothing is started; add --yes to start them.", what=what, runs=runs)
+        raise V3Error(refusal, runs=runs)
 
 
 def _report(outcome: Outcome, doing: Callable[[Message], Message]) -> None:
@@ -193,7 +196,14 @@ def _report(outcome: Outcome, doing: Callable[[Message], Message]) -> None:
 
 
 def _show(database: Database, progress: Progress) -> None:
-    echo(f"{progress.name}: {progress.describe()}, {progress.reached()}.")
+    echo(
+        _(
+            "{name}: {progress}, {reached}.",
+            name=progress.name,
+            progress=progress.describe(),
+            reached=progress.reached(),
+        )
+    )
     if progress.deleted:
         echo(_("{deleted:,} of the runs that were asked for are deleted.", deleted=progress.deleted))
     for run in progress.failed:

@@ -77,11 +77,18 @@ def tidy(remove: bool) -> int:
         echo(f"{housekeeping.in_words(leftover.bytes):>8}  {leftover.path}")
     room = housekeeping.in_words(sum(leftover.bytes for leftover in found))
     if not found:
-        echo("Nothing to tidy.")
+        echo(_("Nothing to tidy."))
     elif not remove:
-        echo(f"{room} that belong to no run in {database.describe()}; delete them with --delete.")
+        echo(
+            _(
+                "{room} that belong to no run in {database}; delete them with --delete.",
+                room=room,
+                database=database.describe(),
+            )
+        )
     if problems:
-        return fail(f"{problems[0]}{_(' And {value} more.', value=len(problems) - 1) if len(problems) > 1 else ''}", 1)
+        more = _("And {value} more.", value=len(problems) - 1) if len(problems) > 1 else ""
+        return fail(sentences(problems[0], more), 1)
     return 0
 
 

@@ -8,8 +8,9 @@ import click
 from v3core.cli.common import commands, json_option, opened, run_argument
 from v3core.cli.show import checkpoint_file
 from v3core.insight.removals import ALL_EXPERTS, Interval, Removal, removals
-from v3core.messages import _
+from v3core.messages import Message, _
 from v3core.output import echo, echo_json
+from v3core.phrases import counted
 from v3core.store.expert_records import add_knockouts
 from v3core.store.runs import get_run, resolve
 
@@ -54,11 +55,10 @@ def knockout(run_id: str, episodes: int, at: int | None, as_json: bool) -> None:
         echo_json({"run": run_id, "trained_episodes": policy.episode, "returns": complete, "without": entries})
         return
     mean = sum(complete) / len(complete)
-    played_episodes = _("{episodes} episode{value}", episodes=episodes, value="s" if episodes > 1 else "")
     echo(
         _(
             "{played_episodes} after {episode} of training: mean return {mean:.2f} with all experts.",
-            played_episodes=played_episodes,
+            played_episodes=counted(episodes, "episode"),
             episode=policy.episode,
             mean=mean,
         )
@@ -67,14 +67,20 @@ def knockout(run_id: str, episodes: int, at: int | None, as_json: bool) -> None:
         echo(_("Without expert {value}: {described}", value=removal.expert + 1, described=_described(removal)))
 
 
-def _described(removal: Removal) -> str:
+def _described(removal: Removal) -> Message:
     difference = removal.difference
     spread = (
         ""
         if math.isnan(difference.low)
         else _(", 95 % interval {low:+.2f} to {high:+.2f}", low=difference.low, high=difference.high)
     )
-    return f"{removal.returns.mean:.2f} ({difference.mean:+.2f}{spread}): {removal.verdict}."
+    return _(
+        "{mean:.2f} ({difference:+.2f}{spread}): {verdict}.",
+        mean=removal.returns.mean,
+        difference=difference.mean,
+        spread=spread,
+        verdict=removal.verdict.words,
+    )
 
 
 def _rounded(interval: Interval) -> dict[str, float | None]:

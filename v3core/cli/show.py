@@ -15,11 +15,13 @@ from v3core.jobs import housekeeping
 from v3core.jobs.checkpoints import newest_present
 from v3core.jobs.files import log_file
 from v3core.jobs.launchers.chosen import chosen
+from v3core.jobs.lifecycle import status_word
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.played_episodes import imports_of_run, intact_checkpoint
-from v3core.messages import _
+from v3core.messages import _, recalled, translated
 from v3core.output import echo, echo_json
 from v3core.paths import COMMAND
+from v3core.phrases import listed, stored, strung
 from v3core.places import local_file
 from v3core.store.alarms import ACTIVE
 from v3core.store.commands import read_commands
@@ -102,14 +104,15 @@ def show(run_id: str, as_json: bool) -> None:
         return
     echo(f"{run.id}  {run.name}")
     why = _waits_for(run) or run.reason
-    left = f", {time_left(run.seconds_left)}" if run.seconds_left else ""
-    echo(f"{run.status}, {run.progress_words}{left}{f': {why}' if why else ''}")
+    state = [status_word(run.status), run.progress_words]
+    state += [time_left(run.seconds_left)] if run.seconds_left else []
+    echo(_("{state}: {why}", state=listed(state), why=stored(why)) if why else listed(state))
     for event in history:
-        echo(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {event.actor:<12}  {event.message}")
+        echo(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {event.actor:<12}  {recalled(event.message)}")
     if asked:
-        echo("Commands:")
+        echo(_("Commands:"))
     for row in asked:
-        echo(f"{row.requested_at.astimezone():%Y-%m-%d %H:%M:%S}  {row.kind:<16}  {row.describe()}")
+        echo(f"{row.requested_at.astimezone():%Y-%m-%d %H:%M:%S}  {row.kind:<16}  {translated(row.describe())}")
 
 
 @commands.command()
@@ -132,8 +135,9 @@ def alarms(run_id: str, as_json: bool) -> None:
     for row in sorted(rows, key=lambda row: row.state != ACTIVE):
         span = _("{first_episode} to {last_episode}", first_episode=row.first_episode, last_episode=row.last_episode)
         number = f"{row.number:>3}  " if row.number else ""
+        said = _("episodes {span}: {sentence}.", span=span, sentence=stored(row.sentence))
         muted = _(" (muted: {reason})", reason=row.reason) if row.reason else ""
-        echo(f"{number}{row.state:<8} {row.rule:<20} {row.phase:<20} episodes {span}: {row.sentence}.{muted}")
+        echo(strung("", [f"{number}{row.state:<8} {row.rule:<20} {row.phase:<20} ", said, muted]))
 
 
 @commands.command()

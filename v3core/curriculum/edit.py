@@ -138,15 +138,14 @@ def _check_end_lies_ahead(number: int, phase: Phase, progress: Progress, *, in_f
         return
     who = _("Phase {number} '{name}'", number=number + 1, name=phase.name)
     for unit, end, now in (
-        ("episode", phase.until.episode, progress.episode),
-        ("step", phase.until.step, progress.step),
+        (_("episode {number}"), phase.until.episode, progress.episode),
+        (_("step {number}"), phase.until.step, progress.step),
     ):
         if end is not None and end <= now:
             raise V3Error(
-                "{who} would end at {unit} {end}, but the run is already at {now}; choose {value} or later.",
+                "{who} would end at {end}, but the run is already at {now}; choose {value} or later.",
                 who=who,
-                unit=unit,
-                end=end,
+                end=unit.filled(number=end),
                 now=now,
                 value=now + 1,
             )

@@ -50,7 +50,8 @@ def parse_end(text: str) -> Until | None:
     if count := _COUNT.fullmatch(text):
         unit, number = (count[1] or "episode").lower(), int(count[2].replace(",", "").replace("_", ""))
         if number < 1:
-            raise V3Error("A phase cannot end at {unit} {number}; choose 1 or later.", unit=unit, number=number)
+            at = _("step {number}", number=number) if unit == "step" else _("episode {number}", number=number)
+            raise V3Error("A phase cannot end at {at}; choose 1 or later.", at=at)
         return Until(step=number) if unit == "step" else Until(episode=number)
     found = _TRIGGER.fullmatch(text)
     if found is None:
@@ -130,7 +131,7 @@ def _read(text: str) -> Value:
     if found := _OVER.search(text):
         length, text = int(found[1].replace(",", "")), text[: found.start()]
         if length < 1:
-            raise V3Error("must last 1 {value} or more", value="step" if found[2] else "episode")
+            raise V3Error("must last 1 step or more") if found[2] else V3Error("must last 1 episode or more")
         over = Over(steps=length) if found[2] else Over(episodes=length)
     shape = next((known for known in _SHAPES if text.lower().endswith(f" {known}")), None)
     ends = _ARROW.split(text.removesuffix(text[-len(shape) :]).strip() if shape else text)

@@ -17,12 +17,14 @@ from gymnasium.envs.registration import registry
 
 from v3core.curriculum import Curriculum, dump, parse
 from v3core.environment_setup import EnvironmentSetup
+from v3core.environments.describe import stored_seen
 from v3core.environments.examine import Report, examine, look, look_briefly
 from v3core.environments.make import import_minigrid
 from v3core.environments.registry import check_run, environments_of
 from v3core.errors import V3Error
 from v3core.messages import _
 from v3core.paths import import_folders
+from v3core.phrases import stored
 
 CALL_SECONDS = 60.0
 """A call of an environment's code that takes longer hangs."""
@@ -46,10 +48,14 @@ def check_launch(
         reports = examine_apart(run, curricula, allow_import=allow_import, seconds=seconds)
     for report in reports:
         if report.fault is not None:
-            raise V3Error(report.fault)
+            raise V3Error(stored(report.fault))
     several = len(reports) > 1
-    warnings = [f"{report.env}: {text}" if several else text for report in reports for text in report.warnings]
-    return Report(str(run), warnings=warnings, sees=reports[0].sees)
+    warnings = [
+        _("{environment}: {warning}", environment=report.env, warning=stored(text)) if several else stored(text)
+        for report in reports
+        for text in report.warnings
+    ]
+    return Report(str(run), warnings=warnings, sees=stored_seen(reports[0].sees))
 
 
 def examine_apart(

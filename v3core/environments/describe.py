@@ -1,6 +1,7 @@
 """What the policy sees and obeys of an environment, its state graph and its actions, as text and as data."""
 
 import math
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -12,7 +13,8 @@ from v3core.environments.faults import SUCCESS_KEYS
 from v3core.environments.nethack.surroundings import FAR, NEAR
 from v3core.environments.tasks import TaskEnvironment
 from v3core.environments.types import ActionSpec, EnvironmentSpec, NodePart, StateGraphSpec
-from v3core.messages import _
+from v3core.messages import Message, _
+from v3core.phrases import all_of, listed, sentences, stored
 
 
 def as_dict(spec: EnvironmentSpec) -> dict[str, Any]:
@@ -150,31 +152,46 @@ MAX_KEYS = 12
 MAX_LETTERS = 40
 
 
-def describe_seen(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, info_keys: Collection[str]) -> str:
+def describe_seen(env: gymnasium.Env[Any, Any], spec: EnvironmentSpec, info_keys: Collection[str]) -> Message:
     """One to three sentences: what the policy sees, what it obeys, and what is not used.
 
     `info_keys` are the keys of `info` seen so far.
     """
     keys = list(dict.fromkeys(str(part.path[0]) for part in spec.graph.parts if part.path))
     lost = _lost_keys(env, keys)
-    seen = _listed(keys) if keys else "the image" if "direction" in lost else "the whole observation"
-    sentences = [_("The policy sees {seen}.", seen=seen)]
-    masks = "the masks of action_masks()" if mask_method(env) is not None else ""
+    whole = _("the image") if "direction" in lost else _("the whole observation")
+    parts: list[Message] = [_("The policy sees {seen}.", seen=_listed(keys) if keys else whole)]
+    masks = _("the masks of action_masks()") if mask_method(env) is not None else ""
     if not masks and IN_INFO in info_keys:
-        masks = "the action mask in info"
-    left_out = lost
+        masks = _("the action mask in info")
+    left_out: list[str] = lost
     if masks and spec.obeys_masks:
-        sentences.append(_("It obeys {masks}.", masks=masks))
+        parts.append(_("It obeys {masks}.", masks=masks))
     elif masks:
         left_out.append(masks)
     if IN_INFO in keys:
         left_out.append(_("the observation's '{in_info}' as a mask (masks must be in info)", in_info=IN_INFO))
     unused = sorted(str(key) for key in info_keys if key not in {*SUCCESS_KEYS, IN_INFO})
     if unused:
-        left_out.append(f"info's {_listed(unused)}")
+        left_out.append(_("info's {keys}", keys=_listed(unused)))
     if left_out:
-        sentences.append(_("Not used: {left_out}.", left_out=", ".join(left_out)))
-    return " ".join(sentences)
+        parts.append(_("Not used: {left_out}.", left_out=listed(left_out)))
+    return sentences(*parts)
+
+
+_SEEN = re.compile(r"The policy sees (.+?)\.(?: It obeys (.+?)\.)?(?: Not used: (.+)\.)?")
+
+
+def stored_seen(text: str) -> Message:
+    """What `describe_seen` said, of which only the English text is left."""
+    if isinstance(text, Message) or (found := _SEEN.fullmatch(text)) is None:
+        return stored(text)
+    seen, masks, left_out = found.groups()
+    return sentences(
+        _("The policy sees {seen}.", seen=stored(seen)),
+        _("It obeys {masks}.", masks=stored(masks)) if masks else "",
+        _("Not used: {left_out}.", left_out=listed([stored(one) for one in left_out.split(", ")])) if left_out else "",
+    )
 
 
 def _lost_keys(env: gymnasium.Env[Any, Any], seen: list[str]) -> list[str]:
@@ -201,4 +218,4 @@ def _listed(keys: list[str]) -> str:
     shown = [key if len(key) <= MAX_LETTERS else f"{key[: MAX_LETTERS - 1]}…" for key in keys[:MAX_KEYS]]
     if len(keys) > MAX_KEYS:
         shown.append(_("{value} more", value=len(keys) - MAX_KEYS))
-    return _("{join} and {shown}", join=", ".join(shown[:-1]), shown=shown[-1]) if len(shown) > 1 else shown[0]
+    return all_of(shown)

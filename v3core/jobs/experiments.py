@@ -20,7 +20,7 @@ from v3core.jobs.grid import Grid as Grid
 from v3core.jobs.grid import check_size, title_of
 from v3core.jobs.grid import configs_of as configs_of
 from v3core.jobs.launcher import enqueue
-from v3core.jobs.lifecycle import ENDED, Status
+from v3core.jobs.lifecycle import ENDED, Status, status_word
 from v3core.jobs.needs import NO_NEEDS, Needs
 from v3core.jobs.several import Outcome, for_each
 from v3core.jobs.sweep import experiment_name, experiments_of
@@ -142,7 +142,11 @@ class Progress:
     def describe(self) -> str:
         """As in `6 runs: 2 running, 1 queued, 3 completed`."""
         counts = self.counts
-        parts = [_("{count} {status}", count=counts[status], status=status) for status in Status if status in counts]
+        parts = [
+            _("{count} {status}", count=counts[status], status=status_word(status))
+            for status in Status
+            if status in counts
+        ]
         return _("{runs}: {parts}", runs=counted(len(self.runs), "run"), parts=listed(parts))
 
     def to_dict(self) -> dict[str, Any]:

@@ -281,7 +281,7 @@ def _experiment(database: Database, name: str, group: list[RunRow], place: int) 
                 _confirm_stop(database, name, len(stoppable))
 
 
-def describe_experiment(group: list[RunRow]) -> str:
+def describe_experiment(group: list[RunRow]) -> Message:
     """How the runs of an experiment stand, as in `6 runs: 2 running, 1 queued, 3 ended`."""
     counts = Counter(run.status for run in group)
     parts = [

@@ -8,6 +8,7 @@ import streamlit as st
 
 from v3core.config import PolicyConfig, RunConfig
 from v3core.curriculum import Curriculum, Progress, settings_at, setup_at, setups_of
+from v3core.environments.describe import stored_seen
 from v3core.messages import _, said, say
 from v3core.phrases import listed, strung
 from v3core.store.database import Database
@@ -39,7 +40,7 @@ def run_settings(database: Database, run: RunRow, curriculum: Curriculum) -> Non
         )
     )
     if run.sees:
-        st.caption(md(":material/visibility: {}", run.sees))
+        st.caption(md(":material/visibility: {}", stored_seen(run.sees)))
     if environments := describe_environments(run.config, curriculum):
         st.caption(plain(environments))
 

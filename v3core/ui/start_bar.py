@@ -84,7 +84,7 @@ def _show_problems(problems: Sequence[str]) -> None:
 
 
 def _summary(grid: Grid, configs: Sequence[RunConfig], expected: Cost | None) -> Markdown:
-    more = str(configs[0].length)
+    more = configs[0].length.words
     if len(configs) > 1:
         count = len(grid.curricula)
         parts: list[Message] = [several("{count} curriculum", "{count} curricula", count=count)]

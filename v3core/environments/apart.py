@@ -50,7 +50,7 @@ def check_launch(
         if report.fault is not None:
             raise V3Error(stored(report.fault))
     several = len(reports) > 1
-    warnings = [
+    warnings: list[str] = [
         _("{environment}: {warning}", environment=report.env, warning=stored(text)) if several else stored(text)
         for report in reports
         for text in report.warnings

@@ -53,12 +53,13 @@ def costs(bench: Bench, episodes: int) -> list[_bench.Result]:
     """Every figure but that of memory, one after another."""
     run_id = add_recorded_run(bench.db, Status.RUNNING, episodes=TOTAL, recorded=0)
     fill(bench.db, run_id, RECORDED)
+    # Before a page was ever open: for half a minute after it is closed, its session still costs something.
+    alone = bench.per_second(None)
+    recording = bench.per_second(None, run_id)
     figures = [
         figure("bytes per 100 new episodes", bench.bytes_of_news(run_id, 900), 20, "kB"),
         figure("the same with every chart on the screen", bench.bytes_of_news(run_id, 4000), 20, "kB"),
     ]
-    alone = bench.per_second(None)
-    recording = bench.per_second(None, run_id)
     with bench.tabs(run_id, 1) as (pages, _):
         quiet = bench.per_second(pages[0]) - alone
         busy = bench.per_second(pages[0], run_id) - recording

@@ -164,7 +164,7 @@ def launch(
         restarts: how often a run is queued again when it is lost.
         node_label: a label `KEY=VALUE` of the nodes of a cluster that may train the runs.
         gpus: GPUs for each run on a cluster, or a fraction of one.
-        launcher: what starts the runs, `local` or `ray`; by default that of V3_LAUNCHER.
+        launcher: what starts the runs: `local`, `ray`, or `ray://HOST:PORT` for one cluster; by default as V3_LAUNCHER.
 
     Raises:
         V3Error: nothing is started.

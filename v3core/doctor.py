@@ -13,11 +13,13 @@ from v3core.environments.nethack import ids
 from v3core.errors import V3Error
 from v3core.jobs.housekeeping import in_words, leftovers
 from v3core.jobs.launchers.chosen import chosen
+from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.notice import webhook
 from v3core.jobs.slots import slots
 from v3core.messages import _
 from v3core.native import library
 from v3core.paths import COMMAND, DATA_VARIABLE, INSTALLED, PACKAGE, data_address, data_dir, shipped
+from v3core.phrases import counted
 from v3core.serve import DEFAULT_PORT, check_port
 from v3core.store.opening import check_database, open_database
 
@@ -54,7 +56,7 @@ def examine() -> Iterator[Finding]:
     yield from _data()
     yield from _attempt(_("Port {default_port}", default_port=DEFAULT_PORT), _port)
     yield from _attempt(_("Webhook"), _webhook)
-    yield from _attempt(_("Launcher"), lambda: chosen().name)
+    yield from _attempt(_("Launcher"), _launcher)
     yield Finding(_("Cores"), True, str(os.cpu_count() or 1))
     is_off = os.environ.get(library.VARIABLE) == "0"
     yield from _attempt(_("Native library"), _native, ok_without=is_off)
@@ -151,6 +153,18 @@ def _port() -> str:
 def _webhook() -> str:
     target = webhook()
     return _("{shown} is called when a run ends", shown=target.shown) if target else ""
+
+
+def _launcher() -> str:
+    launcher = chosen()
+    if launcher.name == LocalLauncher.name:
+        return launcher.name
+    offer = launcher.offer()
+    if offer.problem:
+        raise V3Error(offer.problem)
+    slots = sum(node.slots for node in offer.nodes)
+    nodes = counted(len(offer.nodes), "node")
+    return _("{name}, {nodes} with {slots}", name=launcher.name, nodes=nodes, slots=counted(slots, "slot"))
 
 
 def _native() -> str:

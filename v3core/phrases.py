@@ -32,6 +32,7 @@ _THINGS: dict[str, Callable[[int], Message]] = {
     "more alarm": lambda n: several("{count:,} more alarm", "{count:,} more alarms", count=n),
     "more experiment": lambda n: several("{count:,} more experiment", "{count:,} more experiments", count=n),
     "more sentence": lambda n: several("{count:,} more sentence", "{count:,} more sentences", count=n),
+    "node": lambda n: several("{count:,} node", "{count:,} nodes", count=n),
     "older experiment": lambda n: several("{count:,} older experiment", "{count:,} older experiments", count=n),
     "pair": lambda n: several("{count:,} pair", "{count:,} pairs", count=n),
     "phase": lambda n: several("{count:,} phase", "{count:,} phases", count=n),

@@ -39,12 +39,13 @@ def waiting(monkeypatch):
     [
         (["--restarts", "3"], ("local", None, None, 3)),
         (["--launcher", "ray", "--node-label", "zone=b", "--gpus", "0.5"], ("ray", "zone=b", 0.5, None)),
+        (["--launcher", "ray://10.0.0.1:10001"], ("ray://10.0.0.1:10001", None, None, None)),
     ],
 )
 def test_a_sweep_asks_for_them_where_the_database_allows(db, waiting, capsys, arguments, kept):
     code = main(["sweep", "--env", "CartPole-v1", "--episodes", "40", "--seeds", "1-2", *arguments])
     said = capsys.readouterr().err
-    if kept[0] == "ray" and db.url.startswith("sqlite"):
+    if kept[0] != "local" and db.url.startswith("sqlite"):
         assert "A Ray cluster needs a PostgreSQL database" in said
         assert (code, list_runs(db)) == (1, [])
         return
@@ -72,7 +73,9 @@ def test_what_only_a_cluster_has_is_refused_on_one_machine_before_anything_is_qu
 
 
 def test_an_unknown_launcher_is_named_with_those_that_there_are():
-    with pytest.raises(V3Error, match="There is no launcher 'slurm'; choose local or ray"):
+    with pytest.raises(
+        V3Error, match="There is no launcher 'slurm'; choose local, ray, or the address ray://HOST:PORT"
+    ):
         Needs(launcher="slurm")
 
 
@@ -88,7 +91,7 @@ def test_forks_and_added_seeds_inherit_what_can_be_met_here(db, make, train, wai
     assert demanded(get_run(db, added)) == ("local", None, None, 3)
 
     class Cluster:
-        name = "ray"
+        name, names = "ray", ("ray", "ray://here:10001")
 
         def check(self, database):
             """Any database."""
@@ -102,6 +105,10 @@ def test_forks_and_added_seeds_inherit_what_can_be_met_here(db, make, train, wai
     control.stop(db, added)
     control.resume(db, added)
     assert demanded(get_run(db, added)) == ("ray", "zone=b", 0.5, 3)
+    for address, kept in (("ray://here:10001", "ray://here:10001"), ("ray://elsewhere:10001", "ray")):
+        with db.write() as tx:
+            update_run(tx, run_id, {"launcher": address}, only_in=[Status.COMPLETED])
+        assert get_run(db, fork(db, run_id, seed=7, episodes=60)).launcher == kept
 
 
 def test_a_resume_on_a_machine_of_no_cluster_drops_what_only_a_cluster_can_meet_and_says_so(db, run_in, waiting):

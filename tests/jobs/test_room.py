@@ -28,6 +28,7 @@ def test_no_more_runs_with_a_label_are_claimed_than_its_nodes_have_slots():
     assert startable(OFFER, labelled[:2], labelled[2:]) == labelled[2:3]
     assert startable(OFFER, [run(node="o"), run("zone=b", node="o")], labelled) == labelled[:1]
     assert startable(OFFER, [], [run("zone=x")]) == []
+    assert len(startable(OFFER, [run("zone=x")] * 9, [run()] * 9)) == 5  # of another cluster
 
 
 def test_others_wait_until_a_run_with_a_label_has_its_node():

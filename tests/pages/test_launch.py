@@ -458,4 +458,21 @@ def test_on_a_database_of_several_machines_a_cluster_s_node_can_be_demanded(data
             assert (run.status, run.launcher, run.needs_label, run.needs_gpus) == ("queued", "ray", "zone=b", 0.5)
             again = open_page("pages/launch.py", **{"from": run.id})
         assert again.selectbox(key="launcher").value == "local"  # that of this V3 Lab, which starts it
+
+        class Cluster:
+            name, names = "ray", ("ray", "ray://here:10001")
+
+            def check(self, database):
+                """Any database."""
+
+        for module in ("ui.needs_editor", "jobs.needs"):
+            monkeypatch.setattr(f"v3core.{module}.chosen", Cluster)
+        app = open_page("pages/launch.py")
+        app.selectbox(key="launcher").set_value("ray://here:10001").run()
+        start_button(app).click().run()
+        with closing(open_database()) as there:
+            newest = max(list_runs(there), key=lambda run: run.created_at)
+            assert newest.launcher == "ray://here:10001"
+            again = open_page("pages/launch.py", **{"from": newest.id})
+        assert again.selectbox(key="launcher").value == "ray://here:10001"
         st.cache_resource.clear()

@@ -14,9 +14,9 @@ import pytest
 from tests.browser.conftest import browser as browser
 from tests.browser.conftest import page as page
 from tests.browser.conftest import watched as watched
-from tests.browser.support import free_port
 from tests.databases import empty_database
 from tests.processes import kill_all
+from tests.scaling.object_store import object_store
 from tests.waiting import wait_for
 from v3core.jobs.launchers import chosen as choice
 from v3core.jobs.launchers.interface import Launcher
@@ -78,14 +78,19 @@ def end_cluster(cluster: Any) -> None:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
     """Two nodes: the head with two slots, one with three and a label."""
-    port = free_port()
-    made = new_cluster(num_cpus=2, ray_client_server_port=port)
-    made.client_port = port
+    made = new_cluster(num_cpus=2)
     try:
         made.worker = add_node(made, WORKER, num_cpus=3, labels={"zone": "b"})
         yield made
     finally:
         end_cluster(made)
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[str]:
+    """The address of an object store; each test makes a bucket of its own there."""
+    with object_store() as address:
+        yield address
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.browser.support import ROOT
 from tests.databases import MISSING, empty_database
 from tests.processes import kill_all
 from tests.runs import assert_whole, tiny_config
-from tests.scaling.object_store import SECRET, VARIABLES, Proxy, make_bucket, object_store
+from tests.scaling.object_store import SECRET, VARIABLES, Proxy, make_bucket
 from tests.waiting import wait_for
 from v3core.archive import import_archive, write_archive
 from v3core.config import EvaluationConfig
@@ -39,12 +39,6 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(MISSING, reason="PostgreSQL is not installed: install Debian's package postgresql"),
 ]
-
-
-@pytest.fixture(scope="module")
-def store():
-    with object_store() as address:
-        yield address
 
 
 @pytest.fixture

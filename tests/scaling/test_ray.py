@@ -26,6 +26,7 @@ from tests.scaling.conftest import (
 )
 from tests.waiting import wait_for
 from v3core.curriculum import parse
+from v3core.doctor import examine
 from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.checkpoints import newest_whole
@@ -56,6 +57,11 @@ def is_gone(pid):
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+def examined():
+    """What `doctor` says of the launcher."""
+    return next(finding for finding in examine() if finding.subject == "Launcher")
+
+
 def messages(db, run_id):
     return [event.message for event in read_events(db, run_id)]
 
@@ -70,6 +76,7 @@ def test_six_runs_train_on_both_nodes_and_leave_no_process(db, cluster, on, unti
     ids = enqueue(db, configs(6))
     offer = launcher.offer()
     assert sorted(node.slots for node in offer.nodes) == [2, 3]
+    assert examined().detail == "ray, 2 nodes with 5 slots"
     runs = until(ids, Status.COMPLETED)
     assert {run.node for run in runs} == {node.id for node in offer.nodes}
     assert {(run.launcher, run.node_address) for run in runs} == {("ray", HEAD), ("ray", WORKER)}
@@ -275,6 +282,16 @@ def test_a_node_with_another_version_is_named_and_nothing_is_half_started(db, cl
     assert "not 0.0.1; install the same version there." in run.reason
 
 
+def test_a_node_with_another_data_folder_is_named(db, cluster, on, until, monkeypatch, tmp_path):
+    """At the same path, as where the shared folder is not mounted there."""
+    monkeypatch.setattr(on_ray, "log_file", lambda run_id, _: tmp_path / "elsewhere" / run_id)
+    on(cluster)
+    (run_id,) = enqueue(db, configs(1))
+    (run,) = until([run_id], Status.FAILED)
+    assert run.reason.startswith(f"The data folder {tmp_path} of node 127.0.")
+    assert run.reason.endswith("is not that of the dashboard; mount the shared folder there, at the same path.")
+
+
 def test_a_node_without_the_package_is_named(db, cluster, on, until, monkeypatch, tmp_path):
     # As on another machine, which has neither this folder nor what the server imports from.
     monkeypatch.setattr(on_ray, "import_folders", list)
@@ -304,22 +321,19 @@ def test_another_version_of_ray_or_python_is_named(cluster, on, monkeypatch, tmp
     assert value in said
 
 
-@pytest.mark.long
-def test_a_cluster_is_reached_by_its_client_server_too(db, cluster, on, until):
-    launcher = on(cluster, f"ray://{HEAD}:{cluster.client_port}")
-    assert len(launcher.offer().nodes) >= 2
-    until(enqueue(db, configs(1, 20)), Status.COMPLETED)
-
-
 def test_a_cluster_that_does_not_answer_keeps_runs_waiting_and_says_so(db, on, monkeypatch):
     class Nowhere:
         address = "127.0.0.1:9"
 
+    monkeypatch.setattr(on_ray, "CONNECT_SECONDS", 2)
     launcher = on(Nowhere, connects=False)
     (run_id,) = enqueue(db, configs(1))
     assert get_run(db, run_id).status == Status.QUEUED
     said = launcher.waits_for(get_run(db, run_id))
     assert said.startswith(("No Ray cluster answers at 127.0.0.1:9", "Waiting for the Ray cluster, which does not"))
+    found = examined()
+    assert not found.ok
+    assert found.detail.startswith(("No Ray cluster answers at", "Waiting for the Ray cluster"))
 
 
 def test_a_database_that_is_a_file_is_refused(cluster, on, tmp_path, monkeypatch):

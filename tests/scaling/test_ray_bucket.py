@@ -9,7 +9,7 @@ from tests.databases import MISSING, empty_database
 from tests.processes import kill_all
 from tests.runs import assert_whole
 from tests.scaling.conftest import OTHER_HEAD, PATIENCE_SECONDS, THIRD, WORKER, add_node, end_cluster, new_cluster
-from tests.scaling.object_store import VARIABLES, make_bucket, object_store
+from tests.scaling.object_store import VARIABLES, make_bucket
 from tests.scaling.test_ray import configs, kill_node
 from tests.waiting import wait_for
 from v3core.jobs import control
@@ -33,10 +33,10 @@ pytestmark = [
 
 
 @pytest.fixture
-def db(monkeypatch, tmp_path):
+def db(store, monkeypatch, tmp_path):
     """A database on PostgreSQL, and a bucket for the files."""
     name = f"v3-{uuid.uuid4().hex}"
-    with object_store() as store, empty_database("postgresql", tmp_path) as address:
+    with empty_database("postgresql", tmp_path) as address:
         make_bucket(store, name)
         own = {"V3_DATA_DIR": f"s3://{name}/lab", "V3_SCRATCH_DIR": str(tmp_path / "dashboard")}
         for variable, value in (VARIABLES | own | {"AWS_ENDPOINT_URL": store, "V3_DATABASE_URL": address}).items():

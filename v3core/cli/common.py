@@ -103,7 +103,9 @@ def needs_options(command: Callable[..., Any]) -> Callable[..., Any]:
     label = click.option("--node-label", metavar="KEY=VALUE", help="Train only on nodes of a cluster with this label.")
     gpus = click.option("--gpus", type=float, metavar="N", help="GPUs for each run on a cluster, or a fraction of one.")
     launcher = click.option(
-        "--launcher", type=click.Choice(NAMES), help="What starts the runs; default: that of V3_LAUNCHER."
+        "--launcher",
+        metavar="NAME",
+        help=f"What starts the runs: {', '.join(NAMES)}, or ray://HOST:PORT for one cluster; default: as V3_LAUNCHER.",
     )
     return restarts_option(label(gpus(launcher(with_needs))))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from v3core.errors import V3Error
-from v3core.jobs.launchers.chosen import NAMES, chosen
+from v3core.jobs.launchers.chosen import ADDRESS, NAMES, chosen
 from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.launchers.on_ray import need_server
 from v3core.store.database import Database
@@ -31,7 +31,8 @@ class Needs:
     restarts: int | None = None
     """How often it is queued again, from its newest checkpoint, when it is lost."""
     launcher: str | None = None
-    """Which launcher starts it, `local` or `ray`; None: the chosen one of whoever queues it."""
+    """What starts it: `local`, `ray` for any cluster, or the address `ray://HOST:PORT` of one; None: a launcher of the
+    kind that whoever queues it has chosen."""
 
     def __post_init__(self) -> None:
         if self.label is not None and not _LABEL.fullmatch(self.label):
@@ -55,21 +56,24 @@ class Needs:
                 max_restarts=MAX_RESTARTS,
             )
 
-        if self.launcher is not None and self.launcher not in NAMES:
+        if self.launcher is not None and self.launcher not in NAMES and not ADDRESS.fullmatch(self.launcher):
             raise V3Error(
-                "There is no launcher '{launcher}'; choose {names}.",
+                "There is no launcher '{launcher}'; choose {names}, or the address ray://HOST:PORT of a cluster.",
                 launcher=self.launcher,
-                names=" or ".join(NAMES),
+                names=", ".join(NAMES),
             )
 
     @classmethod
     def of(cls, run: RunRow) -> Self:
-        """Those of a run, without its launcher, as far as a new run that is queued here can have them.
+        """Those of a run, as far as a new run that is queued here can have them.
 
-        A machine of no cluster has no labels, and gives no GPUs to single runs: these are left out there.
+        The kind of launcher is left out, and the address of another cluster. A machine of no cluster has no labels, and
+        gives no GPUs to single runs: these are left out there.
         """
+        _, *addresses = chosen().names
         alone = chosen().name == LocalLauncher.name
         return cls(
+            launcher=run.launcher if run.launcher in addresses else None,
             label=None if alone else run.needs_label,
             gpus=None if alone else run.needs_gpus,
             restarts=run.max_restarts,
@@ -77,12 +81,12 @@ class Needs:
 
     @property
     def started_by(self) -> str:
-        """The name of the launcher that starts it."""
+        """The kind of launcher that starts it, or the address of its cluster."""
         return self.launcher or chosen().name
 
     def check(self, database: Database) -> None:
         """Raise V3Error if its launcher cannot meet them, or cannot start runs of this database."""
-        if self.started_by == chosen().name:
+        if self.started_by in chosen().names:
             chosen().check(database)
         elif self.started_by != LocalLauncher.name:
             need_server(database)

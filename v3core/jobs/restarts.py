@@ -20,7 +20,7 @@ def restart_lost(database: Database) -> list[str]:
     Safe in many processes at once. One whose checkpoints are gone is left as it is, and its history says so.
     """
     with database.read() as tx:
-        ours = {None, chosen().name}  # the checkpoints of others are elsewhere
+        ours = {None, *chosen().names}  # the checkpoints of others are elsewhere
         candidates = [run for run in map(partial(get_run, tx), restartable(tx)) if run.launcher in ours]
     lost = [run.id for run in candidates if database.place.is_remote or is_here(run)]
     restarted = []

@@ -180,9 +180,9 @@ def _hurry(database: Database, run: RunRow, now: datetime) -> bool:
     # Not only by the process that noted it, which may have died right after.
     launcher.send_signal(run, signal.SIGKILL, whole_group=True)
     deadline = time.monotonic() + KILL_SECONDS
-    while launcher.is_alive(run):
+    while launcher.is_alive(run) is not False:
         if time.monotonic() > deadline:
-            return False  # it hangs in the kernel; the next check tries again
+            return False  # it hangs in the kernel, or nobody knows; the next check tries again
         time.sleep(0.01)
     return _end(database, run, now, NO_LAST_CHECKPOINT)
 

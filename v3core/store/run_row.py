@@ -82,7 +82,7 @@ class RunRow:
     pid: Annotated[int | None, 1, _INTEGER]
     pid_started: float | None
     launcher: str | None
-    """The kind of launcher that starts it, `local` or `ray`; None: whichever comes first."""
+    """What starts it: `local`, `ray`, or the address `ray://HOST:PORT` of a cluster; None: whichever comes first."""
     node: str | None
     """The node of a cluster that its process is on; empty or None on a machine of no cluster."""
     node_address: str | None

@@ -173,7 +173,7 @@ class RunColumns(Columns):
     pid_namespace: Named[str | None] = Column(String(32))
     pid: Named[int | None]
     pid_started: Named[float | None]
-    launcher: Named[str | None] = Column(String(10))
+    launcher: Named[str | None]
     node: Named[str | None] = Column(String(64))
     node_address: Named[str | None]
     needs_label: Named[str | None]

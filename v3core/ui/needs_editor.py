@@ -33,13 +33,17 @@ def pick_needs(database: Database, again: RunRow | None) -> tuple[Needs, list[st
         )
         launcher: str | None = None
         if not database.url.startswith("sqlite"):
+            offered = [*NAMES, *chosen().names[1:]]
             launcher = next(columns).selectbox(
                 md("Launcher"),
-                NAMES,
-                NAMES.index(chosen().name),
+                offered,
+                offered.index(before.launcher or chosen().name),
                 key="launcher",
                 bind="query-params",
-                help=md("local: a process of the machine that starts it; ray: a node of a Ray cluster."),
+                help=md(
+                    "local: a process of the machine that starts it; ray: a node of any Ray cluster; an address: one "
+                    "of that cluster."
+                ),
             )
         label, gpus = "", before.gpus
         if (launcher or chosen().name) != LocalLauncher.name:

@@ -8,11 +8,13 @@ from v3core.errors import V3Error
 from v3core.jobs.identity import this_node
 from v3core.jobs.launchers.interface import Launcher
 from v3core.jobs.launchers.local import LocalLauncher
-from v3core.jobs.launchers.on_ray import NodeLauncher, RayLauncher
+from v3core.jobs.launchers.on_ray import AUTO, NodeLauncher, RayLauncher
 
 VARIABLE = "V3_LAUNCHER"
 NAMES = (LocalLauncher.name, RayLauncher.name)
-"""What a run can demand to be started by."""
+"""The kinds of launchers, of which a run can demand one."""
+ADDRESS = re.compile(r"ray://[^\s:/]+:[0-9]{1,5}")
+"""That of one cluster, which a run can demand too."""
 
 
 def chosen() -> Launcher:
@@ -31,8 +33,8 @@ def _of(text: str) -> Launcher:
     if text == LocalLauncher.name:
         return LocalLauncher()
     if text == "ray:auto":
-        return RayLauncher("auto")
-    if re.fullmatch(r"ray://[^\s:/]+:[0-9]{1,5}", text):
+        return RayLauncher(AUTO)
+    if ADDRESS.fullmatch(text):
         return RayLauncher(text)
     raise V3Error(
         "{variable} is '{text}'; set it to `local`, `ray:auto` or `ray://HOST:PORT`, or leave it unset for `local`.",

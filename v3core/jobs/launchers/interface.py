@@ -44,7 +44,9 @@ class Launcher(Protocol):
     """Starts workers. Its methods may be called by any thread, and by many processes at once."""
 
     name: str
-    """Of its kind, as in the column `launcher` of `runs`."""
+    """Of its kind."""
+    names: tuple[str, ...]
+    """What it starts by the column `launcher` of `runs`: its kind, and the address of its cluster if that has one."""
     start_seconds: float
     """Whoever has claimed a run and not started its process within this time has died."""
 

@@ -23,9 +23,9 @@ OTHER_CONTAINER_SECONDS = 5.0
 """… and so late if it was of this machine, but before a new name and a restart, or in a container of the same name."""
 
 
-def waits_for_launcher(run: RunRow, name: str) -> str | None:
-    """Why the launcher of that name cannot start a run that demands another."""
-    if run.launcher in {None, name}:
+def waits_for_launcher(run: RunRow, names: tuple[str, ...]) -> str | None:
+    """Why the launcher of these names does not start a run that demands another."""
+    if run.launcher in {None, *names}:
         return None
     return _(
         "Waiting for a V3 Lab with the launcher '{launcher}', with which it was queued; start one, or stop the run "
@@ -38,6 +38,7 @@ class LocalLauncher:
     """Starts workers as processes of this machine, forked from the warm one where there is one."""
 
     name = "local"
+    names: tuple[str, ...] = (name,)
     start_seconds = 10.0
 
     def check(self, database: Database) -> None:
@@ -58,7 +59,7 @@ class LocalLauncher:
 
     def waits_for(self, run: RunRow) -> str | None:
         """The launcher or label that it demands, or the import folder or interpreter that this machine lacks."""
-        if found := waits_for_launcher(run, self.name):
+        if found := waits_for_launcher(run, self.names):
             return found
         if run.needs_label:
             return _(

@@ -33,6 +33,8 @@ from v3core.store.run_row import RunRow
 from v3core.store.runs import runs_in
 from v3core.store.schema import Transaction
 
+AUTO = "auto"
+"""The cluster of this machine, or the one that RAY_ADDRESS names."""
 CONNECT_SECONDS = 20.0
 """How long whoever asks waits for the first answer of a cluster."""
 FRESH_SECONDS = 5.0
@@ -62,6 +64,7 @@ class RayLauncher:
                 "'v3lab[ray]'` (in a checkout: `pip install -r requirements-ray.txt`), or unset V3_LAUNCHER."
             )
         self._address = address
+        self.names: tuple[str, ...] = (self.name,) if address == AUTO else (self.name, address)
         self._connection: _Connection | None = None
         self._lock = threading.Lock()
 
@@ -84,7 +87,7 @@ class RayLauncher:
         """In their order, as many as the nodes have slots, and what they demand is there."""
         if offer.problem:
             return []
-        active = [run for run in runs_in(tx, ACTIVE) if run.launcher == self.name]
+        active = [run for run in runs_in(tx, ACTIVE) if run.launcher in self.names]
         return startable(offer, active, (run for run in queued if self._unmet(run, offer) is None))
 
     def waits_for(self, run: RunRow) -> str | None:
@@ -93,7 +96,7 @@ class RayLauncher:
         return offer.problem or self._unmet(run, offer)
 
     def _unmet(self, run: RunRow, offer: Offer) -> str | None:
-        if found := waits_for_launcher(run, self.name):
+        if found := waits_for_launcher(run, self.names):
             return found
         having = [node for node in offer.nodes if has_label(node, run)]
         if not having and run.needs_label:
@@ -172,10 +175,13 @@ class RayLauncher:
         known = identity.is_alive(process)
         if known is not None or not run.node:
             return known
-        if run.heartbeat_due_at is not None and datetime.now(UTC) <= run.heartbeat_due_at:
+        beats = run.heartbeat_due_at is not None and datetime.now(UTC) <= run.heartbeat_due_at
+        if beats and run.status != Status.STOPPING:
             return True
-        if not self._sees(run):
+        if not self._sees(run):  # a stop is hurried by who can signal it, which of another cluster is nobody here
             return None
+        if beats:
+            return True
         answer = self._ask("is_alive", name=_name(run), process=vars(process))
         return answer if isinstance(answer, bool) else None
 
@@ -266,9 +272,7 @@ class _Connection:
         silent = time.monotonic() - self._said_at
         if self._nodes is not None and silent <= FRESH_SECONDS and self._ended_at == float("inf"):
             return Offer(self._nodes, self._busy)
-        shown = (
-            "the Ray cluster" if self._address == "auto" else _("the Ray cluster at {address}", address=self._address)
-        )
+        shown = "the Ray cluster" if self._address == AUTO else _("the Ray cluster at {address}", address=self._address)
         waiting = _("Waiting for {shown}, which does not answer; runs that train there are not affected.", shown=shown)
         return Offer(problem=self._problem or waiting)
 
@@ -326,6 +330,7 @@ class NodeLauncher(LocalLauncher):
     """That of the processes on a node, which see to the runs of their own node and start none."""
 
     name = "ray"
+    names: tuple[str, ...] = (name,)
 
     def startable(self, _tx: Transaction, _offer: Offer, _queued: Sequence[RunRow], /) -> list[RunRow]:
         """None: what a node can do is for Ray to say, and nodes do not ask it."""

@@ -36,7 +36,8 @@ ANSWER_SECONDS = 2.0
 class Holder:
     """Holds the worker of a run on a node, as a detached actor; it is shipped to the node by value.
 
-    It only starts `v3core.jobs.on_node`, which starts the worker, and ends with it.
+    It only starts `v3core.jobs.on_node`, which starts the worker, and ends with it. It uses no name that this module
+    imports from V3 Lab: a node without that could not make it then.
     """
 
     def __init__(self, patience: float) -> None:
@@ -49,29 +50,18 @@ class Holder:
 
         threading.Thread(target=leave, daemon=True).start()
 
-    def begin(self, order: dict[str, Any]) -> str:
-        """Start the worker; returns an empty text once it is started, or what is wrong, in one sentence."""
+    def begin(self, order: dict[str, Any]) -> dict[str, str]:
+        """Start the worker; returns once it is started, or with what is wrong, for `what_is_wrong`."""
         self._begun.set()
         context = ray.get_runtime_context()
         address = ray.util.get_node_ip_address()
         sys.path[:0] = [folder for folder in order["folders"] if folder not in sys.path]
         if importlib.util.find_spec("v3core") is None:
-            return _(
-                "V3 Lab is not installed on node {address} of the Ray cluster; install version {order} there, for "
-                "the Python {executable}.",
-                address=address,
-                order=order["version"],
-                executable=sys.executable,
-            )
+            return {"address": address, "without": sys.executable}
         import v3core
 
         if v3core.__version__ != order["version"]:
-            return _(
-                "Node {address} of the Ray cluster has V3 Lab {version}, not {order}; install the same version there.",
-                address=address,
-                version=v3core.__version__,
-                order=order["version"],
-            )
+            return {"address": address, "version": v3core.__version__}
         os.environ.update(order["environment"], V3_NODE=context.get_node_id(), V3_NODE_ADDRESS=address)
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(context.get_accelerator_ids().get("GPU", []))
         os.environ.pop("V3_LAUNCHER", None)
@@ -92,11 +82,7 @@ class Holder:
             os._exit(0)  # where Ray does not answer
 
         threading.Thread(target=end, daemon=True).start()
-        return (
-            ""
-            if said == "started"
-            else said or _("Node {address} of the Ray cluster could not start the worker process.", address=address)
-        )
+        return {"address": address, "said": said}
 
     def is_alive(self, process: dict[str, Any]) -> bool | None:
         """Whether a process of this node lives."""
@@ -113,6 +99,29 @@ class Holder:
         from v3core.jobs.identity import ProcessIdentity, send_signal
 
         return send_signal(ProcessIdentity(**process), signal.Signals(number), whole_group=whole_group)
+
+
+def what_is_wrong(found: dict[str, str], wanted: str) -> str:
+    """The sentence for what an actor has returned, empty if its worker is started; `wanted` is the version."""
+    address = found["address"]
+    if python := found.get("without"):
+        return _(
+            "V3 Lab is not installed on node {address} of the Ray cluster; install version {order} there, for "
+            "the Python {executable}.",
+            address=address,
+            order=wanted,
+            executable=python,
+        )
+    if version := found.get("version"):
+        return _(
+            "Node {address} of the Ray cluster has V3 Lab {version}, not {order}; install the same version there.",
+            address=address,
+            version=version,
+            order=wanted,
+        )
+    if found["said"] == "started":
+        return ""
+    return found["said"] or _("Node {address} of the Ray cluster could not start the worker process.", address=address)
 
 
 class Bridge:
@@ -170,7 +179,7 @@ class Bridge:
             name=name, namespace=NAMESPACE, lifetime="detached", scheduling_strategy="SPREAD", **selector
         ).remote(BEGIN_SECONDS)
         try:
-            wrong = ray.get(holder.begin.remote(order), timeout=seconds)
+            wrong = what_is_wrong(ray.get(holder.begin.remote(order), timeout=seconds), order["version"])
         except exceptions.GetTimeoutError:
             ray.kill(holder)
             return {"late": _("The Ray cluster did not start the worker within {seconds:g} seconds.", seconds=seconds)}

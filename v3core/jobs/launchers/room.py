@@ -52,8 +52,8 @@ def startable(offer: Offer, active: Iterable[RunRow], queued: Iterable[RunRow]) 
         if run.node:
             used[run.node] += 1
             used_gpus[run.node] += gpus_of(run)
-        else:
-            placing[_kind(nodes, run)] += 1
+        elif (kind := _kind(nodes, run)).nodes:  # else it takes the slot of none: it may be of another cluster
+            placing[kind] += 1
     # What others use is not free, nor what a run that has just ended still holds.
     room = {
         node.id: max(0, min(node.slots - used[node.id], node.slots if node.free is None else node.free))

@@ -11,7 +11,7 @@ def upgrade() -> None:
     """Add to the tables of runs and episodes; what is new is empty in old rows."""
     op.add_column("episodes", sa.Column("facts", sa.String))
     op.add_column("episodes", sa.Column("situations", sa.String))
-    for name, kind in (("launcher", sa.String(10)), ("node", sa.String(64)), ("node_address", sa.String)):
+    for name, kind in (("launcher", sa.String), ("node", sa.String(64)), ("node_address", sa.String)):
         op.add_column("runs", sa.Column(name, kind))
     op.add_column("runs", sa.Column("needs_label", sa.String))
     op.add_column("runs", sa.Column("needs_gpus", sa.Double))

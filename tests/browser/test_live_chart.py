@@ -268,7 +268,7 @@ def test_one_crosshair_stands_in_all_charts_and_a_strip_has_their_values(page: P
 def test_theme_is_followed_live(page: Page, server: Server) -> None:
     opened(page, server, "one&step=0")
     colour = "node._fullLayout.font.color"
-    assert ask(page, colour) == "#18222c"
+    assert ask(page, colour) == "#101820"
     ask(page, "node.marked = 'the same'")
     page.emulate_media(color_scheme="dark")
     page.wait_for_function(f"document.querySelector('{PLOT}')._fullLayout.font.color === '#e4eaf0'")

@@ -68,6 +68,18 @@ def lab(rgb: np.ndarray) -> np.ndarray:
 
 
 ONE_BY_ONE = {"evaluation": [palette.EVALUATION], "alarm": [palette.ALARM], "neutral": [palette.NEUTRAL]}
+CAPTION = 0.6
+"""How much of the text's colour Streamlit's captions have; the rest is the page behind them."""
+
+
+def faded(text: str, page: str) -> str:
+    """The colour of a caption."""
+    channels = (
+        round(CAPTION * int(text[at : at + 2], 16) + (1 - CAPTION) * int(page[at : at + 2], 16)) for at in (1, 3, 5)
+    )
+    return "#" + "".join(f"{channel:02x}" for channel in channels)
+
+
 PALETTES = {
     "experts": list(palette.EXPERTS),
     "runs": list(palette.RUNS),
@@ -211,5 +223,6 @@ def test_text_and_buttons_are_readable(mode: str) -> None:
     for background in (theme["backgroundColor"], theme["secondaryBackgroundColor"]):
         assert contrast(theme["textColor"], background) >= 7
         assert contrast(theme["linkColor"], background) >= 4.5
+        assert contrast(faded(theme["textColor"], background), background) >= 4.5
     assert contrast(theme["primaryColor"], "#ffffff") >= 4.5
     assert contrast(theme["primaryColor"], theme["backgroundColor"]) >= 3

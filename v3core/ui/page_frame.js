@@ -185,7 +185,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const style = getComputedStyle(parentElement.host ?? parentElement)
   const named = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise
   frame.colours = {
-    text: named("--st-text-color", "#18222c"),
+    text: named("--st-text-color", "#101820"),
     background: named("--st-background-color", "#ffffff"),
     primary: named("--st-primary-color", "#0f766e"),
     font: named("--st-font", "sans-serif"),

@@ -100,13 +100,14 @@ def translated(value: Any, language: str | None = None) -> Any:
     return value.in_language(language or spoken()) if isinstance(value, Message) else value
 
 
-def said(content: Any) -> Any:
+def said(content: Any, language: str | None = None) -> Any:
     """The messages within lists, and within dicts also as keys, in the reader's language; anything else as it is."""
+    language = language or spoken()
     if isinstance(content, dict):
-        return {translated(key): said(value) for key, value in content.items()}
+        return {translated(key, language): said(value, language) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return type(content)(map(said, content)) if type(content) in (list, tuple) else content
-    return translated(content)
+        return type(content)(said(one, language) for one in content) if type(content) in (list, tuple) else content
+    return translated(content, language)
 
 
 def recalled(sentence: str, language: str | None = None) -> str:

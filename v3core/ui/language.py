@@ -4,16 +4,28 @@ A choice is kept by the session for its other pages, and by the browser in a coo
 draws the buttons, one for each other language.
 """
 
+import threading
+
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from v3core import messages
-from v3core.messages import ENGLISH, known_language, languages, spoken
+from v3core.messages import ENGLISH, from_environment, known_language, languages, spoken
 from v3core.phrases import own_name
 
 PARAMETER = "lang"
 COOKIE = "v3lab-language"
 _KEY = "language"
+
+
+class _Here(threading.local):
+    """What the script of this thread speaks: a page asks some 400 times, and the session's state is slow to ask."""
+
+    context: object = None
+    language: str | None = None
+
+
+_here = _Here()
 
 
 def choose() -> None:
@@ -23,8 +35,9 @@ def choose() -> None:
         wanted = st.session_state.get(_KEY) or known_language(_text(st.context.cookies.get(COOKIE)))
     if wanted is None and (preferred := _text(st.context.locale)):
         wanted = known_language(preferred) or ENGLISH
-    if wanted is not None:
-        st.session_state[_KEY] = wanted
+    wanted = wanted or from_environment()
+    st.session_state[_KEY] = wanted
+    _here.context, _here.language = get_script_run_ctx(suppress_warning=True), wanted
 
 
 def _text(value: object) -> str:
@@ -55,10 +68,12 @@ def with_language(query: dict[str, str]) -> dict[str, str]:
 
 def of_page() -> str | None:
     """The language of the script that runs in this thread; None where none does, or its reader's is not known."""
-    if get_script_run_ctx(suppress_warning=True) is None:
+    context = get_script_run_ctx(suppress_warning=True)
+    if context is None:
         return None
-    language: str | None = st.session_state.get(_KEY)
-    return language
+    if _here.context is not context:
+        _here.context, _here.language = context, st.session_state.get(_KEY)
+    return _here.language
 
 
 def tag(language: str) -> str:

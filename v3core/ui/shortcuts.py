@@ -1,6 +1,7 @@
 """Keyboard shortcuts, each declared once. `page_frame.js` shows their sheet and acts on those that go somewhere."""
 
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 from v3core.messages import _
@@ -47,6 +48,7 @@ SHORTCUTS = (
 )
 
 
+@cache
 def as_data() -> list[dict[str, Any]]:
     """As the browser takes them; with messages."""
     return [asdict(shortcut) for shortcut in SHORTCUTS]

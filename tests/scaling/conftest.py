@@ -76,11 +76,15 @@ def end_cluster(cluster: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Any]:
-    """Two nodes: the head with two slots, one with three and a label."""
-    made = new_cluster(num_cpus=2)
-    try:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Two nodes: the head with two slots, one with three and a label. Files of a bucket are in their `scratch`."""
+    scratch = tmp_path_factory.mktemp("scratch")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("V3_SCRATCH_DIR", str(scratch))
+        made = new_cluster(num_cpus=2)
         made.worker = add_node(made, WORKER, num_cpus=3, labels={"zone": "b"})
+    made.scratch = scratch
+    try:
         yield made
     finally:
         end_cluster(made)

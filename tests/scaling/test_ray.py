@@ -38,7 +38,7 @@ from v3core.jobs.needs import Needs
 from v3core.jobs.supervisor import reconcile
 from v3core.store.history import read_events
 from v3core.store.opening import open_database
-from v3core.store.runs import get_run
+from v3core.store.runs import get_run, set_length, update_run
 
 if os.environ.get("CI", "").lower() not in {"1", "true"}:  # there it must be installed
     pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
@@ -85,6 +85,7 @@ def test_six_runs_train_on_both_nodes_and_leave_no_process(db, cluster, on, unti
     wait_for(lambda: not [one for one in processes_of(tmp_path) if "worker" in one.cmdline()], "the workers end")
 
 
+@pytest.mark.long
 def test_commands_reach_a_run_on_a_node(db, cluster, on, until):
     on(cluster)
     (run_id,) = enqueue(db, configs(1, ENDLESS))
@@ -124,13 +125,18 @@ def test_a_silent_worker_is_stalled_while_its_node_says_that_it_lives_and_a_stop
 def test_runs_of_a_node_that_dies_are_lost_in_15_seconds_and_trained_to_their_end_elsewhere(db, cluster, on, until):
     on(cluster)
     node = add_node(cluster, THIRD, num_cpus=3, labels={"zone": "c"})
-    ids = enqueue(db, configs(3, 6000), needs=Needs("zone=c", restarts=2))
+    ids = enqueue(db, configs(3, ENDLESS), needs=Needs("zone=c", restarts=2))
     until(ids, episode=100)
     for run_id in ids:
         control.checkpoint(db, run_id)
     wait_for(lambda: all(newest_whole(db, run_id) for run_id in ids), "checkpoints")
-    with db.write() as tx:  # from now on any node will do
-        tx.exec_driver_sql("UPDATE runs SET needs_label = NULL")
+    ends = {}
+    with db.write() as tx:
+        for run_id in ids:  # once restarted, on any node, it is not endless
+            run = get_run(tx, run_id, for_update=True)
+            ends[run_id] = run.episode + 2000
+            set_length(tx, run, ends[run_id])
+            update_run(tx, run_id, {"needs_label": None}, only_in=[Status.RUNNING])
     died = time.monotonic()
     kill_node(node)
 
@@ -145,7 +151,7 @@ def test_runs_of_a_node_that_dies_are_lost_in_15_seconds_and_trained_to_their_en
     for run in runs:
         assert any(f"Ray on node {THIRD} ended" in message for message in messages(db, run.id))
         assert any("restart 1 of 2" in message for message in messages(db, run.id))
-        assert len(assert_whole(db, run.id)["episode"]) == 6000
+        assert len(assert_whole(db, run.id)["episode"]) == ends[run.id]
     cluster.remove_node(node)
 
 
@@ -230,7 +236,7 @@ def test_a_run_of_one_launcher_is_not_started_by_another(db, cluster, on, monkey
 
 @pytest.mark.long
 def test_many_queued_runs_drain(db, cluster, on, until):
-    """V3_SCALING=200 for as many, which takes a quarter of an hour on two cores."""
+    """V3_SCALING=200 for as many, which takes a quarter of an hour on two idle cores."""
     on(cluster)
     ids = enqueue(db, configs(int(os.environ.get("V3_SCALING", "12")), episodes=10))
     until(ids, Status.COMPLETED, seconds=PATIENCE_SECONDS + 15 * len(ids))
@@ -238,7 +244,6 @@ def test_many_queued_runs_drain(db, cluster, on, until):
         assert_whole(db, run_id)
 
 
-@pytest.mark.long
 def test_where_the_head_dies_runs_are_shown_as_what_they_are_and_train_on_in_another_cluster(
     db, on, until, monkeypatch
 ):

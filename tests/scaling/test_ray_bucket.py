@@ -8,7 +8,7 @@ import pytest
 from tests.databases import MISSING, empty_database
 from tests.processes import kill_all
 from tests.runs import assert_whole
-from tests.scaling.conftest import OTHER_HEAD, PATIENCE_SECONDS, THIRD, WORKER, add_node, end_cluster, new_cluster
+from tests.scaling.conftest import HEAD, PATIENCE_SECONDS, THIRD, WORKER, add_node
 from tests.scaling.object_store import VARIABLES, make_bucket
 from tests.scaling.test_ray import configs, kill_node
 from tests.waiting import wait_for
@@ -20,7 +20,7 @@ from v3core.jobs.needs import Needs
 from v3core.jobs.supervisor import reconcile
 from v3core.store.history import read_checkpoints
 from v3core.store.opening import open_database
-from v3core.store.runs import get_run
+from v3core.store.runs import get_run, update_run
 
 if os.environ.get("CI", "").lower() not in {"1", "true"}:  # there they must be installed
     pytest.importorskip("ray", reason="Ray is not installed: pip install -r requirements-ray.txt")
@@ -47,33 +47,31 @@ def db(store, monkeypatch, tmp_path):
         database.close()
 
 
-def test_a_run_whose_node_is_gone_continues_on_one_whose_folder_has_nothing(db, on, until, monkeypatch, tmp_path):
+def test_a_run_whose_node_is_gone_continues_on_one_whose_folder_has_nothing(
+    db, cluster, on, until, monkeypatch, tmp_path
+):
     def restarted():
         reconcile(db)
         return get_run(db, run_id).restarts == 1
 
-    def node(name, address):
-        with monkeypatch.context() as patch:
-            patch.setenv("V3_SCRATCH_DIR", str(tmp_path / name))
-            return add_node(cluster, address, num_cpus=1)
-
-    cluster = new_cluster(OTHER_HEAD, num_cpus=0)
-    try:
-        first = node("first", THIRD)
-        on(cluster)
-        (run_id,) = enqueue(db, configs(1, 10**6), needs=Needs(restarts=2))
-        (before,) = until([run_id], episode=40)
-        wait_for(lambda: "Training" in read_log_tail(run_id, place=db.place), "its log")
-        node("second", WORKER)
-        kill_node(first)
-        wait_for(restarted, "it is queued again", seconds=PATIENCE_SECONDS)
-        (after,) = until([run_id], episode=before.episode + 20)
-        assert after.node != before.node
-        assert (tmp_path / "second" / "cache" / "runs" / run_id / "checkpoints").is_dir()
-        assert not (tmp_path / "dashboard" / "runs" / run_id / "worker.log").exists()
-        assert_whole(db, run_id)
-        assert all(db.place.has(db.data_dir / row.path) for row in read_checkpoints(db, run_id))
-        control.stop(db, run_id)
-        until([run_id], Status.STOPPED)
-    finally:
-        end_cluster(cluster)
+    with monkeypatch.context() as patch:
+        patch.setenv("V3_SCRATCH_DIR", str(tmp_path / "first"))
+        first = add_node(cluster, THIRD, num_cpus=1, labels={"zone": "c"})
+    on(cluster)
+    (run_id,) = enqueue(db, configs(1, 10**6), needs=Needs("zone=c", restarts=2))
+    (before,) = until([run_id], episode=40)
+    wait_for(lambda: "Training" in read_log_tail(run_id, place=db.place), "its log")
+    assert (tmp_path / "first" / "runs" / run_id).is_dir()
+    with db.write() as tx:
+        update_run(tx, run_id, {"needs_label": None}, only_in=[Status.RUNNING])
+    kill_node(first)
+    wait_for(restarted, "it is queued again", seconds=PATIENCE_SECONDS)
+    (after,) = until([run_id], episode=before.episode + 20)
+    assert after.node_address in {HEAD, WORKER}
+    assert (cluster.scratch / "cache" / "runs" / run_id / "checkpoints").is_dir()
+    assert not (tmp_path / "dashboard" / "runs" / run_id / "worker.log").exists()
+    assert_whole(db, run_id)
+    assert all(db.place.has(db.data_dir / row.path) for row in read_checkpoints(db, run_id))
+    control.stop(db, run_id)
+    until([run_id], Status.STOPPED)
+    cluster.remove_node(first)

@@ -15,7 +15,6 @@ from v3core.store.runs import get_run
 pytestmark = [*needs_a_cluster, pytest.mark.browser]
 
 
-@pytest.mark.long
 def test_a_run_on_a_cluster_is_launched_paused_edited_stopped_and_resumed_over_a_restart(
     page, watched, db, cluster, on, tmp_path
 ):

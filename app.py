@@ -13,7 +13,15 @@ from v3core.ui import news, shell, ticks
 from v3core.ui.demo_guide import after_the_demo, invitation
 from v3core.ui.navigation import open_page
 from v3core.ui.run_files import archive_import
-from v3core.ui.run_list import active_experiments, cluster_text, columns_menu, run_list, slots_menu, slots_text
+from v3core.ui.run_list import (
+    active_experiments,
+    cluster_text,
+    columns_menu,
+    nodes_menu,
+    run_list,
+    slots_menu,
+    slots_text,
+)
 from v3core.ui.run_picker import compare_link
 from v3core.ui.status import counted
 from v3core.ui.text import about, md, plain
@@ -52,7 +60,9 @@ def overview() -> None:
                 st.caption(md("{} · {}", counted(len(runs), "run"), slots_text(runs, limit)))
                 slots_menu(database, limit)
             else:
-                st.caption(md("{} · {}", counted(len(runs), "run"), cluster_text(runs, launcher.seen())))
+                offer = launcher.seen()
+                st.caption(md("{} · {}", counted(len(runs), "run"), cluster_text(runs, offer)))
+                nodes_menu(runs, offer)
             columns = columns_menu()
         with st.container(horizontal=True, horizontal_alignment="right", width="content"):
             newest = next((run.experiment for run in runs if run.experiment), None)

@@ -308,6 +308,30 @@ def test_a_node_without_the_package_is_named(db, cluster, on, until, monkeypatch
     assert run.reason.startswith("V3 Lab is not installed on node 127.0.")
 
 
+def test_what_no_node_can_start_fails_and_is_not_queued_again(db, cluster, on, until, monkeypatch, tmp_path):
+    code = """
+import ray
+original = ray.remote
+
+def remote(**options):
+    def made(kind):
+        class Broken(kind):
+            def __init__(self, patience):
+                raise ImportError("It lacks something.")
+        Broken.__module__ = "__main__"  # so that it is shipped by value
+        return original(**options)(Broken)
+    return made
+
+ray.remote = remote
+"""
+    (tmp_path / "sitecustomize.py").write_text(code)  # of the process that connects
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    on(cluster)
+    (run_id,) = enqueue(db, configs(1))
+    (run,) = until([run_id], Status.FAILED)
+    assert run.reason == "The Ray cluster cannot start the worker: ImportError: It lacks something."
+
+
 @pytest.mark.parametrize(("name", "value"), [("ray", "2.1.0"), ("python", "3.9.1")])
 def test_another_version_of_ray_or_python_is_named(cluster, on, monkeypatch, tmp_path, name, value):
     lines = {

@@ -1,5 +1,6 @@
 """The home page: how full this machine is, active experiments, and the list of runs with their places in the queue."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -30,6 +31,7 @@ from v3core.ui.text import about, md, plain
 
 RUNS_PER_PAGE = 25
 _EXPERIMENTS_SHOWN = 3
+_NODES_SHOWN = 4
 _UNFINISHED = (Status.RUNNING, Status.STARTING, Status.PAUSED, Status.STALLED, Status.STOPPING, Status.QUEUED)
 
 
@@ -173,18 +175,43 @@ def slots_text(runs: list[RunRow], limit: int) -> str:
 
 
 def cluster_text(runs: list[RunRow], offer: Offer) -> str:
-    """How full a cluster is, as in `Ray cluster: 10.0.0.5 2 of 4, 10.0.0.6 0 of 4 slots in use · 1 waiting`."""
+    """How full a cluster is, as in `Ray cluster: 10.0.0.5 2 of 4, 10.0.0.6 0 of 4 slots in use · 1 waiting`.
+
+    Many nodes are counted, and listed by `nodes_menu`.
+    """
     if offer.problem:
         return offer.problem
-    used = Counter(run.node for run in runs if run.status in ACTIVE)
-    nodes = listed(
-        [
-            _("{address} {used} of {slots}", address=node.address, used=used[node.id], slots=node.slots)
-            for node in sorted(offer.nodes, key=lambda node: node.address)
-        ]
-    )
+    if len(offer.nodes) > _NODES_SHOWN:
+        known = {node.id for node in offer.nodes}
+        said = _(
+            "Ray cluster: {nodes}, {used} of {slots} slots in use",
+            nodes=counted(len(offer.nodes), "node"),
+            used=sum(run.node in known for run in runs if run.status in ACTIVE),
+            slots=sum(node.slots for node in offer.nodes),
+        )
+    else:
+        said = _("Ray cluster: {nodes} slots in use", nodes=listed(_nodes(runs, offer)))
     others = [_("{slots} used by others", slots=counted(offer.busy, "slot"))] if offer.busy else []
-    return strung(" · ", [_("Ray cluster: {nodes} slots in use", nodes=nodes), *others, _waiting(runs)])
+    return strung(" · ", [said, *others, _waiting(runs)])
+
+
+def nodes_menu(runs: list[RunRow], offer: Offer) -> None:
+    """Opened, it lists the nodes of a cluster that has many."""
+    if len(offer.nodes) > _NODES_SHOWN:
+        with (
+            st.popover(md("Nodes"), icon=":material/dns:", type="tertiary", key="nodes"),
+            st.container(gap="xsmall"),
+        ):
+            for node in _nodes(runs, offer):
+                st.caption(plain(node))
+
+
+def _nodes(runs: list[RunRow], offer: Offer) -> list[Message]:
+    used = Counter(run.node for run in runs if run.status in ACTIVE)
+    return [
+        _("{address} {used} of {slots}", address=node.address, used=used[node.id], slots=node.slots)
+        for node in sorted(offer.nodes, key=lambda node: [int(part) for part in re.findall("[0-9]+", node.address)])
+    ]
 
 
 def _waiting(runs: list[RunRow]) -> Message:

@@ -183,8 +183,10 @@ class Bridge:
         except exceptions.GetTimeoutError:
             ray.kill(holder)
             return {"late": _("The Ray cluster did not start the worker within {seconds:g} seconds.", seconds=seconds)}
-        except exceptions.RayActorError:
+        except exceptions.RayActorError as error:
             ray.kill(holder)
+            if error.actor_init_failed:  # it would the next time, too
+                return {"wrong": _("The Ray cluster cannot start the worker: {problem}", problem=_last_line(error))}
             return {"late": "The node of the Ray cluster died before it had started the worker."}
         except Exception:
             ray.kill(holder)
@@ -253,6 +255,11 @@ def connect(address: str) -> str | None:
 def _first_sentence(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return f"{text.partition('. ')[0].rstrip('.')[:300]}."
+
+
+def _last_line(error: Exception) -> str:
+    """Of a traceback, with a full stop."""
+    return f"{str(error).strip().splitlines()[-1].strip().rstrip('.')[:300]}."
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """A Ray cluster of two nodes on this machine, one for all tests, and a PostgreSQL database for each."""
 
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -16,7 +17,7 @@ from tests.browser.conftest import page as page
 from tests.browser.conftest import watched as watched
 from tests.databases import empty_database
 from tests.processes import kill_all
-from tests.scaling.object_store import object_store
+from tests.scaling.object_store import VARIABLES, object_store
 from tests.waiting import wait_for
 from v3core.jobs.launchers import chosen as choice
 from v3core.jobs.launchers.interface import Launcher
@@ -76,11 +77,17 @@ def end_cluster(cluster: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Two nodes: the head with two slots, one with three and a label. Files of a bucket are in their `scratch`."""
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Two nodes: the head with two slots, one with three and a label.
+
+    They have the credentials of the object store if that is installed; files of a bucket are in their `scratch`.
+    """
     scratch = tmp_path_factory.mktemp("scratch")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("V3_SCRATCH_DIR", str(scratch))
+        if importlib.util.find_spec("moto") is not None:
+            for variable, value in (VARIABLES | {"AWS_ENDPOINT_URL": request.getfixturevalue("store")}).items():
+                patch.setenv(variable, value)
         made = new_cluster(num_cpus=2)
         made.worker = add_node(made, WORKER, num_cpus=3, labels={"zone": "b"})
     made.scratch = scratch

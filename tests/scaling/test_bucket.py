@@ -311,6 +311,7 @@ def test_live_shows_a_run_while_its_bucket_does_not_answer(db, proxied):
     app.query_params["log"] = "true"
     app.switch_page("pages/live.py").run()
     assert not app.exception
-    assert any("permission denied" in warning.value for warning in app.warning)
+    warnings = [warning.value for warning in app.warning]
+    assert any("permission denied" in warning for warning in warnings), warnings
     said = [box.value for kind in ("success", "info", "warning") for box in getattr(app, kind)]
     assert any("10 episodes are trained" in sentence for sentence in said), said

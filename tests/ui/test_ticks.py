@@ -14,9 +14,13 @@ class Clock:
 
     def __init__(self):
         self.now = 1000.0
+        self.used = 0.0
 
     def monotonic(self):
         return self.now
+
+    def thread_time(self):
+        return self.used
 
 
 @pytest.fixture
@@ -98,10 +102,24 @@ def test_a_part_is_not_drawn_twice_at_once_and_rests_after_a_long_drawing(clock,
         values[TOPIC] = 2
         assert not due()
         clock.now += 2
+        clock.used += 2
 
     ticks._draw([TOPIC], draw)
     assert not due()
     clock.now += 2 * ticks.REST - 0.1
+    assert not due()
+    clock.now += 0.2
+    assert due()
+
+
+def test_a_part_that_waited_most_of_the_time_rests_as_long_as_it_took(clock, values):
+    def draw():
+        values[TOPIC] = 2
+        clock.now += 4
+        clock.used += 0.2
+
+    ticks._draw([TOPIC], draw)
+    clock.now += 3.9
     assert not due()
     clock.now += 0.2
     assert due()

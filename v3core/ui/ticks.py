@@ -32,7 +32,11 @@ VARIABLE = "V3_TICK_SECONDS"
 KEEP_SECONDS = 10.0
 """How often the browser ticks for each part."""
 REST = 3.0
-"""After a redraw, a part pauses for this multiple of its duration, so that a slow page does not fill a core."""
+"""After a redraw, a part pauses for this multiple of its processor time, so that a slow page does not fill a core.
+
+It pauses at least as long as the redraw took, which on a busy machine is mostly waiting: with a multiple of that, a page
+that was opened there would show for 15 seconds what it had at first.
+"""
 RETRY_SECONDS = 5.0
 """A part that could not be drawn is tried again after this time."""
 _KEPT = 4096
@@ -213,7 +217,7 @@ def _draw(topics: Sequence[news.Topic], body: Callable[[], None], seconds: float
         _parts.move_to_end(key)
         while len(_parts) > _KEPT:
             _parts.popitem(last=False)
-    token, began = _drawn_now.set(part), time.monotonic()
+    token, began, used = _drawn_now.set(part), time.monotonic(), time.thread_time()
     try:
         body()
     except Exception:
@@ -227,7 +231,8 @@ def _draw(topics: Sequence[news.Topic], body: Callable[[], None], seconds: float
     finally:
         _drawn_now.reset(token)
         now = time.monotonic()
-        part.rests_until = max(now + REST * (now - began), began + seconds)
+        rest = max(now - began, REST * (time.thread_time() - used))
+        part.rests_until = max(now + rest, began + seconds)
         part.is_drawing = False
         if key[0] in _draws and _part(*key) is part:
             _follow()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import math
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -449,3 +450,28 @@ def test_only_pages_of_this_server_connect(database: Database, headers: dict[str
             await tab.connection
 
     scenario(body)
+
+
+@pytest.mark.parametrize(("busy", "factor"), [(False, 1.0), (True, ticks.REST)])
+def test_after_an_answer_it_rests_by_its_processor_time_or_as_long_as_it_waited(
+    database: Database, monkeypatch: pytest.MonkeyPatch, busy: bool, factor: float
+) -> None:
+    seconds = 0.3
+
+    def answer(*_: object) -> feed.Answer:
+        ends = time.thread_time() + seconds
+        while busy and time.thread_time() < ends:
+            pass
+        if not busy:
+            time.sleep(seconds)
+        return feed.Answer("", ())
+
+    async def rests() -> tuple[float, float]:
+        pusher, began = push.Pusher(Feed(database)), time.monotonic()
+        await pusher.answer(())
+        now = asyncio.get_running_loop().time()
+        return pusher._rests_until - now, now - began
+
+    monkeypatch.setattr(Feed, "answer", answer)
+    pause, took = asyncio.run(rests())
+    assert pause == pytest.approx(max(took, factor * seconds), abs=0.3)

@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -26,7 +27,7 @@ from v3core.ui.feed import Answer, Feed, Shown, feed_of, message
 from v3core.ui.known_hosts import may_connect
 from v3core.ui.own_paths import path_of
 from v3core.ui.shared import shared_database
-from v3core.ui.ticks import REST, VARIABLE
+from v3core.ui.ticks import VARIABLE, rest
 
 NAME = "v3/feed"
 EVERY_SECONDS = 0.75
@@ -111,12 +112,17 @@ class Pusher:
 
     async def _draw(self, showing: tuple[Shown, ...]) -> Answer:
         began = self._loop.time()
-        answer = await run_in_threadpool(self.feed.answer, showing)
+        answer, used = await run_in_threadpool(self._measured, showing)
         now = self._loop.time()
-        self._rests_until = max(self._rests_until, now + REST * (now - began))  # a slow server pushes less often
+        self._rests_until = max(self._rests_until, now + rest(now - began, used))  # a slow server pushes less often
         if answer.failed:
             self._answers.pop(showing, None)  # the next time it is tried again
         return answer
+
+    def _measured(self, showing: tuple[Shown, ...]) -> tuple[Answer, float]:
+        """The answer, and the processor time that it took."""
+        used = time.thread_time()
+        return self.feed.answer(showing), time.thread_time() - used
 
     def _look(self) -> None:
         topics = frozenset[news.Topic]().union(*(tab.topics for tab in self._tabs))

@@ -32,11 +32,7 @@ VARIABLE = "V3_TICK_SECONDS"
 KEEP_SECONDS = 10.0
 """How often the browser ticks for each part."""
 REST = 3.0
-"""After a redraw, a part pauses for this multiple of its processor time, so that a slow page does not fill a core.
-
-It pauses at least as long as the redraw took, which on a busy machine is mostly waiting: with a multiple of that, a page
-that was opened there would show for 15 seconds what it had at first.
-"""
+"""After a redraw, a part pauses for this multiple of its processor time, so that a slow page does not fill a core."""
 RETRY_SECONDS = 5.0
 """A part that could not be drawn is tried again after this time."""
 _KEPT = 4096
@@ -81,6 +77,15 @@ def ticking(seconds: float, *topics: news.Topic) -> Callable[[Callable[P, None]]
         return fragment
 
     return decorate
+
+
+def rest(took: float, used: float) -> float:
+    """Seconds to pause after work that took so long, of which it used the processor for `used`.
+
+    Not a multiple of the first, which on a busy machine is mostly waiting: there a page would show for 15 seconds what
+    it had when it was opened.
+    """
+    return max(took, REST * used)
 
 
 def let_server_draw() -> None:
@@ -231,8 +236,7 @@ def _draw(topics: Sequence[news.Topic], body: Callable[[], None], seconds: float
     finally:
         _drawn_now.reset(token)
         now = time.monotonic()
-        rest = max(now - began, REST * (time.thread_time() - used))
-        part.rests_until = max(now + rest, began + seconds)
+        part.rests_until = max(now + rest(now - began, time.thread_time() - used), began + seconds)
         part.is_drawing = False
         if key[0] in _draws and _part(*key) is part:
             _follow()

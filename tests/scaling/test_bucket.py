@@ -57,6 +57,8 @@ def url(store, monkeypatch, tmp_path):
 def proxied(store, url, monkeypatch):
     proxy = Proxy(store)
     monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
+    patience = {"connect_timeout": 60, "read_timeout": 60}  # on a busy machine a refusal takes seconds
+    monkeypatch.setitem(bucket_module._S3, "config_kwargs", bucket_module._S3["config_kwargs"] | patience)
     yield proxy
     proxy.close()
 

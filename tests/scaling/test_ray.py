@@ -47,6 +47,7 @@ pytestmark = [
     pytest.mark.skipif(MISSING, reason="PostgreSQL is not installed: install Debian's package postgresql"),
 ]
 ENDLESS = 10**6
+QUEUED = int(os.environ.get("V3_SCALING", "12"))
 
 
 def configs(number, episodes=200):
@@ -235,10 +236,11 @@ def test_a_run_of_one_launcher_is_not_started_by_another(db, cluster, on, monkey
 
 
 @pytest.mark.long
+@pytest.mark.timeout(PATIENCE_SECONDS + 20 * QUEUED)
 def test_many_queued_runs_drain(db, cluster, on, until):
     """V3_SCALING=200 for as many, which takes a quarter of an hour on two idle cores."""
     on(cluster)
-    ids = enqueue(db, configs(int(os.environ.get("V3_SCALING", "12")), episodes=10))
+    ids = enqueue(db, configs(QUEUED, episodes=10))
     until(ids, Status.COMPLETED, seconds=PATIENCE_SECONDS + 15 * len(ids))
     for run_id in ids:
         assert_whole(db, run_id)

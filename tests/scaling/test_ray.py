@@ -310,15 +310,16 @@ def test_a_node_without_the_package_is_named(db, cluster, on, until, monkeypatch
     assert run.reason.startswith("V3 Lab is not installed on node 127.0.")
 
 
-def test_what_no_node_can_start_fails_and_is_not_queued_again(db, cluster, on, until, monkeypatch, tmp_path):
-    code = """
+@pytest.mark.parametrize("method", ["__init__", "begin"])
+def test_what_no_node_can_start_fails_and_is_not_queued_again(db, cluster, on, until, monkeypatch, tmp_path, method):
+    code = f"""
 import ray
 original = ray.remote
 
 def remote(**options):
     def made(kind):
         class Broken(kind):
-            def __init__(self, patience):
+            def {method}(self, argument):
                 raise ImportError("It lacks something.")
         Broken.__module__ = "__main__"  # so that it is shipped by value
         return original(**options)(Broken)

@@ -185,9 +185,12 @@ class Bridge:
             return {"late": _("The Ray cluster did not start the worker within {seconds:g} seconds.", seconds=seconds)}
         except exceptions.RayActorError as error:
             ray.kill(holder)
-            if error.actor_init_failed:  # it would the next time, too
-                return {"wrong": _("The Ray cluster cannot start the worker: {problem}", problem=_last_line(error))}
+            if error.actor_init_failed:
+                return {"wrong": _cannot_start(error)}
             return {"late": "The node of the Ray cluster died before it had started the worker."}
+        except exceptions.RayTaskError as error:
+            ray.kill(holder)
+            return {"wrong": _cannot_start(error)}
         except Exception:
             ray.kill(holder)
             raise
@@ -257,9 +260,10 @@ def _first_sentence(error: Exception) -> str:
     return f"{text.partition('. ')[0].rstrip('.')[:300]}."
 
 
-def _last_line(error: Exception) -> str:
-    """Of a traceback, with a full stop."""
-    return f"{str(error).strip().splitlines()[-1].strip().rstrip('.')[:300]}."
+def _cannot_start(error: Exception) -> str:
+    """For what was raised on the node, which would be the next time, too; Ray's error ends with it."""
+    last_line = str(error).strip().splitlines()[-1].strip().rstrip(".")
+    return _("The Ray cluster cannot start the worker: {problem}", problem=f"{last_line[:300]}.")
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from v3core.comparison.run_traces import traces_of
 from v3core.comparison.standings import varied
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import Status
-from v3core.messages import _, translated
+from v3core.messages import _, say, translated
 from v3core.metrics import COMPARED
 from v3core.store.database import DatabaseBusyError
 from v3core.store.run_row import RunRow
@@ -108,11 +108,7 @@ def label_of(name: str) -> str:
 offered = metrics_of(compared)
 follow_language("metric", offered, label_of)
 metric = which_metric.selectbox(
-    md("Metric"),
-    offered,
-    format_func=label_of,
-    key="metric",
-    bind="query-params",
+    md("Metric"), offered, format_func=label_of, key="metric", bind="query-params", placeholder=say("Choose an option")
 )
 
 if shown == GROUPS:

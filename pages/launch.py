@@ -16,7 +16,7 @@ from v3core.jobs.grid import Grid
 from v3core.jobs.kinds import COMMANDS
 from v3core.jobs.launchers import processes
 from v3core.jobs.sweep import parse_seeds
-from v3core.messages import say
+from v3core.messages import _, say
 from v3core.ui import shell
 from v3core.ui.curriculum_editor import FROM_A_FILE, chosen_curriculum, compare_with, curriculum_editor, pick_preset
 from v3core.ui.environment_choice import pick_environment, run_problem
@@ -77,7 +77,7 @@ with st.container(border=True):
             st.caption(md(":material/hub: Network: {}.", describe_architecture(source.policy)))
         scale = scale_toggle(source, preset, length)
         if preset == FROM_A_FILE and source.description:
-            st.caption(plain(source.description))
+            st.caption(plain(_(source.description)))
         checked = curriculum_editor(source, source_key=f"{preset}:{source.name}", length=length, scale=scale)
         problems.extend(checked.problems.values())
         beside_phases = st.container()

@@ -12,15 +12,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po, write_po
+from pydantic import BaseModel
 
 from v3core.claims.statements import claims
 from v3core.claims.study import load_study
 from v3core.cli import commands
 from v3core.cli.help_words import CLICK, help_texts
+from v3core.config import RunConfig
 from v3core.errors import V3Error
 from v3core.messages import DOMAIN, LOCALE
+from v3core.overrides import SETTINGS
 from v3core.places import PlaceError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,6 +43,8 @@ def extracted() -> Catalog:
             catalog.add(message, locations=[(str(path.relative_to(ROOT)), 0)])
     for text, file in texts_of_files():
         catalog.add(text, locations=[(file, 0)])
+    for text, file in texts_of_settings():
+        catalog.add(text, locations=[(file, 0)])
     for text in help_texts(commands):
         catalog.add(text, locations=[("v3core/cli", 0)])
     for module in CLICK:
@@ -48,15 +54,36 @@ def extracted() -> Catalog:
 
 
 def texts_of_files() -> Iterator[tuple[str, str]]:
-    """Messages that are no code: what claims and studies say, each with its file."""
+    """Messages that are no code: what claims, studies, presets and recipes say, each with its file."""
     for claim in claims().values():
         for text in filter(None, (claim.title, claim.english, claim.sources, claim.measured)):
             yield text, "data/claims.yaml"
+    for folder, key in (("curricula", "description"), ("recipes", "note")):
+        for path in sorted((ROOT / "data" / folder).glob("*.yaml")):
+            yield yaml.safe_load(path.read_text(encoding="utf-8"))[key], str(path.relative_to(ROOT))
     for path in sorted((ROOT / "data" / "experiments").glob("*.yaml")):
         study = load_study(path.stem)
         for text in (study.question, *(arm.name for arm in study.arms)):
             if has_words(text):
                 yield text, str(path.relative_to(ROOT))
+
+
+def texts_of_settings() -> Iterator[tuple[str, str]]:
+    """What fields of settings are called and mean, each with its file."""
+    for setting in SETTINGS.values():
+        for text in filter(has_words, (setting.title, setting.meaning)):
+            yield text, "v3core/overrides.py"
+    for text in filter(has_words, meanings(RunConfig)):
+        yield text, "v3core/config.py"
+
+
+def meanings(model: type[BaseModel]) -> Iterator[str]:
+    """The docstrings of a model's fields that are shown with a run's settings, on one line each."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from meanings(field.annotation) if name != "curriculum" else ()
+        elif field.description:
+            yield " ".join(field.description.split())
 
 
 def found_in(source: bytes, keywords: Mapping[str, Any] = KEYWORDS) -> Iterator[str | tuple[str, ...]]:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import catalogues
+from tests import longer_language
 from tests.catalogues import ERRORS, FILES, extracted, has_words, is_translated, read, sources
 from tests.chinese import glossary, missing, otherwise
+from tests.longer_language import CODE, LETTER, write_longer
 from v3core import messages
 from v3core.messages import compile_catalogue, known_language, say, speaking
 
@@ -101,22 +102,13 @@ def test_no_message_is_glued_of_parts() -> None:
 
 @pytest.fixture
 def longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A third language, made of one file: each string is longer by 40 %."""
-    catalog = read(SOURCE)
-    catalog.locale = "de"
-    for message in catalog:
-        if message.id:
-            english = message.id if isinstance(message.id, str) else message.id[0]
-            long = english + "~" * max(1, round(0.4 * len(re.sub(r"\{[^{}]*\}", "", english))))
-            message.string = long if isinstance(message.id, str) else (long, long)
-    folder = tmp_path / "de" / "LC_MESSAGES"
-    folder.mkdir(parents=True)
-    (folder / SOURCE.name).write_bytes(catalogues.written(catalog))
+    """A third language, made of one file."""
+    write_longer(tmp_path)
     monkeypatch.setattr(messages, "LOCALE", tmp_path)
     caches = (messages.languages, messages.catalogue, messages.templates_of, messages.recognised)
     for cache in caches:
         cache.cache_clear()
-    yield "de"
+    yield CODE
     for cache in caches:
         cache.cache_clear()
 
@@ -125,7 +117,11 @@ def test_a_third_language_is_one_file(longer: str) -> None:
     assert messages.languages() == ("en", "de")
     assert known_language("de-AT") == longer
     with speaking(longer):
-        assert re.fullmatch(r"Cancel~+", say("Cancel"))
+        assert say("Cancel") == f"Cancel{3 * LETTER}"
+    text = "Delete {count:,} of **{name}**, see `docs` :material/delete:?"
+    more = longer_language.longer(text)
+    assert re.fullmatch(r"Deleteö+ \{count:,\} ofö* \*\*\{name\}\*\*, seeö+ `docs` :material/delete:\?", more)
+    assert len(more) - len(text) == 5  # of 11 letters
 
 
 def test_it_is_compiled_with_every_string() -> None:

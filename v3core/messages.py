@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from numbers import Number
 from pathlib import Path
 from typing import Any, Self
 
@@ -234,6 +235,7 @@ def _inner(value: object, language: str) -> object:
     return value if found is None else found
 
 
+_HYPHEN = re.compile(r"(?<!\S)-(?=[\d.i∞])")
 _LITERAL = 8
 """Letters that a template has at least, to be recognised where its values may be any words."""
 _LONGEST = 2000
@@ -326,6 +328,16 @@ def _filled(template: str, values: Mapping[str, object]) -> str:
     return _Filling().vformat(template, (), values) if values else template
 
 
+def formatted(value: object, form: str) -> str:
+    """Like `format`; a number is for people: it has a proper minus sign."""
+    return with_minus(format(value, form)) if isinstance(value, Number) else format(value, form)
+
+
+def with_minus(number: str) -> str:
+    """A number as Python writes it, `-1.5` or `-1e-05`, with a minus sign in front instead of a hyphen."""
+    return _HYPHEN.sub("−", number, count=1)
+
+
 class _Filling(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
-        return value if isinstance(value, str) else str(format(value, format_spec))
+        return value if isinstance(value, str) else formatted(value, format_spec)

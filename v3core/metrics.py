@@ -196,7 +196,7 @@ class Acted:
         _("nats"),
         ENTROPY,
         since=2,
-        legend="H(E[α]), load",
+        legend=_("H(E[α]), load"),
     )
     routing_entropy: float = _metric(
         _("Routing entropy"),
@@ -206,7 +206,7 @@ class Acted:
         ),
         _("nats"),
         ENTROPY,
-        legend="E[H(α)], steps",
+        legend=_("E[H(α)], steps"),
     )
     specialisation: float = _metric(
         _("Specialisation"),

@@ -10,15 +10,11 @@ from playwright.sync_api import Locator, Page, TimeoutError, expect
 from tests.browser.support import APP, Server, Watched, keep_in_view, serve
 from tests.browser.test_many_runs import SIDEWAYS
 from tests.browser.test_reading_out import CUT
-from tests.pages.kinds import DEAD, KINDS, add_experts
+from tests.pages.kinds import add_each_kind, add_experts
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
-from v3core.store.commands import PAUSE
 from v3core.store.opening import open_database
-from v3core.store.schema import runs as runs_table
-
-LONG = "Sparse routing with a long warmup · MiniGrid-DoorKey-5x5-v0 · seed 20261126"
 
 
 @pytest.fixture(scope="module")
@@ -27,22 +23,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, d
     server = serve(APP, tmp_path_factory.mktemp("kinds"))
     try:
         db = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)
-        made = {kind: add(db, kind) for kind, add in KINDS.items()}
-        made["real"] = add_recorded_run(
-            db,
-            Status.RUNNING,
-            name=LONG,
-            preset="demo-with-curriculum",
-            loads=(*DEAD, *(0.0,) * 12),
-            success=True,
-            evaluated=(10, 20),
-        )
-        add_experts(db, made["real"], 16)
-        control.ask(db, made["real"], kind=PAUSE)
-        with db.write() as tx:
-            words = {"tags": "baseline paper-2026 sparse", "notes": "Compare with the run of last week. " * 4}
-            tx.execute(runs_table.update().where(runs_table.c.id == made["real"]).values(**words))
-            tx.execute(runs_table.update().values(experiment="Of all kinds"))
+        made = add_each_kind(db)
         db.close()
         yield server, made
     finally:

@@ -10,12 +10,13 @@ from v3core.archive import import_archive, write_archive
 from v3core.insight.experts import ExpertProfile, ExpertReport, StateMap
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
+from v3core.store.commands import PAUSE
 from v3core.store.database import Database
 from v3core.store.expert_records import add_expert_report, add_knockouts
 from v3core.store.schema import alarms, evaluations, expert_loads, rollups, runs
 from v3core.store.schema import episodes as episode_table
 
-FAILURE = "The loss is not a number."
+FAILURE = "NaN from the first update on."
 DEAD = (0.5, 0.5, 0.0, 0.0)
 
 
@@ -99,3 +100,29 @@ KINDS: Mapping[str, Callable[[Database, str], str]] = {
     "imported": _imported,
 }
 """Each adds a run with a name to a store, and returns its id."""
+
+
+NAME = "Sparse routing with a long warmup · MiniGrid-DoorKey-5x5-v0 · seed 20261126"
+TAGS = "baseline paper-2026 sparse"
+NOTES = "Compare with the run of last week. " * 4
+EXPERIMENT = "Of all kinds"
+
+
+def add_each_kind(db: Database) -> dict[str, str]:
+    """One of each kind, and `real`: a run as people have it, that trains; all in one experiment. Their ids by name."""
+    made = {kind: add(db, kind) for kind, add in KINDS.items()}
+    made["real"] = add_recorded_run(
+        db,
+        Status.RUNNING,
+        name=NAME,
+        preset="demo-with-curriculum",
+        loads=(*DEAD, *(0.0,) * 12),
+        success=True,
+        evaluated=(10, 20),
+    )
+    add_experts(db, made["real"], 16)
+    control.ask(db, made["real"], kind=PAUSE)
+    with db.write() as tx:
+        tx.execute(update(runs).where(runs.c.id == made["real"]).values(tags=TAGS, notes=NOTES))
+        tx.execute(update(runs).values(experiment=EXPERIMENT))
+    return made

@@ -14,7 +14,7 @@ from v3core.charts.traces import add_metric
 from v3core.insight.alarms import Rule
 from v3core.messages import _, say
 from v3core.metrics import METRICS
-from v3core.phrases import listed
+from v3core.phrases import listed, within
 
 _FOOT = 0.012
 """Height of the mark at the foot of a chart, as a share of the plot."""
@@ -29,7 +29,7 @@ def evidence_figure(series: RunSeries, rule: Rule, first: int, last: int) -> Fig
     alt = say(
         "Evidence of the alarm '{title}': {names} of {name}, episodes {first:,} to {last:,}.",
         title=rule.title,
-        names=listed(names),
+        names=listed([within(METRICS[name].title) for name in names]),
         name=series.name,
         first=first,
         last=last,

@@ -24,7 +24,7 @@ from v3core.charts.traces import (
     is_short,
     trailing_mean_of,
 )
-from v3core.messages import _, say, translated
+from v3core.messages import _, say, translated, with_minus
 from v3core.metrics import METRICS, Chart, Metric, of_chart
 from v3core.phrases import listed
 from v3core.rollup import LONGEST_WINDOW
@@ -210,7 +210,7 @@ def rows_figure(series: RunSeries, chart: Chart) -> Figure:
     figure = frame(series, chart.name, alt, height=max(_ROWS_HEIGHT, _FRAME_HEIGHT + _ROW_HEIGHT * len(shown)))
     cut = [bool((series.curve.summary(metric.name).minimum < metric.lowest_drawn).any()) for metric in shown]
     titles = [
-        say("{metric} (shown from {least})", metric=metric.label, least=f"{metric.lowest_drawn:g}".replace("-", "−"))
+        say("{metric} (shown from {least})", metric=metric.label, least=with_minus(f"{metric.lowest_drawn:g}"))
         if is_cut
         else metric.label
         for metric, is_cut in zip(shown, cut, strict=True)

@@ -13,7 +13,7 @@ from v3core.charts.palette import NEUTRAL, colour_scale, ramp, rgba
 from v3core.insight.compared import GroupResult
 from v3core.insight.estimates import ENOUGH_SEEDS, Estimate
 from v3core.insight.profiles import Profile
-from v3core.messages import _, say, translated
+from v3core.messages import _, say, translated, with_minus
 
 _ROW = 44
 _LONGEST_NAME = 34
@@ -67,7 +67,7 @@ def interval_words(estimate: Estimate) -> str:
         )
     if estimate.confidence == "exploratory":
         return say("{value:.4g} (exploratory), n = {count}", value=estimate.value, count=estimate.n)
-    return f"{estimate.value:.4g}, n = {estimate.n}"
+    return with_minus(f"{estimate.value:.4g}, n = {estimate.n}")
 
 
 def final_figure(
@@ -180,7 +180,9 @@ def phases_figure(
     )
     _put_legend_above(figure)
     figure.layout.boxmode = "group"
-    figure.layout.xaxis.merge({"type": "category", "categoryarray": [chart_text(phase) for phase in phases]})
+    figure.layout.xaxis.merge(
+        {"type": "category", "categoryarray": [chart_text(translated(phase)) for phase in phases]}
+    )
     figure.layout.xaxis.categoryorder = "array"
     figure.layout.yaxis.title = {"text": translated(label), "standoff": 6}
     for name, of_group, look in zip(names, values, looks, strict=True):
@@ -189,7 +191,7 @@ def phases_figure(
         enough = max((len(found) for found in of_group.values()), default=0) >= ENOUGH_SEEDS
         figure.add(
             "box",
-            x=[chart_text(phase) for phase in x],
+            x=[chart_text(translated(phase)) for phase in x],
             y=np.array(y, dtype=np.float64),
             name=chart_text(name),
             offsetgroup=name,

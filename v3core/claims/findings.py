@@ -16,7 +16,7 @@ from v3core.insight.correlation import correlation_within
 from v3core.insight.estimates import ENOUGH_SEEDS, Estimate, iqm_of
 from v3core.insight.removals import interval
 from v3core.insight.significance import LEVEL, holm, paired_permutation_test
-from v3core.messages import Message, _, several, translated
+from v3core.messages import Message, _, several, translated, with_minus
 from v3core.phrases import Phrase, listed
 
 
@@ -227,4 +227,4 @@ def number(value: float) -> str:
     if not np.isfinite(value):
         return "–"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
-    return f"{value:.{digits}f}".replace("-", "−")
+    return with_minus(f"{value:.{digits}f}")

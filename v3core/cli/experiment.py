@@ -38,7 +38,7 @@ from v3core.jobs.launcher import MAX_PRIORITY
 from v3core.jobs.needs import Needs
 from v3core.jobs.several import Outcome
 from v3core.jobs.sweep import MAX_SEEDS, parse_seeds
-from v3core.messages import Message, _, translated
+from v3core.messages import Message, _, translated, with_minus
 from v3core.output import echo, echo_json
 from v3core.paths import COMMAND
 from v3core.phrases import counted, sentences
@@ -242,4 +242,4 @@ def _estimate(estimate: "Estimate") -> str:
         if estimate.low is None or estimate.high is None
         else _(" ({low:.4g} to {high:.4g})", low=estimate.low, high=estimate.high)
     )
-    return f"{estimate.value:.4g}{interval}"
+    return with_minus(f"{estimate.value:.4g}{interval}")

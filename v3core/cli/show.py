@@ -108,7 +108,7 @@ def show(run_id: str, as_json: bool) -> None:
     state += [time_left(run.seconds_left)] if run.seconds_left else []
     echo(_("{state}: {why}", state=listed(state), why=stored(why)) if why else listed(state))
     for event in history:
-        echo(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {event.actor:<12}  {recalled(event.message)}")
+        echo(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {recalled(event.actor):<12}  {recalled(event.message)}")
     if asked:
         echo(_("Commands:"))
     for row in asked:

@@ -12,6 +12,7 @@ from v3core.insight.compared import RunResult
 from v3core.insight.estimates import steps_to_threshold
 from v3core.messages import _
 from v3core.metrics import AT_EVALUATIONS, EVALUATION, phrase_of
+from v3core.phrases import stored
 from v3core.store.commands import APPLIED, read_revisions
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -107,7 +108,7 @@ def _why_left_out(run: RunRow, until: int | None) -> str:
         failed, lost = _("failed at episode {episode:,}"), _("was lost at episode {episode:,}")
         return _(failed if run.status == Status.FAILED else lost, episode=run.episode)
     if until is None and run.status != Status.COMPLETED:
-        return _("is not finished ({status} at {progress})", status=run.status, progress=run.progress_words)
+        return _("is not finished ({status} at {progress})", status=stored(run.status), progress=run.progress_words)
     return "" if is_readable(run) else _("cannot count: its configuration cannot be read")
 
 

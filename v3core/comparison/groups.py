@@ -231,7 +231,7 @@ def title_of(path: str) -> str:
 
 
 def _worded(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+    return _(name.replace("_", " ").capitalize())
 
 
 def grouped(runs: Sequence[RunRow], by: Sequence[str] = (CURRICULUM,)) -> list[Group]:

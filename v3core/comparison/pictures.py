@@ -31,7 +31,7 @@ from v3core.comparison.groups import (
 from v3core.comparison.looking import Grouping
 from v3core.insight.compared import Across, Comparison, GroupResult
 from v3core.insight.estimates import Estimate
-from v3core.messages import _
+from v3core.messages import _, translated
 from v3core.metrics import COMPARED, EVALUATION, METRICS
 from v3core.store.curve import PhaseSums
 from v3core.store.database import Database
@@ -165,7 +165,7 @@ def sweep_pictures(
             here = [group for group in groups if group.env == env]
             lines = _sweep_lines(here, results, setting.path, by)
             if lines:
-                figure = sweep_figure(lines, setting=setting.title, label=found.label)
+                figure = sweep_figure(lines, setting=translated(setting.title), label=found.label)
                 pictures.append(Picture(env, f"sweep-{setting.path}-{env}", figure))
     return pictures + _parallel(runs, found)
 
@@ -179,7 +179,7 @@ def _sweep_lines(
     for group in groups:
         value, rest = group.values[place], [*group.values[:place], *group.values[place + 1 :]]
         parts = [
-            shown_value(one) if other == CURRICULUM else f"{title_of(other)} {shown_value(one)}"
+            shown_value(one) if other == CURRICULUM else f"{translated(title_of(other))} {shown_value(one)}"
             for other, one in zip(others, rest, strict=True)
         ]
         name = " · ".join(parts) or _("all runs")
@@ -210,7 +210,7 @@ def _parallel(runs: Sequence[RunRow], found: Comparison) -> list[Picture]:
         settings = settings_that_differ(here)
         if len(settings) < 2 or not any(math.isfinite(finals[run.id]) for run in here):
             continue
-        axes = [(setting.title, [shown_value(value) for value in setting.values]) for setting in settings]
+        axes = [(translated(setting.title), [shown_value(value) for value in setting.values]) for setting in settings]
         lines = [
             ([setting.values.index(own.get(setting.path)) for setting in settings], finals[run.id], run.name)
             for run, own in zip(here, settings_among(here), strict=True)

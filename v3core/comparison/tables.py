@@ -7,7 +7,7 @@ from v3core.insight.compared import Across, Comparison, GroupResult, Pair
 from v3core.insight.estimates import Estimate
 from v3core.insight.profiles import Aggregate
 from v3core.insight.significance import MOST_SEEDS
-from v3core.messages import _
+from v3core.messages import _, with_minus
 
 Row = dict[str, object]
 _AGGREGATES: Mapping[Aggregate, str] = {
@@ -115,7 +115,7 @@ def _fewer_steps(pair: Pair, change: Estimate) -> str:
 
 def number_words(value: float) -> str:
     """A number as text; a dash for none."""
-    return "–" if math.isnan(value) else f"{value:,.4g}".replace("inf", "∞")
+    return "–" if math.isnan(value) else with_minus(f"{value:,.4g}".replace("inf", "∞"))
 
 
 def steps_words(value: float) -> str:
@@ -141,7 +141,7 @@ def _with_interval(estimate: Estimate, *, per_cent: bool = False, unit: str = ""
 
 
 def _short(value: float) -> str:
-    return f"{value:.3g}".replace("inf", "∞")
+    return with_minus(f"{value:.3g}".replace("inf", "∞"))
 
 
 def _p(value: float | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from v3core.insight.compared import GroupResult, Pair
 from v3core.insight.estimates import ENOUGH_SEEDS, FEW_SEEDS, Estimate
 from v3core.insight.significance import MOST_SEEDS
-from v3core.messages import Message, _, several
+from v3core.messages import Message, _, several, with_minus
 from v3core.phrases import counted, sentences
 
 Roots = Mapping[tuple[str, str], frozenset[str]]
@@ -252,4 +252,4 @@ def _counts(first: int, second: int) -> Message:
 
 def _number(value: float) -> str:
     """Three digits that count, whole numbers with their thousands."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return with_minus(f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}")

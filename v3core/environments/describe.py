@@ -188,10 +188,15 @@ def stored_seen(text: str) -> Message:
         return stored(text)
     seen, masks, left_out = found.groups()
     return sentences(
-        _("The policy sees {seen}.", seen=stored(seen)),
+        _("The policy sees {seen}.", seen=_stored_keys(seen)),
         _("It obeys {masks}.", masks=stored(masks)) if masks else "",
         _("Not used: {left_out}.", left_out=listed([stored(one) for one in left_out.split(", ")])) if left_out else "",
     )
+
+
+def _stored_keys(text: str) -> Message:
+    """What `_listed` said, or another part of the sentence."""
+    return all_of([stored(key) for key in re.split(r", | and ", text)])
 
 
 def _lost_keys(env: gymnasium.Env[Any, Any], seen: list[str]) -> list[str]:

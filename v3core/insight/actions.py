@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from v3core.messages import with_minus
+
 Floats = NDArray[np.float64]
 
 
@@ -54,7 +56,7 @@ class ActionFacts:
 def exact(value: Any) -> str:
     """A number of the network: the shortest text that identifies it among the numbers of single precision."""
     number = np.float32(value)
-    return str(int(number)) if number.is_integer() and abs(number) < 2**24 else str(number)
+    return with_minus(str(int(number)) if number.is_integer() and abs(number) < 2**24 else str(number))
 
 
 def probabilities(facts: ActionFacts, outputs: NDArray[Any], masks: NDArray[np.bool_] | None = None) -> list[Floats]:

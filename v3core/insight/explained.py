@@ -12,7 +12,7 @@ from v3core.insight.actions import ActionFacts, exact, in_units, probabilities
 from v3core.insight.inside import Inside
 from v3core.insight.jumps import return_that_followed
 from v3core.insight.replays import Replay
-from v3core.messages import Message, _, translated
+from v3core.messages import Message, _, translated, with_minus
 from v3core.phrases import listed, sentences
 
 MAX_ROWS = 24
@@ -277,7 +277,7 @@ def _distribution(replay: Replay, at: int, facts: ActionFacts, names: Sequence[s
         means = in_units(facts, outputs)
         spread = facts.deviation or (math.nan,) * len(means)
         rows = [
-            (name, f"{mean:.7g}" if math.isnan(one) else f"{mean:.7g} ± {one:.7g}")
+            (name, with_minus(f"{mean:.7g}" if math.isnan(one) else f"{mean:.7g} ± {one:.7g}"))
             for name, mean, one in zip(names, means.tolist(), spread, strict=True)
         ]
         return _part(_("Action distribution"), _("Mean ± deviation, in units of the environment."), _some(rows))
@@ -299,7 +299,7 @@ def _distribution(replay: Replay, at: int, facts: ActionFacts, names: Sequence[s
 def _action(replay: Replay, at: int, facts: ActionFacts | None, done: str) -> Part:
     action = replay.actions[at]
     if facts is None:
-        return _part(_("Action"), "", [(_("Chosen"), ", ".join(f"{one:g}" for one in action.tolist()))])
+        return _part(_("Action"), "", [(_("Chosen"), ", ".join(with_minus(f"{one:g}") for one in action.tolist()))])
     rows = [(_("Chosen"), done)]
     if facts.is_continuous:
         is_mean = np.allclose(action, in_units(facts, replay.outputs[at]), rtol=1e-5, atol=1e-6)
@@ -321,10 +321,13 @@ def _action(replay: Replay, at: int, facts: ActionFacts | None, done: str) -> Pa
 
 
 def _value(replay: Replay, at: int) -> Part:
-    rows = [(_("Expected return"), exact(replay.values[at])), (_("Reward of this step"), f"{replay.rewards[at]:.7g}")]
+    rows = [
+        (_("Expected return"), exact(replay.values[at])),
+        (_("Reward of this step"), with_minus(f"{replay.rewards[at]:.7g}")),
+    ]
     followed = return_that_followed(replay, at)
     if math.isfinite(followed):
-        rows.insert(1, (_("Return that followed"), f"{followed:.7g}"))
+        rows.insert(1, (_("Return that followed"), with_minus(f"{followed:.7g}")))
     return _part(
         _("Value"), _("Discounted returns, in units of the reward scale; the reward in those of the environment."), rows
     )

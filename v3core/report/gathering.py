@@ -29,10 +29,10 @@ from v3core.curriculum.presets import dump
 from v3core.errors import V3Error
 from v3core.insight.compared import Comparison
 from v3core.insight.profiles import Bounds
-from v3core.messages import _
+from v3core.messages import _, with_minus
 from v3core.metrics import COMPARED
 from v3core.paths import INSTALLED, PACKAGE
-from v3core.phrases import listed, strung
+from v3core.phrases import listed, stored, strung
 from v3core.store.alarms import read_alarms
 from v3core.store.curve import read_phase_sums
 from v3core.store.database import Database
@@ -255,10 +255,10 @@ def _runs(runs: Sequence[RunRow], found: Comparison) -> Section:
             _("Run"): run.id[:8],
             _("Name"): run.name,
             _("Seed"): run.seed,
-            _("Status"): run.status,
+            _("Status"): stored(run.status),
             _("Episodes"): f"{run.episode:,}",
             _("Steps"): f"{run.step:,}",
-            _("Final"): "–" if results[run.id].left_out else f"{results[run.id].final:,.4g}",
+            _("Final"): "–" if results[run.id].left_out else with_minus(f"{results[run.id].final:,.4g}"),
             _("Not counted"): results[run.id].left_out,
             "V3 Lab": run.version or "",
         }

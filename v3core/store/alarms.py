@@ -159,10 +159,19 @@ def _raise(tx: Transaction, run_id: str, alarm: AlarmRow, *, actor: str, now: da
     if reason is not None:
         content |= {"state": MUTED, "reason": reason}
     headline = f"{_headline(alarm)}: "
+    message = f"{headline}{alarm.sentence}."
+    if alarm.rule in RULES:
+        message = _(  # in one piece, of which a reader of another language finds the parts again
+            "Alarm '{title}' of episode {first_episode}: {detail}; {advice}.",
+            title=alarm.title,
+            first_episode=alarm.first_episode,
+            detail=alarm.detail,
+            advice=RULES[alarm.rule].advice,
+        )
     told = exists().where(events.c.run_id == run_id, events.c.message.startswith(headline, autoescape=True))
     is_new = not tx.execute(select(told)).scalar_one()
     if is_new and alarm.rule != STALLED:  # the change of status is in the history already
-        add_event(tx, run_id, actor=actor, kind=EVENT, message=f"{headline}{alarm.sentence}.", now=now)
+        add_event(tx, run_id, actor=actor, kind=EVENT, message=message, now=now)
     content["webhook"] = DUE if notify and is_new and reason is None and alarm.state == ACTIVE else None
     content["cleared_at"] = now if alarm.state == CLEARED else None
     tx.execute(insert(alarms).values(run_id=run_id, **content))

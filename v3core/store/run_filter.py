@@ -74,20 +74,20 @@ def _check_status(value: str) -> str | None:
 
 
 def _check_seed(value: str) -> str | None:
-    return None if value.isascii() and value.isdigit() else "needs a whole number, as in seed:1."
+    return None if value.isascii() and value.isdigit() else _("needs a whole number, as in seed:1.")
 
 
 FIELDS: Mapping[str, Field] = {
-    "status": Field("Status, as in `status:failed`.", lambda run, value: run.status == value, _check_status),
-    "env": Field("Part of the environment's id.", _contains("env")),
-    "curriculum": Field("Part of the curriculum's name.", _contains("curriculum")),
-    "tag": Field("A whole tag.", _has_tag),
-    "seed": Field("The seed.", lambda run, value: run.seed == int(value), _check_seed),
-    "experiment": Field("Part of the experiment's name.", _contains("experiment")),
-    "name": Field("Part of the run's name.", _contains("name")),
-    "note": Field("Part of the notes.", _contains("notes")),
-    "phase": Field("Part of the name of the phase that the run is in.", _contains("phase")),
-    "id": Field("Beginning of the id.", lambda run, value: run.id.startswith(value)),
+    "status": Field(_("Status, as in `status:failed`."), lambda run, value: run.status == value, _check_status),
+    "env": Field(_("Part of the environment's id."), _contains("env")),
+    "curriculum": Field(_("Part of the curriculum's name."), _contains("curriculum")),
+    "tag": Field(_("A whole tag."), _has_tag),
+    "seed": Field(_("The seed."), lambda run, value: run.seed == int(value), _check_seed),
+    "experiment": Field(_("Part of the experiment's name."), _contains("experiment")),
+    "name": Field(_("Part of the run's name."), _contains("name")),
+    "note": Field(_("Part of the notes."), _contains("notes")),
+    "phase": Field(_("Part of the name of the phase that the run is in."), _contains("phase")),
+    "id": Field(_("Beginning of the id."), lambda run, value: run.id.startswith(value)),
 }
 """By name, in the order in which they are documented."""
 

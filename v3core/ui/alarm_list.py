@@ -17,7 +17,7 @@ from v3core.jobs.checkpoints import is_present
 from v3core.jobs.fork_remedies import fork_before, origin_before, remedied
 from v3core.jobs.kinds import COMMANDS, trained_elsewhere
 from v3core.jobs.lifecycle import RESUMABLE
-from v3core.messages import _
+from v3core.messages import _, with_minus
 from v3core.phrases import listed, stored, strung, within
 from v3core.store.alarms import ACTIVE, MUTED, AlarmRow
 from v3core.store.commands import EDIT_CURRICULUM
@@ -166,7 +166,12 @@ def _alarm(database: Database, run: RunRow, alarm: AlarmRow, series: RunSeries, 
                 figure = evidence_figure(series, rule, alarm.first_episode, alarm.last_episode)
                 live_chart(figure, key=f"evidence-chart-{key}")
                 st.caption(
-                    md("{} Threshold: {:g}; value: {}.", rule.meaning, rule.threshold, f"{alarm.value or 0:.4g}")
+                    md(
+                        "{} Threshold: {:g}; value: {}.",
+                        rule.meaning,
+                        rule.threshold,
+                        with_minus(f"{alarm.value or 0:.4g}"),
+                    )
                 )
 
 

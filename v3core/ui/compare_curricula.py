@@ -37,8 +37,23 @@ def text_difference(runs: Sequence[RunRow]) -> None:
         return
     names = list(found)
     with st.container(horizontal=True):
-        first = st.selectbox(md("Curriculum"), names, key="diff-from", bind="query-params", width=260)
-        second = st.selectbox(md("Compared with"), names, index=1, key="diff-to", bind="query-params", width=260)
+        first = st.selectbox(
+            md("Curriculum"),
+            names,
+            key="diff-from",
+            bind="query-params",
+            width=260,
+            placeholder=say("Choose an option"),
+        )
+        second = st.selectbox(
+            md("Compared with"),
+            names,
+            index=1,
+            key="diff-to",
+            bind="query-params",
+            width=260,
+            placeholder=say("Choose an option"),
+        )
     if first == second:
         st.caption(md("Choose two different curricula."))
         return

@@ -78,6 +78,7 @@ def group_controls(runs: Sequence[RunRow], settings: Sequence[Setting], phases: 
                 key="group-since",
                 bind="query-params",
                 width=200,
+                placeholder=say("Choose an option"),
             )
         at_common = st.toggle(
             md("Final values at equal steps"),

@@ -191,6 +191,7 @@ def _show_row(
                 key=_key(index, "remove"),
                 disabled=count == 1,
                 type="tertiary",
+                wrap=True,
                 on_click=_remove_phase,
                 args=(index,),
             )
@@ -223,6 +224,7 @@ def setting_field(row: PhaseRow, field: str, *, key: str, unset: str, addressed:
             key=key,
             bind=bind,
             help=meaning,
+            placeholder=say("Choose an option"),
         )
     return (
         st.text_input(title, getattr(row, field), key=key, bind=bind, placeholder=translated(unset), help=meaning) or ""
@@ -271,7 +273,7 @@ def _described(names: tuple[str, ...]) -> dict[str, str]:
 
 def _description(name: str) -> str:
     try:
-        return presets.load_preset(name).description
+        return _(presets.load_preset(name).description)
     except V3Error as error:
         return error.message
 
@@ -288,6 +290,7 @@ def pick_preset(env: str, *, as_before: bool = False) -> str:
         format_func=translated,
         key="curriculum",
         bind="query-params",
+        placeholder=say("Choose an option"),
     )
     right.markdown(plain(descriptions.get(preset) or _OTHERS[preset]))
     absent = [name for name in descriptions if name not in fitting]

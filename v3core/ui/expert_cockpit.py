@@ -25,9 +25,10 @@ from v3core.jobs.evaluating import BackgroundKnockout
 from v3core.jobs.files import checkpoint_file
 from v3core.jobs.kept_replays import find_replays
 from v3core.jobs.lifecycle import ENDED
-from v3core.messages import _
+from v3core.messages import Message, _, say
 from v3core.metrics import METRICS, of_chart
 from v3core.paths import COMMAND
+from v3core.phrases import capitalised, listed, sentences, strung
 from v3core.store.database import Database
 from v3core.store.expert_records import (
     EvaluatedExperts,
@@ -201,6 +202,7 @@ class _Section:
                 key=_EVALUATION,
                 bind="query-params",
                 width=220,
+                placeholder=say("Choose an option"),
             )
             shown = by_episode[chosen]
         name, experts = self.run.name, shown.experts
@@ -305,7 +307,7 @@ class _Section:
             if np.isfinite([*row.complete, *chain(*row.without.values())]).any():
                 figure = expert_figures.knockout_figure(self.run.name, row.complete, found)
                 live_chart(figure, key=f"knockout-{self.run.id}", height=figure.layout.height)
-                st.caption(plain(f"{measured} {_words(found)}"))
+                st.caption(plain(sentences(measured, _words(found))))
             else:
                 st.caption(
                     md("{measured} No return is a finite number, so nothing is known of any expert.", measured=measured)
@@ -336,13 +338,13 @@ class _Section:
         _under_way(self.run)
 
 
-def _words(found: Sequence[Removal]) -> str:
+def _words(found: Sequence[Removal]) -> Message:
     parts = []
     for verdict in Verdict:
-        experts = [str(removal.expert + 1) for removal in found if removal.verdict is verdict]
+        experts = [removal.expert + 1 for removal in found if removal.verdict is verdict]
         if experts:
-            parts.append(f"{verdict}: {', '.join(experts)}")
-    return f"{'; '.join(parts).capitalize()}."
+            parts.append(_("{verdict}: {experts}", verdict=verdict.words, experts=listed(experts)))
+    return _("{parts}.", parts=capitalised(strung("; ", parts)))
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

@@ -11,7 +11,7 @@ import streamlit as st
 from v3core.charts.fact_figures import fact_figure
 from v3core.comparison.groups import is_readable
 from v3core.jobs.retention import thinned_caption
-from v3core.messages import _, said
+from v3core.messages import _, said, with_minus
 from v3core.store.database import Database
 from v3core.store.fact_records import FactResult, fact_points, fact_results, read_facts
 from v3core.store.run_row import RunRow
@@ -105,6 +105,6 @@ def compared_facts(database: Database, runs: Sequence[RunRow], names: Sequence[s
 
 
 def _short(result: FactResult) -> str:
-    parts = [f"{result.mean:.4g}"] if result.numbers else []
+    parts = [with_minus(f"{result.mean:.4g}")] if result.numbers else []
     parts += [f"{word} ({count / result.episodes:.0%})" for word, count in result.words[:1]]
     return ", ".join(parts)

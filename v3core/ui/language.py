@@ -16,6 +16,8 @@ from v3core.phrases import own_name
 PARAMETER = "lang"
 COOKIE = "v3lab-language"
 _KEY = "language"
+_SWITCHED = "language-switched"
+"""In the session: the language that a button chose, and what the address asked for, as Streamlit knew it then."""
 
 
 class _Here(threading.local):
@@ -30,7 +32,7 @@ _here = _Here()
 
 def choose() -> None:
     """Call at the start of a page: from here on it speaks the language of its reader."""
-    wanted = known_language(st.query_params.get(PARAMETER))
+    wanted = _switched_to() or known_language(st.query_params.get(PARAMETER))
     if wanted is None:
         wanted = st.session_state.get(_KEY) or known_language(_text(st.context.cookies.get(COOKIE)))
     if wanted is None and (preferred := _text(st.context.locale)):
@@ -38,6 +40,23 @@ def choose() -> None:
     wanted = wanted or from_environment()
     st.session_state[_KEY] = wanted
     _here.context, _here.language = get_script_run_ctx(suppress_warning=True), wanted
+
+
+def switch(frame: str) -> None:
+    """What a button does: the page speaks its language from now on; `frame` is the key of the buttons' component.
+
+    Streamlit's browser side goes on sending the address as it was before the button changed it.
+    """
+    st.session_state[_SWITCHED] = (st.session_state[frame].language, st.query_params.get(PARAMETER))
+
+
+def _switched_to() -> str | None:
+    """The language that a button chose, until Streamlit knows of another address."""
+    language, asked = st.session_state.get(_SWITCHED, (None, None))
+    if language is not None and asked != st.query_params.get(PARAMETER):
+        del st.session_state[_SWITCHED]
+        return None
+    return known_language(language)
 
 
 def _text(value: object) -> str:
@@ -56,14 +75,14 @@ def as_data() -> dict[str, object]:
         "others": others,
         "parameter": PARAMETER,
         "isAsked": is_asked,
+        "isSwitched": _SWITCHED in st.session_state,
         "cookie": COOKIE,
     }
 
 
 def with_language(query: dict[str, str]) -> dict[str, str]:
-    """Parameters of an address of this page, with the language that its present address names, if it names one."""
-    asked = st.query_params.get(PARAMETER)
-    return query if asked is None else {**query, PARAMETER: asked}
+    """Parameters of an address of this page, with the language of the page if its present address names one."""
+    return {**query, PARAMETER: tag(spoken())} if PARAMETER in st.query_params else query
 
 
 def of_page() -> str | None:

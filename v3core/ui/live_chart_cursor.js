@@ -79,7 +79,8 @@ class Cursor {
 }
 
 function readable(value) {
-  return Number(value.toPrecision(value >= 1e4 ? 12 : 4)).toLocaleString("en-US", { maximumSignificantDigits: 12 })
+  const rounded = Number(value.toPrecision(value >= 1e4 ? 12 : 4))
+  return rounded.toLocaleString("en-US", { maximumSignificantDigits: 12 }).replace("-", "−")
 }
 
 // The value of the point whose bucket holds x, in words; undefined if the trace has none there.

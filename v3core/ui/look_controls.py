@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import streamlit as st
 
 from v3core.charts.look import MAX_WINDOW, Axis, Look
-from v3core.messages import _
+from v3core.messages import _, say
 from v3core.ui.option_labels import follow_language
 from v3core.ui.text import md, plain
 
@@ -46,7 +46,14 @@ def look_controls(starts: Mapping[str, int], *, compared: bool = False, steps_pl
         since, phase = 0, None
         if axis == _SINCE:
             phases = list(starts)[1:]
-            phase = st.selectbox(md("Since the start of"), phases, key="since", bind="query-params", width=200)
+            phase = st.selectbox(
+                md("Since the start of"),
+                phases,
+                key="since",
+                bind="query-params",
+                width=200,
+                placeholder=say("Choose an option"),
+            )
             since = starts.get(phase or "", 0)
         follow_language("smooth", [*_WINDOWS, _OTHER], plain)
         smooth = st.segmented_control(

@@ -44,6 +44,7 @@ def pick_needs(database: Database, again: RunRow | None) -> tuple[Needs, list[st
                     "local: a process of the machine that starts it; ray: a node of any Ray cluster; an address: one "
                     "of that cluster."
                 ),
+                placeholder=say("Choose an option"),
             )
         label, gpus = "", before.gpus
         if (launcher or chosen().name) != LocalLauncher.name:

@@ -21,6 +21,7 @@ function isEmpty(app) {
 }
 
 function look() {
+  keepLanguageOfAddress()
   const app = document.querySelector('[data-testid="stApp"]')
   const connected = !app || app.dataset.testConnectionState === "CONNECTED" // else Streamlit says what is wrong
   if (!connected || !isEmpty(app)) {

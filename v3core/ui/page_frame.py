@@ -4,6 +4,7 @@ The browser side is `page_frame.js`, which survives changes of Streamlit's tree,
 and `page_frame.css`.
 """
 
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
@@ -15,6 +16,7 @@ from v3core.ui import hidden_tabs, language, shortcuts
 from v3core.ui.text import md, plain
 
 _FOLDER = Path(__file__).parent
+_KEY = "page-frame"
 _SCRIPTS = ("page_frame", "page_language", "page_section")
 _component = st.components.v2.component(
     "v3_page_frame",
@@ -37,7 +39,7 @@ def page_frame() -> None:
     """Add the frame to the sidebar of a page, where only the button for the sheet of shortcuts is seen."""
     handle_errors()
     _component(
-        key="page-frame",
+        key=_KEY,
         data=said(
             {
                 "shortcuts": shortcuts.as_data(),
@@ -46,6 +48,7 @@ def page_frame() -> None:
                 "words": _WORDS,
             }
         ),
+        on_language_change=partial(language.switch, _KEY),
     )
 
 

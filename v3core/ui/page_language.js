@@ -32,6 +32,14 @@ function offerLanguages(place, data, trigger) {
   place.replaceChildren(...buttons)
 }
 
+// Streamlit knows the address as it was before a button was pressed, and writes that one when it changes the rest.
+function keepLanguageOfAddress() {
+  const { parameter, tag, isSwitched } = frame.language ?? {}
+  const asked = parameter && new URL(window.location.href).searchParams.get(parameter)
+  if (!isSwitched || !asked || asked === tag) return
+  window.history.replaceState(window.history.state, "", addressIn(frame.language, tag))
+}
+
 // A link to another page of the dashboard, in the language that the address of this one names.
 function inLanguage(url) {
   const parameter = frame.language?.parameter

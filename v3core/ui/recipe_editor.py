@@ -6,7 +6,7 @@ import streamlit as st
 
 from v3core.config import Recipe, Scalar
 from v3core.errors import V3Error
-from v3core.messages import _, translated
+from v3core.messages import _, say, translated
 from v3core.overrides import SETTINGS, Setting, overridden
 from v3core.ui.status import counted
 from v3core.ui.text import Markdown, md, plain
@@ -48,7 +48,7 @@ def recipe_editor(env: str, recipe: Recipe, chosen: Mapping[str, Scalar]) -> tup
         expanded=bool(chosen or changed),
     ):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            st.caption(plain(recipe.note) or md("Settings for the whole run."), width="stretch")
+            st.caption(plain(_(recipe.note)) or md("Settings for the whole run."), width="stretch")
             if changed:
                 fields = {keys[path]: SETTINGS[path].show(SETTINGS[path].of(recipe)) for path in changed}
                 st.button(
@@ -90,7 +90,13 @@ def _field(
     if setting.choices:
         place = setting.choices.index(begins_with)
         text = st.selectbox(
-            plain(setting.title), setting.choices, index=place, key=key, bind="query-params", help=help_text
+            plain(setting.title),
+            setting.choices,
+            index=place,
+            key=key,
+            bind="query-params",
+            help=help_text,
+            placeholder=say("Choose an option"),
         )
     else:
         empty = translated(_EMPTY.get(setting.path, ""))

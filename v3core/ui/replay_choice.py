@@ -13,11 +13,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from v3core.config import MAX_SEED
 from v3core.errors import V3Error
-from v3core.insight.replays import MEDIAN, ROLES, Replay
+from v3core.insight.replays import BEST, LAST, MEDIAN, ROLES, WORST, Replay
 from v3core.jobs.kept_replays import find_replays, recorded_replays
 from v3core.jobs.replay_making import Wanted
-from v3core.messages import _, translated
-from v3core.phrases import strung
+from v3core.messages import _, say, translated
+from v3core.phrases import capitalised, strung
 from v3core.store.database import Database
 from v3core.store.history import read_checkpoints, read_phase_changes
 from v3core.store.run_row import RunRow
@@ -29,6 +29,7 @@ _EPISODE, _SEED, _WITH, _WITH_EPISODE = "replay-episode", "replay-seed", "replay
 NOTHING = _("Nothing")
 FIRST_SEED = 1
 """Of an episode that is played because none was recorded."""
+_ROLES = {BEST: _("best"), MEDIAN: _("median"), WORST: _("worst"), LAST: _("last")}
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _episodes(database: Database, run: RunRow) -> dict[int, str]:
 def _title(run: RunRow, episode: str, recorded: Mapping[str, Replay], seed: int) -> str:
     roles = [role for role, replay in recorded.items() if replay.seed == seed]
     which = (
-        _("{roles} episode of the evaluation", roles="/".join(roles))
+        _("{roles} episode of the evaluation", roles=strung("/", [_ROLES[role] for role in roles]))
         if roles
         else _("played with seed {seed}", seed=seed)
     )
@@ -109,10 +110,11 @@ def _pick_episode(place: DeltaGenerator, label: str, key: str, parameter: str, e
     place.selectbox(
         plain(label),
         list(episodes),
-        format_func=lambda episode: episodes.get(episode, str(episode)),
+        format_func=lambda episode: translated(episodes.get(episode, str(episode))),
         key=key,
         on_change=_follow,
         args=(key, parameter),
+        placeholder=say("Choose an option"),
     )
     return chosen
 
@@ -134,7 +136,7 @@ def _pick_seed(place: DeltaGenerator, recorded: Mapping[str, Replay]) -> int:
     words = {
         seed: _(
             "{capitalize}: return {return_:.4g}, {replay:,} steps",
-            capitalize="/".join(roles[seed]).capitalize(),
+            capitalize=capitalised(strung("/", [_ROLES[role] for role in roles[seed]])),
             return_=replay.return_,
             replay=len(replay),
         )
@@ -145,12 +147,13 @@ def _pick_seed(place: DeltaGenerator, recorded: Mapping[str, Replay]) -> int:
     place.selectbox(
         md("Episode, or a seed"),
         options,
-        format_func=lambda seed: words.get(seed, _("Seed {seed}", seed=seed)),
+        format_func=lambda seed: translated(words.get(seed, _("Seed {seed}", seed=seed))),
         key=_SEED,
         on_change=_follow,
         args=(_SEED, "seed"),
         accept_new_options=True,
         help=md("Recorded episodes of the evaluation. Type any number to play the episode with that seed."),
+        placeholder=say("Choose or add an option"),
     )
     return chosen
 

@@ -17,7 +17,7 @@ from v3core.insight.duration import time_left
 from v3core.jobs.kinds import trains_elsewhere
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import ACTIVE, Status, status_title
-from v3core.messages import _
+from v3core.messages import _, recalled
 from v3core.phrases import listed, ordinal, strung
 from v3core.rollup import Floats
 from v3core.store.history import Stretch
@@ -353,7 +353,7 @@ def row(run: RunRow, columns: Sequence[str], wall: Wall) -> dict[str, Any]:
     """A row of the table as the browser draws it."""
     known = {*columns, "experiment"} if wall.of_experiment else set(columns)
     about = [fact for name, fact in _facts(run).items() if name not in known]
-    reason = run.reason if run.status in _EXPLAINED else None
+    reason = recalled(run.reason) if run.reason and run.status in _EXPLAINED else None
     return {
         "id": run.id,
         "name": run.name,

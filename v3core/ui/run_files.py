@@ -51,7 +51,7 @@ def run_exports(database: Database, run: RunRow) -> None:
                 ("CSV", "csv", "text/csv"),
                 ("Parquet", "parquet", "application/vnd.apache.parquet"),
                 ("JSON", "json", "application/json"),
-                ("Archive", "v3run", "application/octet-stream"),
+                (md("Archive"), "v3run", "application/octet-stream"),
             ):
                 st.download_button(
                     label,
@@ -168,11 +168,7 @@ def _one(database: Database, run: RunRow, rows: list[CheckpointRow]) -> None:
     key = f"checkpoint-{run.id}"
     follow_language(key, by_episode, _at)
     episode = st.selectbox(
-        md("Checkpoint"),
-        list(by_episode),
-        format_func=_at,
-        key=key,
-        width=240,
+        md("Checkpoint"), list(by_episode), format_func=_at, key=key, width=240, placeholder=say("Choose an option")
     )
     row = by_episode[episode]
     file = database.data_dir / row.path

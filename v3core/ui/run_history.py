@@ -8,6 +8,7 @@ from v3core.curriculum.edit import summary
 from v3core.errors import V3Error
 from v3core.jobs.kinds import COMMANDS, asked_length
 from v3core.messages import _, recalled, said, say
+from v3core.phrases import stored
 from v3core.store.commands import APPLIED, EXTEND, CommandRow, RevisionRow, known_revisions
 from v3core.store.database import Database
 from v3core.store.history import read_events
@@ -15,6 +16,21 @@ from v3core.ui.status import age, clock, latency
 from v3core.ui.text import Markdown, md, plain
 
 _EVENTS_SHOWN, _COMMANDS_SHOWN = 200, 20
+USER = _("user")
+ACTORS = (
+    USER,
+    *(
+        _("page"),
+        _("command line"),
+        _("terminal"),
+        _("worker"),
+        _("launcher"),
+        _("monitor"),
+        _("node"),
+        _("supervisor"),
+    ),
+)
+"""Who does what a run's history has; recognised by `recalled`."""
 
 
 def run_history(database: Database, run_id: str) -> None:
@@ -31,7 +47,7 @@ def run_history(database: Database, run_id: str) -> None:
                 [
                     {
                         _("When"): clock(event.at),
-                        _("Who"): plain(event.actor),
+                        _("Who"): plain(recalled(event.actor)),
                         _("What"): plain(recalled(event.message)),
                     }
                     for event in events[::-1][:_EVENTS_SHOWN]
@@ -70,7 +86,7 @@ def command_panel(database: Database, run_id: str, commands: list[CommandRow]) -
             [
                 {
                     _("Command"): command_title(command, revisions),
-                    _("Requested"): md("{} by {}", clock(command.requested_at), command.actor or "user"),
+                    _("Requested"): md("{} by {}", clock(command.requested_at), recalled(command.actor or USER)),
                     _("Acknowledged"): _acknowledged(command),
                     _("Outcome"): md("{} {}", *outcome(command)),
                 }
@@ -116,7 +132,7 @@ def outcome(command: CommandRow) -> tuple[Markdown, Markdown]:
             text = md("{} at episode {:,}", text, command.applied_episode)
         return Markdown(":green[:material/check:]"), text
     if command.rejected_reason is not None:
-        return Markdown(":red[:material/block:]"), md("rejected. {}", command.rejected_reason)
+        return Markdown(":red[:material/block:]"), md("rejected. {}", stored(command.rejected_reason))
     text = plain(_("acknowledged, not applied yet") if command.acknowledged_at else _("waiting for the worker"))
     return Markdown(":orange[:material/pending:]"), text
 

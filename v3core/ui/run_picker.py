@@ -198,7 +198,7 @@ def put_into_address(*gone: str, **chosen: str) -> None:
     """
     left_out = {"experiment", "zoom", "hidden", *gone}
     kept = {name: value for name, value in st.query_params.items() if name not in left_out}
-    st.query_params.from_dict({name: value for name, value in {**kept, **chosen}.items() if value})
+    st.query_params.from_dict(with_language({name: value for name, value in {**kept, **chosen}.items() if value}))
 
 
 def _of_experiment(runs: Iterable[RunRow]) -> list[str]:

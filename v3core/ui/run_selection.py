@@ -226,7 +226,9 @@ def _ask_for_tags(database: Database, runs: list[RunRow]) -> None:
     counts = Counter(tag for run in runs for tag in (run.tags or "").split())
     st.caption(md("Of {runs}. Tags are words; the filter finds them with tag:WORD.", runs=counted(len(runs), "run")))
     st.text_input(md("Add"), key="tags-add", max_chars=control.MAX_TAGS, placeholder=say("paper baseline"))
-    st.multiselect(md("Remove"), sorted(counts), key="tags-remove", disabled=not counts)
+    st.multiselect(
+        md("Remove"), sorted(counts), key="tags-remove", disabled=not counts, placeholder=say("Choose options")
+    )
     confirm(_("Save"), ":material/check:", "tags", _retag, database, runs)
 
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import streamlit as st
+from pydantic.fields import FieldInfo
 
 from v3core.config import PolicyConfig, RunConfig
 from v3core.curriculum import Curriculum, Progress, settings_at, setup_at, setups_of
 from v3core.environments.describe import stored_seen
-from v3core.messages import _, said, say
+from v3core.messages import _, said, say, translation
 from v3core.phrases import listed, strung
 from v3core.store.database import Database
 from v3core.store.history import read_episode
@@ -139,9 +140,13 @@ def _parameters(config: RunConfig) -> Iterator[dict[str, str]]:
     left_out = _LEFT_OUT | ({"episodes"} if config.length.is_by_steps else set())
     for path, value, meaning in _leaves(config, ""):
         if path.partition(".")[0] not in left_out:
-            shown, override = "–" if value is None else str(value), config.overrides.get(path)
-            recipe = str(override.recipe) if override else ""
+            override = config.overrides.get(path)
+            shown, recipe = _shown(value), _shown(override.recipe) if override else ""
             yield {_("Setting"): path, _("Value"): shown, _("Recipe"): recipe, _("Meaning"): meaning}
+
+
+def _shown(value: Any) -> str:
+    return "–" if value is None else {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _leaves(model: Any, prefix: str) -> Iterator[tuple[str, Any, str]]:
@@ -151,7 +156,12 @@ def _leaves(model: Any, prefix: str) -> Iterator[tuple[str, Any, str]]:
         if hasattr(type(value), "model_fields"):
             yield from _leaves(value, f"{path}.")
         elif isinstance(value, Mapping):
-            yield from ((f"{path}.{key}", entry, field.description or "") for key, entry in value.items())
+            yield from ((f"{path}.{key}", entry, _meaning(field)) for key, entry in value.items())
         else:
             shown = ", ".join(map(str, value)) or None if isinstance(value, tuple) else value
-            yield path, shown, (field.description or "").replace("`", "")  # a table shows no Markdown
+            yield path, shown, _meaning(field)
+
+
+def _meaning(field: FieldInfo) -> str:
+    """In the reader's language, without Markdown, which a table does not show."""
+    return translation(" ".join((field.description or "").split())).replace("`", "")

@@ -8,12 +8,16 @@ import streamlit as st
 from v3core.charts.expert_figures import map_figure
 from v3core.environments.evaluation_seeds import evaluation_seed
 from v3core.insight.experts import StateMap
-from v3core.messages import _, said, say
+from v3core.messages import _, said, say, with_minus
+from v3core.phrases import sentences
 from v3core.store.run_row import RunRow
 from v3core.ui.live_chart import live_chart
-from v3core.ui.text import md
+from v3core.ui.text import md, plain
 
-PLAYED_AGAIN = _(": the checkpoint of this evaluation plays it again from its seed, with the most likely actions.")
+PLAYED_AGAIN = _(
+    "This episode was not kept: the checkpoint of this evaluation plays it again from its seed, with the most likely "
+    "actions."
+)
 STATE = "state"
 """The parameter of the address that names the state shown, as in `Episode 3, step 17`."""
 
@@ -70,9 +74,7 @@ def state_map(
                     query_params={name: str(value) for name, value in query.items()},
                 )
             if not is_kept:
-                st.caption(
-                    md("This episode was not kept{value}", value=f". {not_again}" if not_again else PLAYED_AGAIN)
-                )
+                st.caption(plain(sentences(_("This episode was not kept."), not_again) if not_again else PLAYED_AGAIN))
     with left:
         figure = map_figure(run.name, points, experts, by_scenario=by_scenario, shown=shown)
         clicked = partial(_choose, frozenset(places))
@@ -120,7 +122,11 @@ def _details(points: StateMap, place: int, experts: int) -> None:
     if points.values and points.features:
         # A list and not a table: what is in view is longer than a narrow screen.
         pairs = zip(points.features, points.values[place], strict=True)
-        shown = [part for name, value in pairs for part in (name, value if isinstance(value, str) else f"{value:g}")]
+        shown = [
+            part
+            for name, value in pairs
+            for part in (name, value if isinstance(value, str) else with_minus(f"{value:g}"))
+        ]
         st.markdown(md("\n".join(["- {}: **{}**"] * len(points.features)), *shown))
     elif points.values or not points.gates:
         st.caption(md("The features of this state were not recorded."))

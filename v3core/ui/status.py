@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import streamlit as st
 
 from v3core.jobs.lifecycle import STATUS_WORDS, Status, status_title
-from v3core.messages import Message, _
+from v3core.messages import Message, _, with_minus
 from v3core.phrases import counted as counted
 from v3core.phrases import day_and_time, delta, localised, strung, with_unit
 from v3core.store.run_row import RunRow
@@ -84,7 +84,7 @@ def number(value: float | None, digits: int | None = None) -> str:
     """A number for reading; a missing one is a dash. Without `digits`, a small one keeps three decimals."""
     if value is None or value != value:
         return "–"
-    return localised(f"{value:,.{(3 if abs(value) < 10 else 1) if digits is None else digits}f}")
+    return localised(with_minus(f"{value:,.{(3 if abs(value) < 10 else 1) if digits is None else digits}f}"))
 
 
 def age(moment: datetime | None, now: datetime | None = None) -> str:

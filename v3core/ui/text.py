@@ -16,7 +16,7 @@ from typing import Any
 
 import streamlit as st
 
-from v3core.messages import Message, translated, translation
+from v3core.messages import Message, formatted, translated, translation
 from v3core.ui import language as language
 
 BREAK = ":color{}"
@@ -77,7 +77,7 @@ class _Escaping(string.Formatter):
         if isinstance(value, Markdown):
             return value
         is_said = isinstance(value, Message | Exception)
-        return plain(value if is_said else format(value, format_spec))
+        return plain(value if is_said else formatted(value, format_spec))
 
 
 _PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"

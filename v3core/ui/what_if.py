@@ -55,6 +55,7 @@ def what_if(database: Database, run: RunRow) -> None:
             key=f"what-if-at-{run.id}",
             width=280,
             help=md("Forks have its weights, optimiser, normaliser, environments and random numbers."),
+            placeholder=say("Choose an option"),
         )
         origin = origin_of(database, run.id, episode)
         wanted, refused = _changed(run, origin)

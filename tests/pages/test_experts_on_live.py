@@ -123,7 +123,7 @@ def test_a_state_of_the_map_is_shown_with_its_gates_and_features(open_page, data
     assert "Scenario: forest" in text_of(app)
     (gates,) = app.dataframe
     assert gates.value.to_dict("list") == {"Expert": [4, 3], "Gate": [0.8, 0.2]}
-    assert "- Pole *angle*: **-1.5**\n- In view: **green goal 2 ahead**" in text_of(app)
+    assert "- Pole *angle*: **−1.5**\n- In view: **green goal 2 ahead**" in text_of(app)
     assert [trace["name"] for trace in sent(app)["map"]["data"]] == ["Expert 1", "Expert 4", "Shown"]
     app.selectbox(key="state").set_value(None).run()
     assert not app.dataframe

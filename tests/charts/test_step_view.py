@@ -36,8 +36,10 @@ SWITCHES = ActionFacts("multi_binary", (2, 2, 2))
 
 
 def parts(view):
-    """The rows of each part by its title."""
-    return {part["title"]: dict(part["rows"]) for part in view["explained"]}
+    """The rows of each part by its title, with numbers as Python reads them."""
+    return {
+        part["title"]: {name: value.replace("−", "-") for name, value in part["rows"]} for part in view["explained"]
+    }
 
 
 def texts(view):

@@ -230,7 +230,7 @@ def served_longer(served: tuple[Server, dict[str, str]], tmp_path_factory: pytes
     server.stop()
 
 
-@pytest.mark.parametrize("name", ["Runs", "Launch", "Experiment", "Live", "Compare", "Replay", "Tour"])
+@pytest.mark.parametrize("name", ["Runs", "Launch", "Live", "Compare", "Replay", "Tour"])
 def test_texts_that_are_longer_by_two_fifths_are_not_cut(
     tab: tuple[Page, Watched], served: tuple[Server, dict[str, str]], served_longer: Server, name: str
 ) -> None:

@@ -16,7 +16,7 @@ from tests.catalogues import ERRORS, FILES, extracted, has_words, is_translated,
 from tests.chinese import glossary, missing, otherwise
 from tests.longer_language import CODE, LETTER, write_longer
 from v3core import messages
-from v3core.messages import compile_catalogue, known_language, say, speaking
+from v3core.messages import compile_catalogue, known_language, recalled, say, speaking
 
 (SOURCE,) = [path for path in sources() if "zh_CN" in path.parts]
 EACH = pytest.mark.parametrize("source", sources(), ids=lambda path: path.parts[-3])
@@ -126,3 +126,24 @@ def test_a_third_language_is_one_file(longer: str) -> None:
 
 def test_it_is_compiled_with_every_string() -> None:
     assert len(compile_catalogue(SOURCE)) > 50_000
+
+
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        (
+            "Alarm 'Dead experts' of episode 5 was muted: Known; we test this.",
+            "第 5 回合的告警“死亡专家” 已静音：Known; we test this.",
+        ),
+        (
+            "Phase 2 'x' would end at episode 5, but the run is already at 9; choose 10 or later.",
+            "阶段 2 “x”将在第 5 回合结束，但运行已到 9；请选择 10 或更大的值。",
+        ),
+        (
+            "Phase 2 'x' would end at step 5,000, but the run is already at 9; choose 10 or later.",
+            "阶段 2 “x”将在第 5,000 步结束，但运行已到 9；请选择 10 或更大的值。",
+        ),
+    ],
+)
+def test_numbers_within_a_stored_sentence_are_recalled(english, chinese):
+    assert recalled(english, "zh_CN") == chinese

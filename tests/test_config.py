@@ -26,7 +26,7 @@ def test_a_config_survives_json():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"seed": -1}, "Seed -1 is out of range; choose a whole number from 0 to 4294967295."),
+        ({"seed": -1}, "Seed −1 is out of range; choose a whole number from 0 to 4294967295."),
         ({"seed": 2**32}, "Seed 4294967296 is out of range"),
         ({"episodes": 0}, "A run cannot have 0 episodes; choose 1 or more."),
         ({"name": " "}, "The run has no name"),

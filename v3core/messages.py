@@ -238,6 +238,8 @@ def _inner(value: object, language: str) -> object:
 _HYPHEN = re.compile(r"(?<!\S)-(?=[\d.i∞])")
 _LITERAL = 8
 """Letters that a template has at least, to be recognised where its values may be any words."""
+_LITERAL_OF_NUMBERS = 4
+"""Letters of one whose values are all numbers."""
 _LONGEST = 2000
 """Characters of a sentence that is looked up."""
 _NUMBER = re.compile(r"(?:[-+−]?[\d,.]+(?:e[-+]?\d+)?%?|nan|inf)")
@@ -257,6 +259,11 @@ class _Pattern:
     def literal(self) -> int:
         """Characters that are no values."""
         return sum(map(len, self.texts))
+
+    @property
+    def has_words(self) -> bool:
+        """Whether a value may be anything but a number."""
+        return not self.numbers.issuperset(self.names)
 
     def values_in(self, sentence: str) -> dict[str, str] | None:
         """What stands at the places of its values; None if the sentence is not made of this template.
@@ -290,7 +297,8 @@ def templates_of(language: str) -> tuple[dict[str, Message], list[_Pattern]]:
                 continue  # of a page, which stores nothing
             if "{" in form:
                 pattern = _pattern(form, one, many)
-                if many or sum(map(str.isalpha, "".join(pattern.texts))) >= _LITERAL:
+                letters = sum(map(str.isalpha, "".join(pattern.texts)))
+                if many or letters >= (_LITERAL if pattern.has_words else _LITERAL_OF_NUMBERS):
                     patterns.append(pattern)
             else:
                 whole[form] = Message(one, {"count": 1} if many else {}, many)

@@ -436,7 +436,7 @@ def test_thresholds_of_several_environments_are_one_column(db: Database) -> None
     assert len({tuple(row) for row in rows.values()}) == 1, "no cell is without a value"
     assert [rows[env]["Reached"] for env in ("CartPole-v1", "Acrobot-v1", "Pendulum-v1")] == [
         "0 of 1 (475)",
-        "1 of 1 (-100)",
+        "1 of 1 (−100)",
         "–",
     ]
 

@@ -60,7 +60,7 @@ def test_the_ways_to_write_an_end(text, until):
     [
         ("soon", "End 'soon' cannot be parsed; write 1000, step 50000 or return ≥ 450"),
         ("0", "cannot end at episode 0; choose 1 or later"),
-        ("step -5", "cannot end at step -5; choose 1 or later"),
+        ("step -5", "cannot end at step −5; choose 1 or later"),
         ("reward >= 4", "watches 'reward'; choose return, length, success or a fact"),
         ("return >= high", "compares with 'high', which is not a number"),
         ("success >= 90", "it is a rate, so choose from 0 to 1"),

@@ -47,7 +47,7 @@ FAULTS = {
     "reward array": "step(action) returned an array of shape (1,) as the reward; it must be a number.",
     "reward nan": "step(action) returned a reward of nan, which is not a finite number; fix the environment.",
     "reward infinite": "step(action) returned a reward of inf, which is not a finite number; fix the environment.",
-    "reward large": "step(action) returned a reward of -1e+19, too large to learn from (at most 1e+12); scale",
+    "reward large": "step(action) returned a reward of −1e+19, too large to learn from (at most 1e+12); scale",
     "reward endless": "step(action) returned a reward of inf, which is not",
     "terminated": "step(action) returned 0.5 as terminated; it must be True or False.",
     "truncated": "step(action) returned None as truncated; it must be True or False.",
@@ -108,7 +108,7 @@ def test_only_actions_that_are_allowed_are_tried(several):
 def test_a_slow_environment_is_looked_at_in_part():
     report, _ = examined(seconds=-1.0)
     assert report.fault is None
-    assert report.warnings == ["The check ended after -1 s, before it was complete."]
+    assert report.warnings == ["The check ended after −1 s, before it was complete."]
 
 
 def apart_of(how, seconds=60.0, curricula=()):

@@ -114,11 +114,20 @@ def test_it_is_the_same_wherever_it_is_said(telling):
     assert report.sees == look(shown, allow_import=False)
 
 
-def test_a_stored_sentence_about_what_is_seen_is_in_the_readers_language():
-    english = "The policy sees the whole observation. It obeys the action mask in info. Not used: info's lives."
+@pytest.mark.parametrize(
+    ("english", "chinese"),
+    [
+        (
+            "The policy sees the whole observation. It obeys the action mask in info. Not used: info's lives.",
+            "策略看到 整个观测。它遵守 info 中的动作掩码。未使用：info 的 lives。",
+        ),
+        (
+            "The policy sees steps, node and 3 more. Not used: the action mask in info, last, info's b and late.",
+            "策略看到 steps、node和另外 3 个。未使用：info 中的动作掩码、last、info 的 b和late。",
+        ),
+        ("The policy sees rock and roll and pop.", "策略看到 rock and roll and pop。"),
+    ],
+)
+def test_a_stored_sentence_about_what_is_seen_is_in_the_readers_language(english, chinese):
     assert str(stored_seen(english)) == english
-    said = stored_seen(english).in_language("zh_CN")
-    assert "整个观测" in said
-    assert "info 中的动作掩码" in said
-    assert "It obeys" not in said
-    assert "Not used" not in said
+    assert stored_seen(english).in_language("zh_CN") == chinese

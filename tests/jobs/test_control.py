@@ -219,7 +219,7 @@ def test_the_highest_priority_starts_first_then_the_oldest(db, run_in, monkeypat
     assert drain(db, sleeper) == [urgent, oldest]
     (row,) = read_commands(db, urgent)
     assert (row.kind, row.value, row.is_open, row.applied_episode) == ("priority", "5", False, 0)
-    with pytest.raises(V3Error, match="Priority 1001 is out of range; choose from -1000 to 1000"):
+    with pytest.raises(V3Error, match="Priority 1001 is out of range; choose from −1000 to 1000"):
         control.set_priority(db, newest, 1001)
 
 

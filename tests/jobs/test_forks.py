@@ -291,7 +291,7 @@ def test_only_what_comes_after_the_checkpoint_may_be_changed(db, parent, train):
         fork(db, parent, episode=at, assignments=["phases.frist.lr=1e-3"])
     with pytest.raises(V3Error, match="give it more with --episodes"):
         fork(db, parent, episode=60)
-    with pytest.raises(V3Error, match="Seed -1"):
+    with pytest.raises(V3Error, match="Seed −1"):
         fork(db, parent, episode=at, seed=-1)
     assert len(list_runs(db)) == count
     assert not leftovers(db)

@@ -283,7 +283,7 @@ def test_those_looked_at_the_longest_ago_go_first(db, make):
     ("wanted", "sentence"),
     [
         (Wanted("../../etc", 1, None), "There is no run '../../etc'"),
-        (Wanted("00000000-0000-0000-0000-000000000000", -1, None), "There is no replay at episode -1"),
+        (Wanted("00000000-0000-0000-0000-000000000000", -1, None), "There is no replay at episode −1"),
         (Wanted("00000000-0000-0000-0000-000000000000", 1, 2**32), "seeds go from 0 to 4294967295"),
         (Wanted("00000000-0000-0000-0000-000000000000", 1, 1), "There is no run"),
     ],

@@ -246,7 +246,7 @@ def test_a_length_that_cannot_be_is_refused_in_one_sentence(db, run_in, config):
     ("steps", "sentence"),
     [
         (0, "A run cannot have 0 environment steps; choose 1 or more."),
-        (-3, "A run cannot have -3 environment steps; choose 1 or more."),
+        (-3, "A run cannot have −3 environment steps; choose 1 or more."),
         (
             100,
             "A budget of 100 environment steps is less than one rollout, which is 128 (4 environments × 32 steps); "

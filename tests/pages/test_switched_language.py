@@ -6,9 +6,10 @@ import pytest
 
 from tests.comparison.made import made_groups
 from tests.pages.conftest import ROOT
+from v3core.jobs.lifecycle import Status, status_title
 from v3core.messages import _, speaking, translated
 from v3core.metrics import COMPARED
-from v3core.ui.curriculum_editor import FROM_A_FILE
+from v3core.ui.curriculum_editor import FROM_A_FILE, UNCHANGED
 from v3core.ui.length_choice import STEPS
 from v3core.ui.run_columns import CHOICES, COLUMNS
 from v3core.ui.text import plain
@@ -16,7 +17,7 @@ from v3core.ui.text import plain
 CODES = {"en": "en", "zh-CN": "zh_CN"}
 SWITCHES = pytest.mark.parametrize(("first", "then"), [("en", "zh-CN"), ("zh-CN", "en")])
 METRIC = "length"
-UNTRANSLATED = {"'status'", "_EVALUATION", "key:curriculum_editor"}
+UNTRANSLATED = {"_EVALUATION"}
 """Keys of fields whose labels are the same in each language."""
 
 
@@ -114,6 +115,30 @@ def test_columns_of_a_link_to_runs_are_shown_in_another_language(open_page, runs
     titles = [plain(said(COLUMNS[name].title, first)) for name in CHOICES[-2:]]
     app = open_page("app.py", lang=then, columns=titles)
     assert app.session_state["columns"] == CHOICES[-2:]
+
+
+@SWITCHES
+def test_the_statuses_of_a_link_to_runs_are_filtered_in_another_language(open_page, runs, first, then):
+    app = open_page("app.py", lang=then, status=[plain(said(status_title(Status.COMPLETED), first))])
+    assert app.session_state["status"] == [Status.COMPLETED]
+    assert app.query_params["status"] == plain(said(status_title(Status.COMPLETED), then))
+
+
+@SWITCHES
+def test_a_setting_that_is_not_set_stays_so_after_a_switch(open_page, first, then):
+    app = open_page("pages/launch.py", lang=first)
+    app.button(key="add-phase").click()
+    rerun(app, first)
+    (added,) = [one.key for one in app.selectbox if one.key.startswith("phase-") and not one.value]
+    old = labels(app)
+    switch(app, first, then)
+    assert app.selectbox(key=added).proto.raw_value == said(UNCHANGED, then)
+    rerun_with(app, old, first)
+    assert not app.exception
+    assert [error.value for error in app.error] == []
+    assert app.selectbox(key=added).value == ""
+    (end,) = [one for one in app.text_input if one.disabled]
+    assert end.value == said(_("end of run"), then)
 
 
 def test_each_field_in_the_address_with_labels_of_its_own_follows_the_language():

@@ -452,26 +452,19 @@ def test_only_pages_of_this_server_connect(database: Database, headers: dict[str
     scenario(body)
 
 
-@pytest.mark.parametrize(("busy", "factor"), [(False, 1.0), (True, ticks.REST)])
-def test_after_an_answer_it_rests_by_its_processor_time_or_as_long_as_it_waited(
-    database: Database, monkeypatch: pytest.MonkeyPatch, busy: bool, factor: float
+@pytest.mark.parametrize(("used", "factor"), [(0.0, 1.0), (20.0, ticks.REST)])
+def test_after_an_answer_it_rests_by_its_processor_time_or_as_long_as_it_took(
+    database: Database, monkeypatch: pytest.MonkeyPatch, used: float, factor: float
 ) -> None:
-    seconds = 0.3
-
-    def answer(*_: object) -> feed.Answer:
-        ends = time.thread_time() + seconds
-        while busy and time.thread_time() < ends:
-            pass
-        if not busy:
-            time.sleep(seconds)
-        return feed.Answer("", ())
-
-    async def rests() -> tuple[float, float]:
-        pusher, began = push.Pusher(Feed(database)), time.monotonic()
+    async def rests_until() -> tuple[float, float, float]:
+        loop, pusher = asyncio.get_running_loop(), push.Pusher(Feed(database))
+        began = loop.time()
         await pusher.answer(())
-        now = asyncio.get_running_loop().time()
-        return pusher._rests_until - now, now - began
+        return began, loop.time(), pusher._rests_until
 
-    monkeypatch.setattr(Feed, "answer", answer)
-    pause, took = asyncio.run(rests())
-    assert pause == pytest.approx(max(took, factor * seconds), abs=0.3)
+    monkeypatch.setattr(push.Pusher, "_measured", lambda *_: (time.sleep(0.2), (feed.Answer("", ()), used))[1])
+    began, ended, until = asyncio.run(rests_until())
+    took = ended - began
+    assert began + 2 * 0.2 <= until + 1e-3
+    assert until <= ended + max(took, factor * used) + 1e-3
+    assert until >= began + factor * used

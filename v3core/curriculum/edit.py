@@ -136,15 +136,16 @@ def _with_overdue_phases_ended(curriculum: Curriculum, progress: Progress) -> Pr
 def _check_end_lies_ahead(number: int, phase: Phase, progress: Progress, *, in_force: bool) -> None:
     if phase.until is None:
         return
-    who = _("Phase {number} '{name}'", number=number + 1, name=phase.name)
+    who = {"number": number + 1, "name": phase.name}
     for unit, end, now in (
-        (_("episode {number}"), phase.until.episode, progress.episode),
-        (_("step {number}"), phase.until.step, progress.step),
+        (_("episode {number:d}"), phase.until.episode, progress.episode),
+        (_("step {number:d}"), phase.until.step, progress.step),
     ):
         if end is not None and end <= now:
             raise V3Error(
-                "{who} would end at {end}, but the run is already at {now}; choose {value} or later.",
-                who=who,
+                "Phase {number:d} '{name}' would end at {end}, but the run is already at {now}; choose {value} or "
+                "later.",
+                **who,
                 end=unit.filled(number=end),
                 now=now,
                 value=now + 1,
@@ -152,9 +153,9 @@ def _check_end_lies_ahead(number: int, phase: Phase, progress: Progress, *, in_f
     complete = progress.episode - progress.starts[-1].episode
     if in_force and phase.until.max_episodes is not None and phase.until.max_episodes <= complete:
         raise V3Error(
-            "{who} would end after {max_episodes} episodes, but already has {complete} episodes; choose {value} or "
-            "more.",
-            who=who,
+            "Phase {number:d} '{name}' would end after {max_episodes} episodes, but already has {complete} episodes; "
+            "choose {value} or more.",
+            **who,
             max_episodes=phase.until.max_episodes,
             complete=complete,
             value=complete + 1,

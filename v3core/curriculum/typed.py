@@ -50,7 +50,7 @@ def parse_end(text: str) -> Until | None:
     if count := _COUNT.fullmatch(text):
         unit, number = (count[1] or "episode").lower(), int(count[2].replace(",", "").replace("_", ""))
         if number < 1:
-            at = _("step {number}", number=number) if unit == "step" else _("episode {number}", number=number)
+            at = _("step {number:d}", number=number) if unit == "step" else _("episode {number:d}", number=number)
             raise V3Error("A phase cannot end at {at}; choose 1 or later.", at=at)
         return Until(step=number) if unit == "step" else Until(episode=number)
     found = _TRIGGER.fullmatch(text)

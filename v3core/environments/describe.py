@@ -187,16 +187,31 @@ def stored_seen(text: str) -> Message:
     if isinstance(text, Message) or (found := _SEEN.fullmatch(text)) is None:
         return stored(text)
     seen, masks, left_out = found.groups()
-    return sentences(
+    remade = sentences(
         _("The policy sees {seen}.", seen=_stored_keys(seen)),
-        _("It obeys {masks}.", masks=stored(masks)) if masks else "",
-        _("Not used: {left_out}.", left_out=listed([stored(one) for one in left_out.split(", ")])) if left_out else "",
+        _("It obeys {masks}.", masks=_stored_part(masks)) if masks else "",
+        _("Not used: {left_out}.", left_out=_stored_rest(left_out)) if left_out else "",
     )
+    return remade if str(remade) == text else stored(text)  # the name of a key can have a comma or an "and"
+
+
+def _stored_rest(text: str) -> Message:
+    """What is not used, of which the keys of `info` stand last."""
+    before, of_info, keys = text.rpartition("info's ")
+    parts: list[str] = [_stored_part(part) for part in re.split(", ", before if of_info else text) if part]
+    return listed([*parts, _("info's {keys}", keys=_stored_keys(keys))] if of_info else parts)
 
 
 def _stored_keys(text: str) -> Message:
     """What `_listed` said, or another part of the sentence."""
-    return all_of([stored(key) for key in re.split(r", | and ", text)])
+    return all_of([_stored_part(key) for key in re.split(r", | and ", text)])
+
+
+def _stored_part(text: str) -> str:
+    """A phrase of ours; the key of an observation as it is, whatever word it is."""
+    if more := re.fullmatch(r"(\d+) more", text):
+        return _("{value:d} more", value=int(more[1]))
+    return stored(text) if text.startswith("the ") else text
 
 
 def _lost_keys(env: gymnasium.Env[Any, Any], seen: list[str]) -> list[str]:
@@ -222,5 +237,5 @@ def _lost_keys(env: gymnasium.Env[Any, Any], seen: list[str]) -> list[str]:
 def _listed(keys: list[str]) -> str:
     shown = [key if len(key) <= MAX_LETTERS else f"{key[: MAX_LETTERS - 1]}…" for key in keys[:MAX_KEYS]]
     if len(keys) > MAX_KEYS:
-        shown.append(_("{value} more", value=len(keys) - MAX_KEYS))
+        shown.append(_("{value:d} more", value=len(keys) - MAX_KEYS))
     return all_of(shown)

@@ -162,7 +162,7 @@ def _raise(tx: Transaction, run_id: str, alarm: AlarmRow, *, actor: str, now: da
     message = f"{headline}{alarm.sentence}."
     if alarm.rule in RULES:
         message = _(  # in one piece, of which a reader of another language finds the parts again
-            "Alarm '{title}' of episode {first_episode}: {detail}; {advice}.",
+            "Alarm '{title}' of episode {first_episode:d}: {detail}; {advice}.",
             title=alarm.title,
             first_episode=alarm.first_episode,
             detail=alarm.detail,
@@ -179,7 +179,7 @@ def _raise(tx: Transaction, run_id: str, alarm: AlarmRow, *, actor: str, now: da
 
 def _headline(alarm: AlarmRow) -> str:
     """Names an alarm in the history; the same whenever it is raised."""
-    return _("Alarm '{title}' of episode {first_episode}", title=alarm.title, first_episode=alarm.first_episode)
+    return _("Alarm '{title}' of episode {first_episode:d}", title=alarm.title, first_episode=alarm.first_episode)
 
 
 def keep_alarms(tx: Transaction, run_id: str, known: Collection[tuple[str, int]], episode: int) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, func, insert, select, update
 from v3core.curriculum import Curriculum, is_lengthened
 from v3core.errors import V3Error, explain
 from v3core.messages import _
+from v3core.phrases import stored
 from v3core.store.database import Database, reading
 from v3core.store.runs import get_run
 from v3core.store.schema import Transaction, commands, revisions, runs
@@ -93,7 +94,7 @@ class CommandRow:
     def describe(self) -> str:
         """Its outcome as text."""
         if self.rejected_reason is not None:
-            return _("rejected: {rejected_reason}", rejected_reason=self.rejected_reason)
+            return _("rejected: {rejected_reason}", rejected_reason=stored(self.rejected_reason))
         if self.applied_at is not None:
             took = max(0.0, (self.applied_at - self.requested_at).total_seconds())  # a clock may jump back
             return _(

@@ -26,7 +26,7 @@ from v3core.curriculum.typed import HOW_TO_WRITE_AN_END, format_end
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments.nethack.ids import how_to_install, is_installed, package_of
 from v3core.errors import V3Error
-from v3core.messages import _, say, several, translated
+from v3core.messages import _, say, several, spoken, translated
 from v3core.phrases import listed
 from v3core.ui.environment_choice import run_problem
 from v3core.ui.option_labels import follow_language
@@ -44,6 +44,8 @@ FROM_A_FILE = _("From a file")
 AS_BEFORE = _("As in the run")
 UNCHANGED = _("unchanged")
 """What an empty field of a later phase means."""
+_CHOICES = {name: setting.allowed for name, setting in SETTINGS.items() if isinstance(setting.allowed, tuple)}
+"""Of settings that are chosen from a list."""
 _OTHERS: Mapping[str, str] = {
     FROM_A_FILE: _("Your own curriculum, as a YAML file."),
     AS_BEFORE: _("The curriculum of that run, including edits made while it trained."),
@@ -148,6 +150,8 @@ def _current_rows() -> list[PhaseRow]:
     for index, row in enumerate(_table().rows):
         keys = {field: _key(index, field) for field in (*COMMON, *FURTHER)}
         held = {field: st.session_state[key] for field, key in keys.items() if key in st.session_state}
+        # Otherwise it is the label of one that is not set, perhaps in the language before.
+        held |= {name: held[name] if held[name] in _CHOICES[name] else None for name in held.keys() & _CHOICES.keys()}
         rows.append(replace(row, **held))
     return rows
 
@@ -170,7 +174,8 @@ def _show_row(
                 or ""
             )
             if last:
-                st.text_input(md("Ends"), say("end of run"), key=_key(index, "end"), disabled=True)
+                # With the same key Streamlit would keep the text of the language before.
+                st.text_input(md("Ends"), say("end of run"), key=_key(index, f"end-{spoken()}"), disabled=True)
                 until = ""
             else:
                 until = (
@@ -215,16 +220,24 @@ def setting_field(row: PhaseRow, field: str, *, key: str, unset: str, addressed:
     setting = SETTINGS[field]
     title, meaning = plain(setting.title), plain(setting.meaning)
     if isinstance(setting.allowed, tuple):
-        options = [None, *setting.allowed]
-        return st.selectbox(
-            title,
-            options,
-            index=options.index(getattr(row, field)),
-            format_func=lambda choice: choice or translated(unset),
-            key=key,
-            bind=bind,
-            help=meaning,
-            placeholder=say("Choose an option"),
+        options = ["", *setting.allowed]  # not None: for Streamlit that is no choice, which it does not send again
+
+        def label(choice: str) -> str:
+            return choice or str(translated(unset))
+
+        follow_language(key, options, label)
+        return (
+            st.selectbox(
+                title,
+                options,
+                index=options.index(getattr(row, field) or ""),
+                format_func=label,
+                key=key,
+                bind=bind,
+                help=meaning,
+                placeholder=say("Choose an option"),
+            )
+            or None
         )
     return (
         st.text_input(title, getattr(row, field), key=key, bind=bind, placeholder=translated(unset), help=meaning) or ""

@@ -106,11 +106,17 @@ def _filtered(runs: list[RunRow]) -> list[RunRow] | None:
             ),
             [(f"{name}:", field.meaning) for name, field in FIELDS.items()],
         )
+        found = [status for status in Status if any(run.status == status for run in runs)]
+
+        def label(status: Status) -> str:
+            return plain(status_title(status))
+
+        follow_language("status", found, label)
         statuses = st.pills(
             md("Status"),
-            [status for status in Status if any(run.status == status for run in runs)],
+            found,
             selection_mode="multi",
-            format_func=lambda status: plain(status_title(status)),
+            format_func=label,
             key="status",
             bind="query-params",
             label_visibility="collapsed",

@@ -13,6 +13,7 @@ from v3core.environments.nethack import ids
 from v3core.errors import V3Error
 from v3core.jobs.housekeeping import in_words, leftovers
 from v3core.jobs.launchers.chosen import chosen
+from v3core.jobs.launchers.interface import Launcher
 from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.notice import webhook
 from v3core.jobs.slots import slots
@@ -159,12 +160,25 @@ def _launcher() -> str:
     launcher = chosen()
     if launcher.name == LocalLauncher.name:
         return launcher.name
+    _check_launcher(launcher)
     offer = launcher.offer()
     if offer.problem:
         raise V3Error(offer.problem)
     slots = sum(node.slots for node in offer.nodes)
     nodes = counted(len(offer.nodes), "node")
     return _("{name}, {nodes} with {slots}", name=launcher.name, nodes=nodes, slots=counted(slots, "slot"))
+
+
+def _check_launcher(launcher: Launcher) -> None:
+    """Raise V3Error if it cannot start runs of the database here."""
+    try:
+        database = open_database()
+    except V3Error:
+        return  # said of the database
+    try:
+        launcher.check(database)
+    finally:
+        database.close()
 
 
 def _native() -> str:

@@ -1,6 +1,7 @@
 """Which launcher starts the workers, by V3_LAUNCHER."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -44,6 +45,15 @@ def test_without_ray_a_cluster_is_refused_before_anything_is_queued(db, config, 
     with pytest.raises(V3Error, match=r"Ray is not installed; install it with `pip install 'v3lab\[ray\]'`"):
         enqueue(db, [config()])
     assert list_runs(db) == []
+
+
+@pytest.mark.parametrize(
+    ("demanded", "is_said"),
+    [("ray", "V3_LAUNCHER names a Ray cluster;"), ("ray://h:10001", "V3_LAUNCHER is 'ray://h:10001';")],
+)
+def test_what_a_run_of_another_launcher_waits_for_is_a_value_that_there_is(demanded, is_said):
+    said = LocalLauncher().waits_for(SimpleNamespace(launcher=demanded))
+    assert said.startswith(f"Waiting for a dashboard whose {is_said} start one if none runs, or stop the run")
 
 
 def test_doctor_names_a_launcher_that_does_not_exist(monkeypatch, tmp_path):

@@ -18,6 +18,8 @@ from v3core.jobs.needs import Needs
 from v3core.store.history import read_events
 from v3core.store.runs import get_run, list_runs, update_run
 
+HERE, ELSEWHERE = "ray://here:10001", "ray://elsewhere:10001"
+
 
 def demanded(run):
     return run.launcher, run.needs_label, run.needs_gpus, run.max_restarts
@@ -32,6 +34,20 @@ def waiting(monkeypatch):
     """No run is started."""
     for module in ("launcher", "control", "supervisor", "forks"):
         monkeypatch.setattr(f"v3core.jobs.{module}.drain", lambda *_, **__: [])
+
+
+@pytest.fixture
+def a_cluster(monkeypatch):
+    """This process has a Ray cluster."""
+
+    class Cluster:
+        name, names = "ray", ("ray", HERE)
+
+        def check(self, database):
+            """Any database."""
+
+    for module in ("needs", "forks", "launcher", "control"):
+        monkeypatch.setattr(f"v3core.jobs.{module}.chosen", Cluster)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +95,7 @@ def test_an_unknown_launcher_is_named_with_those_that_there_are():
         Needs(launcher="slurm")
 
 
-def test_forks_and_added_seeds_inherit_what_can_be_met_here(db, make, train, waiting, monkeypatch):
+def test_forks_and_added_seeds_inherit_what_can_be_met_here(db, make, train, waiting, request):
     run_id = make(episodes=40, curriculum=FOUR_PHASES)
     asked = {"needs_label": "zone=b", "needs_gpus": 0.5, "max_restarts": 3, "experiment": "group"}
     with db.write() as tx:
@@ -89,15 +105,7 @@ def test_forks_and_added_seeds_inherit_what_can_be_met_here(db, make, train, wai
     assert demanded(get_run(db, made)) == ("local", None, None, 3)
     (added,) = experiments.add_seeds(db, "group", 1)
     assert demanded(get_run(db, added)) == ("local", None, None, 3)
-
-    class Cluster:
-        name, names = "ray", ("ray", "ray://here:10001")
-
-        def check(self, database):
-            """Any database."""
-
-    for module in ("needs", "forks", "launcher", "control"):
-        monkeypatch.setattr(f"v3core.jobs.{module}.chosen", Cluster)
+    request.getfixturevalue("a_cluster")
     made = fork(db, run_id, seed=6, episodes=60)
     assert demanded(get_run(db, made)) == ("ray", "zone=b", 0.5, 3)
     with db.write() as tx:
@@ -105,10 +113,31 @@ def test_forks_and_added_seeds_inherit_what_can_be_met_here(db, make, train, wai
     control.stop(db, added)
     control.resume(db, added)
     assert demanded(get_run(db, added)) == ("ray", "zone=b", 0.5, 3)
-    for address, kept in (("ray://here:10001", "ray://here:10001"), ("ray://elsewhere:10001", "ray")):
+    for address, kept in ((HERE, HERE), (ELSEWHERE, "ray")):
         with db.write() as tx:
             update_run(tx, run_id, {"launcher": address}, only_in=[Status.COMPLETED])
         assert get_run(db, fork(db, run_id, seed=7, episodes=60)).launcher == kept
+
+
+def test_added_seeds_demand_what_all_runs_do_without_the_address_that_some_have(db, make, waiting, a_cluster):
+    """One of them was moved by a resume from another cluster."""
+    asked = {"needs_label": "zone=b", "needs_gpus": 0.5, "max_restarts": 3, "experiment": "group"}
+    ids = [make(episodes=40, seed=seed) for seed in (1, 2)]
+    for changes, demands in (
+        ([asked, asked], ("ray", "zone=b", 0.5, 3)),
+        ([{"launcher": HERE}], ("ray", "zone=b", 0.5, 3)),
+        ([{"launcher": HERE}, {"launcher": HERE}], (HERE, "zone=b", 0.5, 3)),
+        ([{"needs_label": None}], (HERE, None, None, None)),
+    ):
+        with db.write() as tx:
+            for run_id, change in zip(ids, changes, strict=False):
+                update_run(tx, run_id, change, only_in=[Status.QUEUED])
+        needs = Needs.common([get_run(db, run_id) for run_id in ids])
+        assert tuple(needs.columns().values()) == demands
+    with db.write() as tx:
+        update_run(tx, ids[0], asked | {"launcher": "ray"}, only_in=[Status.QUEUED])
+    (added,) = experiments.add_seeds(db, "group", 1)
+    assert demanded(get_run(db, added)) == ("ray", "zone=b", 0.5, 3)
 
 
 def test_a_resume_on_a_machine_of_no_cluster_drops_what_only_a_cluster_can_meet_and_says_so(db, run_in, waiting):
@@ -120,6 +149,21 @@ def test_a_resume_on_a_machine_of_no_cluster_drops_what_only_a_cluster_can_meet_
     control.stop(db, run_id)
     control.resume(db, run_id)
     assert read_events(db, run_id)[-1].message == "Resuming from the beginning."
+
+
+@pytest.mark.parametrize(
+    ("address", "kept", "said"),
+    [
+        (HERE, HERE, ""),
+        (ELSEWHERE, "ray", f" It no longer needs the cluster at {ELSEWHERE}, because it was resumed elsewhere."),
+    ],
+)
+def test_a_resume_drops_the_address_of_another_cluster_and_says_so(db, run_in, waiting, request, address, kept, said):
+    run_id = run_in(Status.STOPPED, launcher=address, needs_label="zone=b")
+    request.getfixturevalue("a_cluster")
+    control.resume(db, run_id)
+    assert demanded(get_run(db, run_id)) == (kept, "zone=b", None, None)
+    assert read_events(db, run_id)[-1].message == f"Resuming from the beginning.{said}"
 
 
 @pytest.mark.every_database

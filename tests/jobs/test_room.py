@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from v3core.jobs.launchers.interface import Node, Offer
-from v3core.jobs.launchers.room import GPU_SHARE, gpus_of, has_label, startable
+from v3core.jobs.launchers.room import GPU_SHARE, gpus_of, has_label, held, startable
 
 HEAD, OTHER = Node("h", "head", 2, free=2), Node("o", "other", 3, labels={"zone": "b"}, free=3)
 OFFER = Offer((HEAD, OTHER))
 
 
-def run(label=None, gpus=None, node=None, config_json=""):
-    return SimpleNamespace(needs_label=label, needs_gpus=gpus, node=node, config_json=config_json)
+def run(label=None, gpus=None, node=None, config_json="", launcher="ray"):
+    return SimpleNamespace(needs_label=label, needs_gpus=gpus, node=node, config_json=config_json, launcher=launcher)
 
 
 def test_all_slots_are_taken_by_runs_that_train_anywhere():
@@ -50,6 +50,16 @@ def test_gpus_are_of_one_node():
     assert len(startable(nodes, [run(gpus=0.75, node="h"), run(gpus=0.75, node="o")], [run(gpus=0.5)])) == 0
     assert len(startable(nodes, [run(gpus=0.75, node="h")], [run(gpus=0.5)])) == 1
     assert gpus_of(run(config_json='{"device":"cuda"}')) == GPU_SHARE
+
+
+def test_a_run_on_a_node_of_the_cluster_counts_whatever_name_the_cluster_has_for_who_started_it():
+    """Its GPUs are taken: a run that is claimed for them would be given back, and claimed again."""
+    by_address = run(gpus=1, node="h", launcher="ray://head:10001")
+    elsewhere, local = run(gpus=1, node="x", launcher="ray://other:10001"), run(gpus=1, launcher="local")
+    active = held(OFFER, ("ray",), [by_address, elsewhere, local, claimed := run(gpus=1)])
+    assert active == [by_address, claimed]
+    with_gpu = Offer((replace(HEAD, gpus=1.0), OTHER))
+    assert startable(with_gpu, held(with_gpu, ("ray",), [by_address]), [run(gpus=1)]) == []
 
 
 LABELS = st.sampled_from([None, "zone=a", "zone=b"])

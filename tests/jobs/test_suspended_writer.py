@@ -22,7 +22,7 @@ import sys
 from v3core.store import dialect
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run
-dialect.IDLE_SECONDS = 2
+dialect.IDLE_SECONDS = 8
 with open_database().write() as tx:
     get_run(tx, sys.argv[1], for_update=True)
     print("writes", flush=True)

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,18 +83,30 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     They have the credentials of the object store if that is installed; files of a bucket are in their `scratch`.
     """
     scratch = tmp_path_factory.mktemp("scratch")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("V3_SCRATCH_DIR", str(scratch))
-        if importlib.util.find_spec("moto") is not None:
-            for variable, value in (VARIABLES | {"AWS_ENDPOINT_URL": request.getfixturevalue("store")}).items():
-                patch.setenv(variable, value)
-        made = new_cluster(num_cpus=2)
-        made.worker = add_node(made, WORKER, num_cpus=3, labels={"zone": "b"})
-    made.scratch = scratch
-    try:
+    with ExitStack() as at_the_end:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("V3_SCRATCH_DIR", str(scratch))
+            if importlib.util.find_spec("moto") is not None:
+                for variable, value in (VARIABLES | {"AWS_ENDPOINT_URL": request.getfixturevalue("store")}).items():
+                    patch.setenv(variable, value)
+            made = new_cluster(num_cpus=2)
+            at_the_end.callback(end_cluster, made)
+            made.worker = add_node(made, WORKER, num_cpus=3, labels={"zone": "b"})
+        made.scratch = scratch
         yield made
-    finally:
-        end_cluster(made)
+
+
+@pytest.fixture
+def third(cluster: Any) -> Iterator[Callable[..., Any]]:
+    """Add a third node, which is removed at the end, dead or alive: `third(num_cpus=1)`."""
+    with ExitStack() as at_the_end:
+
+        def add(**options: Any) -> Any:
+            node = add_node(cluster, THIRD, **options)
+            at_the_end.callback(cluster.remove_node, node)
+            return node
+
+        yield add
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Runs on a real Ray cluster of two nodes: they train as on one machine, and a node that dies loses none of them."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -20,7 +21,6 @@ from tests.scaling.conftest import (
     PATIENCE_SECONDS,
     THIRD,
     WORKER,
-    add_node,
     end_cluster,
     new_cluster,
 )
@@ -123,9 +123,11 @@ def test_a_silent_worker_is_stalled_while_its_node_says_that_it_lives_and_a_stop
     wait_for(lambda: is_gone(run.pid), "the worker ends")
 
 
-def test_runs_of_a_node_that_dies_are_lost_in_15_seconds_and_trained_to_their_end_elsewhere(db, cluster, on, until):
+def test_runs_of_a_node_that_dies_are_lost_in_15_seconds_and_trained_to_their_end_elsewhere(
+    db, cluster, on, until, third
+):
     on(cluster)
-    node = add_node(cluster, THIRD, num_cpus=3, labels={"zone": "c"})
+    node = third(num_cpus=3, labels={"zone": "c"})
     ids = enqueue(db, configs(3, ENDLESS), needs=Needs("zone=c", restarts=2))
     until(ids, episode=100)
     for run_id in ids:
@@ -153,7 +155,6 @@ def test_runs_of_a_node_that_dies_are_lost_in_15_seconds_and_trained_to_their_en
         assert any(f"Ray on node {THIRD} ended" in message for message in messages(db, run.id))
         assert any("restart 1 of 2" in message for message in messages(db, run.id))
         assert len(assert_whole(db, run.id)["episode"]) == ends[run.id]
-    cluster.remove_node(node)
 
 
 @pytest.mark.long
@@ -232,7 +233,7 @@ def test_a_run_of_one_launcher_is_not_started_by_another(db, cluster, on, monkey
     run = get_run(db, waiting)
     assert (run.status, run.launcher) == (Status.QUEUED, "ray")
     assert get_run(db, local).launcher == "local"
-    assert "launcher 'local'" in launcher.waits_for(get_run(db, local))
+    assert "whose V3_LAUNCHER is 'local'" in launcher.waits_for(get_run(db, local))
 
 
 @pytest.mark.long
@@ -263,7 +264,8 @@ def test_where_the_head_dies_runs_are_shown_as_what_they_are_and_train_on_in_ano
         assert_whole(db, training)
         wait_for(lambda: is_gone(lost.pid), "the worker ends")
         assert get_run(db, waiting).status == Status.QUEUED
-        assert "does not answer" in launcher.waits_for(get_run(db, waiting))
+        said = launcher.waits_for(get_run(db, waiting))
+        assert "does not answer" in said or said.startswith("No Ray cluster answers at ")
     finally:
         end_cluster(first)
     second = new_cluster(OTHER_HEAD, num_cpus=2)
@@ -335,6 +337,56 @@ ray.remote = remote
     assert run.reason == "The Ray cluster cannot start the worker: ImportError: It lacks something."
 
 
+@pytest.mark.parametrize(
+    ("raised", "found"),
+    [
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (OSError(errno.EMFILE, "Too many open files"), True),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), True),
+        (MemoryError(), True),
+        (FileNotFoundError(errno.ENOENT, "No such file"), False),
+        (PermissionError(errno.EACCES, "Permission denied"), False),
+        (ImportError("It lacks something."), False),
+    ],
+)
+def test_what_a_node_lacks_for_a_while_passes(raised, found):
+    from v3core.jobs.launchers.ray_bridge import passes
+
+    assert passes(raised) is found
+
+
+def test_what_passes_is_tried_again(db, cluster, on, until, monkeypatch, tmp_path):
+    """A node without memory for the worker process, once."""
+    code = f"""
+import ray
+original = ray.remote
+
+def remote(**options):
+    def made(kind):
+        class Short(kind):
+            def begin(self, order):
+                from pathlib import Path
+                tried = Path({str(tmp_path)!r}, "tried")
+                if not tried.exists():
+                    tried.touch()
+                    raise OSError(12, "Cannot allocate memory")
+                return super().begin(order)
+        Short.__module__ = "__main__"  # so that it is shipped by value
+        return original(**options)(Short)
+    return made
+
+ray.remote = remote
+"""
+    (tmp_path / "sitecustomize.py").write_text(code)  # of the process that connects
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    on(cluster)
+    (run_id,) = enqueue(db, configs(1))
+    until([run_id], Status.COMPLETED)
+    assert any(
+        "OSError: [Errno 12] Cannot allocate memory. The run is queued again." in one for one in messages(db, run_id)
+    )
+
+
 @pytest.mark.parametrize(("name", "value"), [("ray", "2.1.0"), ("python", "3.9.1")])
 def test_another_version_of_ray_or_python_is_named(cluster, on, monkeypatch, tmp_path, name, value):
     lines = {
@@ -376,3 +428,6 @@ def test_a_database_that_is_a_file_is_refused(cluster, on, tmp_path, monkeypatch
     with pytest.raises(V3Error, match="needs a PostgreSQL database"):
         enqueue(database, configs(1))
     database.close()
+    found = examined()
+    assert not found.ok
+    assert found.detail.startswith("A Ray cluster needs a PostgreSQL database")

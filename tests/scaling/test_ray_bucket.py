@@ -8,7 +8,7 @@ import pytest
 from tests.databases import MISSING, empty_database
 from tests.processes import kill_all
 from tests.runs import assert_whole
-from tests.scaling.conftest import HEAD, PATIENCE_SECONDS, THIRD, WORKER, add_node
+from tests.scaling.conftest import HEAD, PATIENCE_SECONDS, WORKER
 from tests.scaling.object_store import VARIABLES, make_bucket
 from tests.scaling.test_ray import configs, kill_node
 from tests.waiting import wait_for
@@ -48,7 +48,7 @@ def db(store, monkeypatch, tmp_path):
 
 
 def test_a_run_whose_node_is_gone_continues_on_one_whose_folder_has_nothing(
-    db, cluster, on, until, monkeypatch, tmp_path
+    db, cluster, on, until, third, monkeypatch, tmp_path
 ):
     def restarted():
         reconcile(db)
@@ -56,7 +56,7 @@ def test_a_run_whose_node_is_gone_continues_on_one_whose_folder_has_nothing(
 
     with monkeypatch.context() as patch:
         patch.setenv("V3_SCRATCH_DIR", str(tmp_path / "first"))
-        first = add_node(cluster, THIRD, num_cpus=1, labels={"zone": "c"})
+        first = third(num_cpus=1, labels={"zone": "c"})
     on(cluster)
     (run_id,) = enqueue(db, configs(1, 10**6), needs=Needs("zone=c", restarts=2))
     (before,) = until([run_id], episode=40)
@@ -74,4 +74,3 @@ def test_a_run_whose_node_is_gone_continues_on_one_whose_folder_has_nothing(
     assert all(db.place.has(db.data_dir / row.path) for row in read_checkpoints(db, run_id))
     control.stop(db, run_id)
     until([run_id], Status.STOPPED)
-    cluster.remove_node(first)

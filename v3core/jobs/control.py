@@ -17,7 +17,7 @@ from v3core.jobs.identity import NOWHERE, is_here
 from v3core.jobs.kinds import COMMANDS, check, length_value, named
 from v3core.jobs.launch import renewed
 from v3core.jobs.launcher import TOGETHER, StartCommand, check_priority, drain, worker_command
-from v3core.jobs.launchers.chosen import chosen
+from v3core.jobs.launchers.chosen import NAMES, chosen
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status, change_status
 from v3core.jobs.needs import Needs
 from v3core.jobs.retention import need_whole
@@ -424,6 +424,11 @@ def resume(
         message: Message = _("Resuming {where}.", where=where)
         if (run.needs_label, run.needs_gpus or None) != (needs.label, needs.gpus or None):
             lost = _("It no longer needs a certain node or GPU, because this machine is no cluster.")
+            message = sentences(message, lost)
+        if run.launcher not in {None, *NAMES, needs.launcher}:
+            lost = _(
+                "It no longer needs the cluster at {launcher}, because it was resumed elsewhere.", launcher=run.launcher
+            )
             message = sentences(message, lost)
         change_status(tx, run, Status.QUEUED, message, actor=actor, now=now, values=values)
     drain(database, command)

@@ -239,11 +239,10 @@ def add_seeds(database: Database, name: str, number: int = MORE_SEEDS, *, priori
     launch = {"seeds": sorted({config.seed for config in fresh}), "runs": len(fresh)}
     # Not of the number: the first runs of a request for more seeds are those of a request for fewer.
     token = uuid5(NAMESPACE_OID, f"{name} {sorted(run.id for run in runs)}")
-    needs = {Needs.of(run) for run in runs}
     ids: list[str] = []
     if fresh:
-        demanded = needs.pop() if len(needs) == 1 else NO_NEEDS
-        ids = enqueue(database, fresh, name, priority=priority, token=str(token), launch=launch, needs=demanded)
+        needs = Needs.common(runs)
+        ids = enqueue(database, fresh, name, priority=priority, token=str(token), launch=launch, needs=needs)
     for (parent, episode), changes in forks.items():
         own = str(uuid5(token, f"{parent} {episode}"))
         ids += fork_all(database, parent, changes, episode=episode, experiment=name, priority=priority, token=own)

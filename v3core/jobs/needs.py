@@ -1,7 +1,8 @@
 """What a run demands of where it trains, and whether it is queued again when it is lost."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from v3core.errors import V3Error
@@ -78,6 +79,15 @@ class Needs:
             gpus=None if alone else run.needs_gpus,
             restarts=run.max_restarts,
         )
+
+    @classmethod
+    def common(cls, runs: Iterable[RunRow]) -> Self:
+        """Those of runs that have the same, as `of`; without the launcher where only that differs."""
+        found = [cls.of(run) for run in runs]
+        launchers = {needs.launcher for needs in found}
+        others = {replace(needs, launcher=None) for needs in found}
+        same = others.pop() if len(others) == 1 else cls()
+        return replace(same, launcher=launchers.pop() if len(launchers) == 1 else None)
 
     @property
     def started_by(self) -> str:

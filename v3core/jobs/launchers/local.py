@@ -16,6 +16,8 @@ from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.schema import Transaction
 
+CLUSTER = "ray"
+"""What a run demands that any Ray cluster may start; no value of V3_LAUNCHER."""
 CLUSTER_RUN_SECONDS = 600.0
 OTHER_HOST_SECONDS = 60.0
 """A run on another machine is lost if its heartbeat is overdue by this long: its process cannot be checked."""
@@ -27,9 +29,14 @@ def waits_for_launcher(run: RunRow, names: tuple[str, ...]) -> str | None:
     """Why the launcher of these names does not start a run that demands another."""
     if run.launcher in {None, *names}:
         return None
+    if run.launcher == CLUSTER:
+        return _(
+            "Waiting for a dashboard whose V3_LAUNCHER names a Ray cluster; start one if none runs, or stop the run "
+            "and resume it here."
+        )
     return _(
-        "Waiting for a V3 Lab with the launcher '{launcher}', with which it was queued; start one, or stop the run "
-        "and resume it here.",
+        "Waiting for a dashboard whose V3_LAUNCHER is '{launcher}'; start one if none runs, or stop the run and "
+        "resume it here.",
         launcher=run.launcher,
     )
 

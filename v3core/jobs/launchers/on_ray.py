@@ -22,8 +22,8 @@ from v3core.errors import V3Error
 from v3core.jobs import identity
 from v3core.jobs.files import log_file
 from v3core.jobs.launchers.interface import Node, Offer, StartCommand
-from v3core.jobs.launchers.local import LocalLauncher, waits_for_launcher
-from v3core.jobs.launchers.room import gpus_of, has_label, startable
+from v3core.jobs.launchers.local import CLUSTER, LocalLauncher, waits_for_launcher
+from v3core.jobs.launchers.room import gpus_of, has_label, held, startable
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.messages import _
 from v3core.paths import import_folders
@@ -53,7 +53,7 @@ CLUSTER_SECONDS = 6.0
 class RayLauncher:
     """Starts workers on the nodes of a Ray cluster, one CPU each."""
 
-    name = "ray"
+    name = CLUSTER
     start_seconds = START_SECONDS + 15
 
     def __init__(self, address: str) -> None:
@@ -87,7 +87,7 @@ class RayLauncher:
         """In their order, as many as the nodes have slots, and what they demand is there."""
         if offer.problem:
             return []
-        active = [run for run in runs_in(tx, ACTIVE) if run.launcher in self.names]
+        active = held(offer, self.names, runs_in(tx, ACTIVE))
         return startable(offer, active, (run for run in queued if self._unmet(run, offer) is None))
 
     def waits_for(self, run: RunRow) -> str | None:
@@ -272,7 +272,9 @@ class _Connection:
         silent = time.monotonic() - self._said_at
         if self._nodes is not None and silent <= FRESH_SECONDS and self._ended_at == float("inf"):
             return Offer(self._nodes, self._busy)
-        shown = "the Ray cluster" if self._address == AUTO else _("the Ray cluster at {address}", address=self._address)
+        shown = (
+            _("the Ray cluster") if self._address == AUTO else _("the Ray cluster at {address}", address=self._address)
+        )
         waiting = _("Waiting for {shown}, which does not answer; runs that train there are not affected.", shown=shown)
         return Offer(problem=self._problem or waiting)
 
@@ -299,7 +301,7 @@ class _Connection:
                 print(line, file=self._process.stdin, flush=True)
             found = answer.result(seconds)
         except (OSError, ValueError, TimeoutError):
-            raise V3Error(self.offer().problem or "The Ray cluster does not answer.") from None
+            raise V3Error(self.offer().problem or _("The Ray cluster does not answer.")) from None
         finally:
             self._answers.pop(number, None)
         if problem := found.get("problem"):
@@ -329,7 +331,7 @@ class _Connection:
 class NodeLauncher(LocalLauncher):
     """That of the processes on a node, which see to the runs of their own node and start none."""
 
-    name = "ray"
+    name = CLUSTER
     names: tuple[str, ...] = (name,)
 
     def startable(self, _tx: Transaction, _offer: Offer, _queued: Sequence[RunRow], /) -> list[RunRow]:

@@ -187,10 +187,10 @@ class Bridge:
             ray.kill(holder)
             if error.actor_init_failed:
                 return {"wrong": _cannot_start(error)}
-            return {"late": "The node of the Ray cluster died before it had started the worker."}
+            return {"late": _("The node of the Ray cluster died before it had started the worker.")}
         except exceptions.RayTaskError as error:
             ray.kill(holder)
-            return {"wrong": _cannot_start(error)}
+            return {"late" if passes(error.cause) else "wrong": _cannot_start(error)}
         except Exception:
             ray.kill(holder)
             raise
@@ -231,14 +231,17 @@ def _free_slots() -> dict[str, float] | None:
 
 def connect(address: str) -> str | None:
     """Connect to a cluster; returns what is wrong, in one sentence."""
-    shown = address if address != "auto" else os.environ.get("RAY_ADDRESS") or "this machine"
+    shown = address if address != "auto" else os.environ.get("RAY_ADDRESS") or _("this machine")
     ours = _(
         "Ray {version} and Python {python_version}", version=ray.__version__, python_version=platform.python_version()
     )
     try:
         ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, TimeoutError):
-        return f"No Ray cluster answers at {shown}; start one there with `ray start --head`, or correct V3_LAUNCHER."
+        return _(
+            "No Ray cluster answers at {shown}; start one there with `ray start --head`, or correct V3_LAUNCHER.",
+            shown=shown,
+        )
     except Exception as error:
         if "ersion" in str(error):
             return _(
@@ -260,8 +263,18 @@ def _first_sentence(error: Exception) -> str:
     return f"{text.partition('. ')[0].rstrip('.')[:300]}."
 
 
+def passes(cause: BaseException) -> bool:
+    """Whether what a node raised may be gone the next time: it lacked memory, processes or open files.
+
+    A file that is missing or may not be used, and a module that cannot be imported, stay as they are.
+    """
+    if isinstance(cause, FileNotFoundError | PermissionError):
+        return False
+    return isinstance(cause, OSError | MemoryError)
+
+
 def _cannot_start(error: Exception) -> str:
-    """For what was raised on the node, which would be the next time, too; Ray's error ends with it."""
+    """For what was raised on the node; Ray's error ends with it."""
     last_line = str(error).strip().splitlines()[-1].strip().rstrip(".")
     return _("The Ray cluster cannot start the worker: {problem}", problem=f"{last_line[:300]}.")
 

@@ -1,7 +1,7 @@
 """What there is room for on the nodes of a cluster, where somebody else chooses the node: pure functions."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from v3core.jobs.launchers.interface import Node, Offer
@@ -24,6 +24,18 @@ def has_label(node: Node, run: RunRow) -> bool:
         return True
     key, _, value = run.needs_label.partition("=")
     return node.labels.get(key) == value
+
+
+def held(offer: Offer, names: Collection[str], active: Iterable[RunRow]) -> list[RunRow]:
+    """Of the active runs those that a cluster has been given, whatever the dashboard calls it that started them.
+
+    Args:
+        offer: the nodes of the cluster.
+        names: what its launcher starts by the column `launcher` of `runs`.
+        active: the runs that have not ended, of all launchers.
+    """
+    here = {node.id for node in offer.nodes}
+    return [run for run in active if run.launcher in names or run.node in here]
 
 
 @dataclass(frozen=True)

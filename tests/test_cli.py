@@ -163,7 +163,7 @@ def test_the_doctor_examines_an_environment(v3core):
         (["train", "--env", "nosuch:Env-v0"], "needs the Python package 'nosuch'"),
         (["train", "--env", "CartPole-v1", "--episodes", "0"], "A run cannot have 0 episodes"),
         (["train", "--env", "CartPole-v1", "--episodes", "x"], "'x' is not a valid integer"),
-        (["train", "--env", "CartPole-v1", "--seed", "-3"], "Seed -3 is out of range"),
+        (["train", "--env", "CartPole-v1", "--seed", "-3"], "Seed −3 is out of range"),
         (["train", "--env", "CartPole-v1", "--curriculum", "v33"], "no curriculum preset 'v33'. Did you mean v3?"),
         (["train", "--env", "CartPole-v1", "--curriculum", "no.yaml"], "no.yaml cannot be read: No such file"),
         (

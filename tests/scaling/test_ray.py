@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
+from textwrap import dedent, indent
 
 import psutil
 import pytest
@@ -312,25 +313,39 @@ def test_a_node_without_the_package_is_named(db, cluster, on, until, monkeypatch
     assert run.reason.startswith("V3 Lab is not installed on node 127.0.")
 
 
-@pytest.mark.parametrize("method", ["__init__", "begin"])
-def test_what_no_node_can_start_fails_and_is_not_queued_again(db, cluster, on, until, monkeypatch, tmp_path, method):
-    code = f"""
+@pytest.fixture
+def on_nodes(monkeypatch, tmp_path):
+    """`on_nodes(method)`: what starts a worker on a node has this method, given as its source."""
+
+    def use(method):
+        code = f"""
 import ray
 original = ray.remote
 
 def remote(**options):
     def made(kind):
-        class Broken(kind):
-            def {method}(self, argument):
-                raise ImportError("It lacks something.")
-        Broken.__module__ = "__main__"  # so that it is shipped by value
-        return original(**options)(Broken)
+        class Other(kind):
+{indent(dedent(method), " " * 12)}
+        Other.__module__ = "__main__"  # so that it is shipped by value
+        return original(**options)(Other)
     return made
 
 ray.remote = remote
 """
-    (tmp_path / "sitecustomize.py").write_text(code)  # of the process that connects
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+        (tmp_path / "sitecustomize.py").write_text(code)  # of the process that connects
+        monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+
+    return use
+
+
+@pytest.mark.parametrize("method", ["__init__", "begin"])
+def test_what_no_node_can_start_fails_and_is_not_queued_again(db, cluster, on, until, on_nodes, method):
+    on_nodes(
+        f"""
+        def {method}(self, argument):
+            raise ImportError("It lacks something.")
+        """
+    )
     on(cluster)
     (run_id,) = enqueue(db, configs(1))
     (run,) = until([run_id], Status.FAILED)
@@ -355,30 +370,19 @@ def test_what_a_node_lacks_for_a_while_passes(raised, found):
     assert passes(raised) is found
 
 
-def test_what_passes_is_tried_again(db, cluster, on, until, monkeypatch, tmp_path):
+def test_what_passes_is_tried_again(db, cluster, on, until, on_nodes, tmp_path):
     """A node without memory for the worker process, once."""
-    code = f"""
-import ray
-original = ray.remote
-
-def remote(**options):
-    def made(kind):
-        class Short(kind):
-            def begin(self, order):
-                from pathlib import Path
-                tried = Path({str(tmp_path)!r}, "tried")
-                if not tried.exists():
-                    tried.touch()
-                    raise OSError(12, "Cannot allocate memory")
-                return super().begin(order)
-        Short.__module__ = "__main__"  # so that it is shipped by value
-        return original(**options)(Short)
-    return made
-
-ray.remote = remote
-"""
-    (tmp_path / "sitecustomize.py").write_text(code)  # of the process that connects
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    on_nodes(
+        f"""
+        def begin(self, order):
+            from pathlib import Path
+            tried = Path({str(tmp_path)!r}, "tried")
+            if not tried.exists():
+                tried.touch()
+                raise OSError(12, "Cannot allocate memory")
+            return super().begin(order)
+        """
+    )
     on(cluster)
     (run_id,) = enqueue(db, configs(1))
     until([run_id], Status.COMPLETED)

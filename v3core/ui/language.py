@@ -45,7 +45,7 @@ def choose() -> None:
 def switch(frame: str) -> None:
     """What a button does: the page speaks its language from now on; `frame` is the key of the buttons' component.
 
-    Streamlit's browser side goes on sending the address as it was before the button changed it.
+    The browser keeps sending Streamlit the address as it was before the button changed it.
     """
     st.session_state[_SWITCHED] = (st.session_state[frame].language, st.query_params.get(PARAMETER))
 

@@ -32,6 +32,7 @@ ERRORS = ("V3Error", *sorted({PlaceError.__name__, *(one.__name__ for one in V3E
 KEYWORDS: dict[str, Any] = dict.fromkeys(("_", "say", "md", "unseen", *ERRORS)) | {"several": (1, 2)}
 OF_CLICK: dict[str, Any] = {"_": None, "ngettext": (1, 2)}
 FILES = [ROOT / "app.py", *sorted((ROOT / "pages").glob("*.py")), *sorted((ROOT / "v3core").rglob("*.py"))]
+FILES.append(ROOT / "tests" / "docs.py")  # the tables of the documentation
 WIDTH = 120
 
 
@@ -109,7 +110,7 @@ def is_text(node: ast.expr) -> bool:
 def has_words(message: str | tuple[str, ...]) -> bool:
     """Whether there is something to translate beside values, icons and colours."""
     whole = message if isinstance(message, str) else " ".join(message)
-    if re.fullmatch(r"(\{\w*\}|[ ,;:().])+", whole) and re.search(r"[,;(]|[:.] |[:.]$", whole):
+    if re.fullmatch(r"(\{\w*\}|[ ,;:().*])+", whole) and re.search(r"[,;(]|[:.] |[:.]\**$", whole):
         return True  # punctuation, which Chinese has others for
     return re.search(r"[^\W\d_]{2}", re.sub(r"\{[^{}]*\}|:[a-z]+/[a-z_]+:|:[a-z-]+(?=\[)", "", whole)) is not None
 

@@ -2,15 +2,14 @@
 
 A section of a Chinese page names the English section that it follows, and a hash of that one's text, in a comment
 below its heading: `<!-- follows docs/alarms.md#rules 1a2b3c4d -->`, or `sums up` if it says less. Generated parts have
-no hash: `python -m tests.docs` writes them in both languages; what the code says is translated in
-`v3core/locale/zh_CN/declarations.yaml`.
+no hash: `python -m tests.docs` writes them in both languages, with what the catalogue has.
 """
 
 import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -19,11 +18,10 @@ from typing import Any
 
 import yaml
 
+from v3core.messages import recalled
+
 ROOT = Path(__file__).resolve().parents[1]
 LOCALE = ROOT / "v3core" / "locale" / "zh_CN"
-
-Say = Callable[[str], str]
-"""From a text in English to the one of a language."""
 
 _FENCE = re.compile(r"^```[^\n]*\n.*?^```$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -32,18 +30,6 @@ _LINK = re.compile(r"(?<=\])\([^)\s]+\)")
 _HAN = r"\u4e00-\u9fff"
 _FULL = "，。；：！？、（）“”《》…—"
 """Punctuation of Chinese text."""
-
-
-@cache
-def declarations() -> Mapping[str, str]:
-    """What the code declares in English, such as the meaning of a knob, in Chinese."""
-    texts: dict[str, str] = yaml.safe_load((LOCALE / "declarations.yaml").read_text(encoding="utf-8"))
-    return texts
-
-
-def in_chinese(text: str) -> str:
-    """A declared text in Chinese; in English if it has no words, or no translation yet, which a test reports."""
-    return declarations().get(text, text)
 
 
 # ----------------------------------------------------- The glossary ---------------------------------------------------
@@ -104,7 +90,7 @@ def english_terms(text: str, terms: tuple[Term, ...]) -> list[Term]:
 
 
 def left_in_english(text: str, terms: tuple[Term, ...]) -> list[str]:
-    """Terms that a Chinese text has in English, outside code, quotations and the names on pages."""
+    """Terms that a Chinese text has in English, outside code, quotations and names."""
     return [term.english[0] for term in english_terms(_own_words(text), terms)]
 
 
@@ -128,6 +114,19 @@ def missing_numbers(english: str, chinese: str) -> list[str]:
     return sorted((wanted - have).elements())
 
 
+def names_in_english(chinese: str) -> list[str]:
+    """What has English words between quotation marks or asterisks, as the text of a picture, or before 页."""
+    marked = r"“([ -~]+?)”|\*\*?([ -~]+?)\*\*?|!\[([ -~]+?)\]|\b([A-Z][A-Za-z ]*?)\*{0,2} ?页"
+    return [next(filter(None, found)) for found in re.findall(marked, _prose(chinese))]
+
+
+def names_of_pages(english: str) -> dict[str, str]:
+    """What an English text names between quotation marks or asterisks, with what the dashboard in Chinese has."""
+    names = [one or other for one, other in re.findall(r'"([A-Z][^"\n]*)"|\*\*([A-Z][^*\n]*)\*\*', _prose(english))]
+    said = {name: recalled(name, "zh_CN") for name in names}
+    return {name: word for name, word in said.items() if word != name}
+
+
 def _prose(text: str) -> str:
     """Without code, comments and the targets of links."""
     for pattern in (_FENCE, _COMMENT, _CODE, _LINK):
@@ -136,9 +135,9 @@ def _prose(text: str) -> str:
 
 
 def _own_words(chinese: str) -> str:
-    """Without quotations (of the founding document) and without names on pages, which are in English."""
+    """Without quotations (of the founding document) and without names that stay in English, as of presets."""
     lines = (line for line in _prose(chinese).splitlines() if not line.startswith(">"))
-    return re.sub(r"“[ -~]+”|（[ -~]+）|\*\*?[ -~]+?\*\*?|\[[ -~]+\]|[A-Z][a-z]+ 页", " ", "\n".join(lines))
+    return re.sub(r"“[ -~]+”|（[ -~]+）|\*\*?[ -~]+?\*\*?|\[[ -~]+\]", " ", "\n".join(lines))
 
 
 def careless(text: str) -> list[str]:

@@ -1,15 +1,16 @@
-"""The parts of the documentation that follow from the code: `python -m tests.docs` writes them again."""
+"""The parts of the documentation that follow from the code: `python -m tests.docs` writes them again.
+
+Those of a page in Chinese are what the catalogue has, as the dashboard has it.
+"""
 
 import inspect
 import re
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 
 import click
 
-from tests.chinese import Say, glossary, in_chinese
-from tests.claims_in_chinese import verdicts
+from tests.chinese import glossary
 from v3core import cli
 from v3core.claims.document import claim_text, outcome_table, study_text
 from v3core.claims.statements import claims, states
@@ -18,24 +19,26 @@ from v3core.insight.alarms import RULES
 from v3core.insight.alarms.remedies import REMEDIES
 from v3core.jobs.kinds import COMMANDS
 from v3core.jobs.lifecycle import Status
+from v3core.messages import ENGLISH, _, speaking, translated, translation
 from v3core.metrics import DERIVED, METRICS, OVER, Acted, EpisodeRecord, InForce, Metric, Update
+from v3core.phrases import listed
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-def knobs(say: Say = str) -> str:
+def knobs() -> str:
     """The settings of a phase, as a table."""
     rows = []
     for name, setting in SETTINGS.items():
         if isinstance(setting, Knob):
-            allowed, default = setting.allowed.words, "recipe" if setting.from_recipe else f"{setting.default:g}"
+            allowed = setting.allowed.words
+            default = _("from the recipe") if setting.from_recipe else f"{setting.default:g}"
         else:
             choices = setting.allowed
-            allowed = choices if isinstance(choices, str) else say(", ").join(f"`{choice}`" for choice in choices)
+            allowed = choices if isinstance(choices, str) else listed([f"`{choice}`" for choice in choices])
             default = setting.default
-        texts = (setting.title, setting.meaning, allowed, default, setting.source)
-        rows.append((f"`{name}`", *map(say, texts)))
-    return table(map(say, ("Key", "Title", "Meaning", "Allowed", "Default", "Source")), rows)
+        rows.append((f"`{name}`", setting.title, setting.meaning, allowed, default, setting.source))
+    return table((_("Key"), _("Title"), _("Meaning"), _("Allowed"), _("Default"), _("Source")), rows)
 
 
 def commands() -> str:
@@ -101,25 +104,26 @@ hover text. Return and success are also drawn as a moving average over a tenth o
 """
 
 
-def alarm_rules(say: Say = str) -> str:
+def alarm_rules() -> str:
     """The rules of alarms, one section each."""
     sections = []
     for rule in RULES.values():
-        limit = say("at most {:g}" if rule.below else "at least {:g}").format(rule.threshold)
+        template = _("at most {threshold:g}") if rule.below else _("at least {threshold:g}")
+        limit = template.filled(threshold=rule.threshold)
         if rule.measure is None and not rule.threshold:
-            limit = say("any: that promise was broken")
-        advice = say(rule.advice)
-        if rule.remedies:
-            buttons = say(", ").join(f"*{REMEDIES[name].title}*" for name in rule.remedies)
-            advice = say("{} (buttons: {})").format(advice, buttons)
+            limit = _("any: that promise was broken")
+        buttons = listed([f"*{translated(REMEDIES[name].title)}*" for name in rule.remedies])
         rows = [
-            (say("Measures"), say(rule.meaning)),
-            (say("Window"), say(rule.window)),
-            (say("Threshold"), limit),
-            (say("Helps"), advice),
-            (say("Source"), say(rule.source)),
+            (_("Measures"), rule.meaning),
+            (_("Window"), rule.window),
+            (_("Threshold"), limit),
+            (
+                _("Helps"),
+                _("{advice} (buttons: {buttons})", advice=rule.advice, buttons=buttons) if buttons else rule.advice,
+            ),
+            (_("Source"), rule.source),
         ]
-        title = say("{}.").format(say(rule.title))
+        title = translated(_("{title}.", title=rule.title))
         sections.append(f"### `{rule.name}`\n\n{title}\n\n{table(('', ''), rows)}")
     return "\n".join(sections)
 
@@ -128,7 +132,7 @@ def claims_part() -> str:
     """Every claim with its verdict."""
     found = [finding for state in states() for finding in state.findings]
     return "\n\n".join(
-        f"## {claim.title}\n\n{claim_text(claim, [one for one in found if one.hypothesis.claim == key])}"
+        f"## {translation(claim.title)}\n\n{claim_text(claim, [one for one in found if one.hypothesis.claim == key])}"
         for key, claim in claims().items()
     )
 
@@ -136,7 +140,7 @@ def claims_part() -> str:
 def studies_part() -> str:
     """Every study with its arms, and what the outcomes mean."""
     sections = [f"### {state.study.name}\n\n{study_text(state)}" for state in states()]
-    return "\n\n".join([*sections, f"### Outcomes\n\n{outcome_table()}"])
+    return "\n\n".join([*sections, f"### {translated(_('Outcomes'))}\n\n{outcome_table()}"])
 
 
 def terms() -> str:
@@ -144,26 +148,35 @@ def terms() -> str:
     return table(("English", "中文"), [(term.english[0], term.chinese) for term in glossary()])
 
 
-PARTS: dict[tuple[str, str], Callable[[], str]] = {
-    ("claims.md", "claims"): claims_part,
-    ("claims.md", "studies"): studies_part,
-    ("alarms.md", "rules"): alarm_rules,
-    ("curricula.md", "knobs"): knobs,
-    ("jobs.md", "commands"): commands,
-    ("commands.md", "shell"): shell,
-    ("zh-CN/alarms.md", "rules"): partial(alarm_rules, in_chinese),
-    ("zh-CN/curricula.md", "knobs"): partial(knobs, in_chinese),
-    ("zh-CN/claims.md", "verdicts"): verdicts,
-    ("zh-CN/glossary.md", "terms"): terms,
+CHINESE = "zh_CN"
+PARTS: dict[tuple[str, str], tuple[str, Callable[[], str]]] = {
+    ("claims.md", "claims"): (ENGLISH, claims_part),
+    ("claims.md", "studies"): (ENGLISH, studies_part),
+    ("alarms.md", "rules"): (ENGLISH, alarm_rules),
+    ("curricula.md", "knobs"): (ENGLISH, knobs),
+    ("jobs.md", "commands"): (ENGLISH, commands),
+    ("commands.md", "shell"): (ENGLISH, shell),
+    ("zh-CN/alarms.md", "rules"): (CHINESE, alarm_rules),
+    ("zh-CN/curricula.md", "knobs"): (CHINESE, knobs),
+    ("zh-CN/claims.md", "claims"): (CHINESE, claims_part),
+    ("zh-CN/claims.md", "studies"): (CHINESE, studies_part),
+    ("zh-CN/glossary.md", "terms"): (CHINESE, terms),
 }
-"""File and name of each part, and what writes it. In the file it stands between two comments with its name."""
+"""File and name of each part, its language, and what writes it. It stands between two comments with its name."""
+
+
+def part(file: str, name: str) -> str:
+    """A part as the code has it now, in the language of its page."""
+    language, make = PARTS[file, name]
+    with speaking(language):
+        return make()
 
 
 def table(titles: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A table in Markdown."""
     titles = tuple(titles)
     lines = [titles, ["---"] * len(titles), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(str(translated(cell)) for cell in line)} |\n" for line in lines)
 
 
 def renewed(text: str, name: str, content: str) -> str:
@@ -176,10 +189,11 @@ def renewed(text: str, name: str, content: str) -> str:
 
 def write() -> None:
     """Bring every part up to date, and the page that is made as a whole."""
-    for (file, name), make in PARTS.items():
+    for file, name in PARTS:
         path = DOCS / file
-        path.write_text(renewed(path.read_text(encoding="utf-8"), name, make()), encoding="utf-8")
-    (DOCS / "metrics.md").write_text(metrics_page(), encoding="utf-8")
+        path.write_text(renewed(path.read_text(encoding="utf-8"), name, part(file, name)), encoding="utf-8")
+    with speaking(ENGLISH):
+        (DOCS / "metrics.md").write_text(metrics_page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tests.docs import DOCS, PARTS, renewed
+from tests.docs import DOCS, PARTS, part, renewed
 from v3core.metrics import METRICS
 from v3core.store.schema import episodes, expert_loads, metadata
 
@@ -13,7 +13,7 @@ from v3core.store.schema import episodes, expert_loads, metadata
 @pytest.mark.parametrize(("file", "name"), PARTS)
 def test_generated_parts_are_up_to_date(file, name):
     text = (DOCS / file).read_text(encoding="utf-8")
-    assert text == renewed(text, name, PARTS[file, name]()), "write it again with: python -m tests.docs"
+    assert text == renewed(text, name, part(file, name)), "write it again with: python -m tests.docs"
 
 
 def variables(*folders):

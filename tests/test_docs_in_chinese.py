@@ -1,21 +1,13 @@
 """The documentation in Chinese says what the English one says now, in the glossary's terms."""
 
-import math
 import re
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 
-from tests import chinese, claims_in_chinese, docs
-from tests.chinese import ROOT, Section, glossary, in_chinese, missing, missing_numbers, read, sections, stale, term_of
-from v3core.claims import document
-from v3core.claims.findings import StudyVerdict
-from v3core.claims.statements import claims, states
-from v3core.claims.study import Hypothesis, Relation
-from v3core.claims.study_outcomes import OUTCOMES
+from tests import chinese, docs
+from tests.chinese import ROOT, Section, glossary, missing, missing_numbers, read, sections, stale, term_of
 from v3core.curriculum.presets import preset_names
-from v3core.insight.estimates import Estimate
 
 WHOLE = {
     "README.zh-CN.md": "README.md",
@@ -23,14 +15,14 @@ WHOLE = {
 }
 """Pages that have each section of an English one, in its order."""
 PAGES = [*WHOLE, *sorted({f"docs/zh-CN/{path.name}" for path in (ROOT / "docs" / "zh-CN").glob("*.md")} - WHOLE.keys())]
-LEFT_OUT = {"docs/zh-CN/claims.md": {"the-studies"}}
-"""Sections of tables, which the Chinese page links to."""
+NAMES_OF_CODE = {*preset_names()}
+"""What may stand in quotation marks in English."""
 SECTIONS = [pytest.param(page, one, id=f"{page}-{one.title}") for page in PAGES for one in sections(read(ROOT / page))]
 
 
 @pytest.mark.parametrize("page", WHOLE)
 def test_a_page_has_each_section_of_the_english_one(page):
-    english = [one.anchor for one in sections(read(ROOT / WHOLE[page])) if one.anchor not in LEFT_OUT.get(page, ())]
+    english = [one.anchor for one in sections(read(ROOT / WHOLE[page]))]
     followed = [source for one in sections(read(ROOT / page)) for source in one.follows]
     assert [source.anchor for source in followed] == english
     assert {(source.how, source.page) for source in followed} == {("follows", WHOLE[page])}
@@ -70,6 +62,19 @@ def test_a_page_is_written_in_the_terms_of_the_glossary(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_names_of_pages_buttons_and_fields_are_those_of_the_dashboard_in_chinese(page):
+    assert sorted({*chinese.names_in_english(read(ROOT / page))} - NAMES_OF_CODE) == []
+
+
+@pytest.mark.parametrize(("page", "section"), SECTIONS)
+def test_a_section_names_what_the_english_one_names_on_pages(page, section):
+    for source in section.follows:
+        if source.how == "follows":
+            names = chinese.names_of_pages(source.section().text)
+            assert {name: said for name, said in names.items() if said not in section.text} == {}, page
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_to_the_chinese_page_where_there_is_one(page):
     here = (ROOT / page).parent
     translated = {(ROOT / english).resolve() for english in WHOLE.values()}
@@ -106,104 +111,34 @@ def test_a_comment_in_code_is_no_heading():
     assert [one.title for one in sections("# A\n```\n# B\n```\n## C\n")] == ["A", "C"]
 
 
-# ----------------------------------------------- What the code declares ----------------------------------------------
+# ---------------------------------------------- What the catalogue has -----------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def asked():
-    """Every text that the generated parts ask for, and those that they will once all studies have results."""
-    texts: dict[str, None] = {}
-
-    def say(text):
-        texts[str(text)] = None
-        return in_chinese(text)
-
-    for part in (docs.knobs, docs.alarm_rules):
-        part(say)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(claims_in_chinese, "say", say)
-        claims_in_chinese.verdicts()
-    for state in states():
-        names = {arm.name for arm in state.study.arms} - {*preset_names()}
-        texts |= dict.fromkeys(sorted(names))
-    texts |= dict.fromkeys(outcome.title for outcome in OUTCOMES.values())
-    texts |= dict.fromkeys(
-        " ".join(text.split()) for claim in claims().values() for text in (claim.english, claim.measured, claim.sources)
-    )
-    return list(texts)
+SAME = {
+    *(
+        "softmax",
+        "sparsemax",
+        "entmax",
+        "topk",
+        "sigmoid",
+        "logits",
+        "logsumexp",
+        "mean",
+        "max",
+        "cosine",
+        "nat",
+        "token",
+    ),
+    *("count", "jitter", "size", "uniform", "random", "renormalised", "probabilities"),
+}
+"""Words that are code or the same in Chinese."""
 
 
-def has_words(text):
-    """Beside code, the numbers of papers and the places of values."""
-    return re.search(r"[A-Za-z]{2}", re.sub(r"`[^`]*`|arXiv:\S+|\{[^}]*\}", "", text)) is not None
-
-
-def test_all_that_is_declared_is_translated_and_nothing_else(asked):
-    known = chinese.declarations()
-    without = [text for text in asked if text not in known and has_words(text) and text not in preset_names()]
-    assert not without, f"v3core/locale/zh_CN/declarations.yaml does not have: {'; '.join(without)}"
-    unused = known.keys() - set(asked)
-    assert not unused, f"v3core/locale/zh_CN/declarations.yaml has what nothing declares: {'; '.join(sorted(unused))}"
-
-
-@pytest.mark.parametrize("english", chinese.declarations())
-def test_a_declared_text_has_the_terms_of_the_glossary(english):
-    said = chinese.declarations()[english]
-    assert chinese.otherwise(said, glossary()) == []
-    assert chinese.careless(said) == []
-    if said:
-        assert missing(english, said, glossary()) == []
-        assert missing_numbers(english, said) == []
-        assert [*map(str, re.findall(r"\{[^}]*\}", english))] == re.findall(r"\{[^}]*\}", said)
-
-
-def test_what_is_not_translated_yet_stays_in_english():
-    assert in_chinese("no such text") == "no such text"
-    assert "| 键 |" in docs.knobs(in_chinese)
-
-
-# ----------------------------------------------- Claims and their verdicts --------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def finding():
-    """One that has results, of two arms."""
-    return next(one for one in states(["collapse-cartpole"])[0].findings if one.hypothesis.claim == "collapse")
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "waiting", "said"),
-    [
-        ("", 0, "未检验。"),
-        ("", 2, "未检验。有 2 项比较尚无任何运行。"),
-        ("sss", 0, "共 3 项比较：3 项得到支持。"),
-        ("snnu", 1, "共 4 项比较：1 项得到支持，2 项未得到支持，1 项尚无定论。另有 1 项比较尚无任何运行。"),
-    ],
-)
-def test_the_verdict_over_comparisons(finding, verdicts, waiting, said):
-    by_letter = {str(verdict)[0]: verdict for verdict in StudyVerdict}
-    none = replace(finding, measured=Estimate(math.nan, None, None, 0))
-    findings = [replace(finding, verdict=by_letter[letter]) for letter in verdicts] + waiting * [none]
-    assert claims_in_chinese.verdict_over(findings) == said
-
-
-def test_a_comparison_has_the_numbers_of_the_english_one(finding):
-    english, said = (module.comparisons([finding]).splitlines()[-1] for module in (document, claims_in_chinese))
-    number = r"[−-]?\d+(?:\.\d+)?"
-    assert Counter(re.findall(number, english)) == Counter(re.findall(number, said))
-    assert said.endswith(f"| {in_chinese(finding.verdict)} |")
-
-
-def test_what_was_expected():
-    of = Hypothesis(claim="collapse", outcome="dead_experts", arm="sudden", than="v3", expected="lower", matters=2)
-    assert claims_in_chinese.expectation(of) == "“突变”低于“v3”，至少低 2.00"
-    arms = ["sudden", "gradual"]
-    of = Relation(
-        claim="ties", outcome="boundary_drop", foretold_by="ties_before", arms=arms, expected="lower", matters=0.3
-    )
-    assert claims_in_chinese.expectation(of) == (
-        "“边界前的近似平局步”越高，“边界处的降幅”越低（在突变、渐进各自之内）；r ≤ −0.300"
-    )
+@pytest.mark.parametrize(("file", "name"), [one for one, (spoken, _) in docs.PARTS.items() if spoken == docs.CHINESE])
+def test_generated_parts_have_no_english(file, name):
+    text = re.sub(r"`[^`]*`|arXiv:\S+|\S*-\S*|^>.*", "", docs.part(file, name), flags=re.MULTILINE)
+    words = re.findall(r"(?<![A-Za-z])[a-z]{3,}(?![A-Za-z])", text)
+    assert name == "terms" or sorted({*words} - SAME) == []
 
 
 # ----------------------------------------------------- The glossary --------------------------------------------------
@@ -268,6 +203,17 @@ def test_terms_left_in_english_and_said_otherwise():
 )
 def test_careless_text_is_found(text):
     assert len(chinese.careless(text)) == 1
+
+
+def test_names_that_are_left_in_english():
+    text = "**Compare** 页和 Live 页的“What if”；![Launch](a.png)，*Lengthen this phase*；**比较**页、`Runs`、“v3”。"
+    assert chinese.names_in_english(text) == ["Compare", "Live", "What if", "Launch", "Lengthen this phase", "v3"]
+    english = 'Press **Start the demo**, or "Add 5 seeds" on **Compare**; "No such name" says `"Cancel"`.'
+    assert chinese.names_of_pages(english) == {
+        "Start the demo": "启动演示",
+        "Add 5 seeds": "添加 5 个种子",
+        "Compare": "比较",
+    }
 
 
 def test_careful_text_is_left_alone():

@@ -131,14 +131,14 @@ class KnobValues:
         _("During training, router inputs are multiplied by U(1 − jitter, 1 + jitter)."),
         "router",
         allowed=Range(0.0, 1.0, high_open=True),
-        source="Switch, arXiv:2101.03961",
+        source=_("Switch, arXiv:2101.03961"),
     )
     load_balance: float = _knob(
         _("Load balance"),
         _("Coefficient of the load-balance loss, N·Σ fᵢ·Pᵢ."),
         "loss",
         from_recipe=True,
-        source="Switch, arXiv:2101.03961",
+        source=_("Switch, arXiv:2101.03961"),
         since=1,
     )
     expert_balance: float = _knob(
@@ -148,42 +148,45 @@ class KnobValues:
             "only the largest gate counts (K = 1)."
         ),
         "loss",
-        source="DeepSeekMoE, arXiv:2401.06066",
+        source=_("DeepSeekMoE, arXiv:2401.06066"),
     )
     z_loss: float = _knob(
         _("Z-loss"),
         _("Coefficient of the router z-loss, mean(logsumexp(logits)²)."),
         "loss",
-        source="ST-MoE, arXiv:2202.08906",
+        source=_("ST-MoE, arXiv:2202.08906"),
     )
     diversity: float = _knob(
-        _("Diversity"), _("Coefficient of the experts' mean pairwise Bhattacharyya coefficient."), "loss", source="ours"
+        _("Diversity"),
+        _("Coefficient of the experts' mean pairwise Bhattacharyya coefficient."),
+        "loss",
+        source=_("ours"),
     )
     consistency: float = _knob(
         _("Consistency"),
         _("Coefficient of the squared change of the gates from one step to the next."),
         "loss",
-        source="ours",
+        source=_("ours"),
     )
     gate_entropy: float = _knob(
         _("Gate entropy"),
         _("Coefficient of the gate entropy: positive values reward spread, negative values sharpness."),
         "loss",
         allowed=Range(-math.inf),
-        source="ours",
+        source=_("ours"),
     )
     bias_speed: float = _knob(
         _("Bias speed"),
         _("Step size per update of the balancing bias, for topk routing."),
         "router",
-        source="DeepSeek-V3, arXiv:2412.19437",
+        source=_("DeepSeek-V3, arXiv:2412.19437"),
     )
     entropy: float = _knob(
         _("Entropy bonus"),
         _("Coefficient of PPO's action-entropy bonus."),
         "loss",
         from_recipe=True,
-        source="PPO, arXiv:1707.06347",
+        source=_("PPO, arXiv:1707.06347"),
         since=1,
     )
 

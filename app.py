@@ -44,7 +44,7 @@ def empty() -> None:
         st.space("medium")
 
 
-@ticks.ticking(1, news.of_anything(database))
+@ticks.ticking(1, news.of_anything(database), news.of_launcher(database))
 @shell.show_errors()
 def overview() -> None:
     """All runs, as they are now."""

@@ -48,7 +48,7 @@ def report(name: str) -> None:
     report_download(database, name, has_episodes=any(run.episode for run in progress_of(database, name).runs))
 
 
-@ticks.ticking(1, news.of_experiment(database, chosen or ""))
+@ticks.ticking(1, news.of_experiment(database, chosen or ""), news.of_launcher(database))
 @shell.show_errors()
 def runs(name: str) -> None:
     """Its runs, as on Runs."""

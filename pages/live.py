@@ -3,6 +3,7 @@
 import streamlit as st
 
 from v3core.jobs import control
+from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import ACTIVE, Status
 from v3core.jobs.logs import read_log_tail
 from v3core.messages import _
@@ -49,8 +50,12 @@ if run.status == Status.UNREADABLE:
 UNFINISHED = ACTIVE | {Status.QUEUED}
 
 
+# A waiting run says what the launcher lacks.
+waits_on = [news.of_launcher(database)] if run.status == Status.QUEUED else []
+
+
 # The end of another run counts too: the demo's next step waits for both of its runs.
-@ticks.ticking(1, news.of_milestones(database, run.id), news.of_ends(database))
+@ticks.ticking(1, news.of_milestones(database, run.id), news.of_ends(database), *waits_on)
 @shell.show_errors()
 def live(run_id: str, was_unfinished: bool, experts_open: bool) -> None:
     """Everything of the run that changes while it trains; its numbers and charts ask for what is new by themselves."""
@@ -89,6 +94,8 @@ def nothing_yet(run: RunRow) -> None:
         Status.STALLED: _("No episode is finished yet, and the worker process sends no heartbeats."),
         Status.STOPPING: _("Stopping before the first episode finished."),
     }.get(Status(run.status), _("The run ended before the first episode finished."))
+    if run.status == Status.QUEUED and chosen().waits_for(run):  # which the head of the page says
+        text = _("Not started yet; the run starts automatically once it has what it needs.")
     st.info(plain(text), icon=":material/hourglass_empty:")
 
 

@@ -28,7 +28,7 @@ from v3core.jobs.shipped_logs import PART_BYTES, LogShipper, parts_of, read_end
 from v3core.jobs.worker import train_here
 from v3core.places import Bucket, PlaceError, place_at
 from v3core.places import bucket as bucket_module
-from v3core.store.history import read_checkpoints
+from v3core.store.history import read_checkpoints, read_events
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs
 
@@ -174,6 +174,7 @@ def test_a_bucket_that_refuses_is_named_in_a_sentence_and_nothing_is_begun(db, p
     (run_id, status) = train_here(db, tiny_config(), lambda _: None)
     run = get_run(db, run_id)
     assert (status, run.reason, run.episode) == (Status.FAILED, f"{db.place.address} {sentence}", 0)
+    assert Status.RUNNING not in {event.kind for event in read_events(db, run_id)}
     assert SECRET not in (run.traceback or "")
     proxied.refuses = {}
     assert db.place.behind(db.place.folder) == {}

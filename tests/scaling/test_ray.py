@@ -14,7 +14,7 @@ import pytest
 
 from tests.browser.support import ROOT
 from tests.databases import MISSING
-from tests.processes import processes_of
+from tests.processes import monitor_of, processes_of
 from tests.runs import assert_whole, tiny_config
 from tests.scaling.conftest import (
     HEAD,
@@ -112,16 +112,25 @@ def test_commands_reach_a_run_on_a_node(db, cluster, on, until):
 
 
 @pytest.mark.long
-def test_a_silent_worker_is_stalled_while_its_node_says_that_it_lives_and_a_stop_kills_it_there(db, cluster, on, until):
+@pytest.mark.parametrize("monitor_too", [False, True], ids=["worker", "worker and monitor"])
+def test_a_silent_worker_is_stalled_while_its_node_says_that_it_lives_and_a_stop_kills_it_there(
+    db, cluster, on, until, monitor_too
+):
+    """Its monitor sends the signals, or if that is suspended too, the dashboard has its actor do it."""
     on(cluster)
     (run_id,) = enqueue(db, configs(1, ENDLESS))
     (run,) = until([run_id], episode=20)
+    monitor = monitor_of(run.pid)
+    if monitor_too:
+        monitor.suspend()
     os.kill(run.pid, signal.SIGSTOP)
     until([run_id], Status.STALLED)
     control.stop(db, run_id)
     (ended,) = until([run_id], Status.STOPPED)
     assert "SIGKILL" in ended.reason
     wait_for(lambda: is_gone(run.pid), "the worker ends")
+    monitor.resume()
+    wait_for(lambda: is_gone(monitor.pid), "its monitor ends")
 
 
 def test_runs_of_a_node_that_dies_are_lost_in_15_seconds_and_trained_to_their_end_elsewhere(
@@ -225,16 +234,19 @@ def test_no_more_runs_with_a_label_are_claimed_than_its_node_has_slots(db, clust
     until(ids, Status.STOPPED)
 
 
-def test_a_run_of_one_launcher_is_not_started_by_another(db, cluster, on, monkeypatch):
+def test_a_run_of_one_launcher_is_not_started_by_another(db, cluster, on, until, monkeypatch):
     launcher = on(cluster)
-    waiting = enqueue(db, configs(1), needs=Needs("zone=x"))[0]
-    monkeypatch.setenv("V3_LAUNCHER", "local")
+    (local,) = enqueue(db, configs(1), needs=Needs(launcher="local"))
     reconcile(db)
-    (local,) = enqueue(db, configs(1, ENDLESS))
-    run = get_run(db, waiting)
-    assert (run.status, run.launcher) == (Status.QUEUED, "ray")
-    assert get_run(db, local).launcher == "local"
+    assert (get_run(db, local).status, get_run(db, local).launcher) == (Status.QUEUED, "local")
     assert "whose V3_LAUNCHER is 'local'" in launcher.waits_for(get_run(db, local))
+    monkeypatch.setenv("V3_LAUNCHER", "local")
+    (on_cluster,) = enqueue(db, configs(1), needs=Needs(launcher="ray"))
+    until([local], Status.COMPLETED)
+    assert get_run(db, on_cluster).status == Status.QUEUED
+    monkeypatch.setenv("V3_LAUNCHER", "ray:auto")
+    until([on_cluster], Status.COMPLETED)
+    assert (get_run(db, local).node, get_run(db, on_cluster).node_address in {HEAD, WORKER}) == ("", True)
 
 
 @pytest.mark.long
@@ -413,15 +425,15 @@ def test_a_cluster_that_does_not_answer_keeps_runs_waiting_and_says_so(db, on, m
     class Nowhere:
         address = "127.0.0.1:9"
 
-    monkeypatch.setattr(on_ray, "CONNECT_SECONDS", 2)
     launcher = on(Nowhere, connects=False)
+    assert launcher.seen().problem == "Connecting to the Ray cluster."
+    monkeypatch.setattr(on_ray, "CONNECT_SECONDS", 2)
     (run_id,) = enqueue(db, configs(1))
     assert get_run(db, run_id).status == Status.QUEUED
     said = launcher.waits_for(get_run(db, run_id))
-    assert said.startswith(("No Ray cluster answers at 127.0.0.1:9", "Waiting for the Ray cluster, which does not"))
+    assert said.startswith("No Ray cluster answers at 127.0.0.1:9; start one there with `ray start --head`, or correct")
     found = examined()
-    assert not found.ok
-    assert found.detail.startswith(("No Ray cluster answers at", "Waiting for the Ray cluster"))
+    assert (found.ok, found.detail) == (False, said)
 
 
 def test_a_database_that_is_a_file_is_refused(cluster, on, tmp_path, monkeypatch):

@@ -6,13 +6,40 @@ from playwright.sync_api import expect
 from tests.browser.support import APP, free_port, serve
 from tests.browser.test_main_job import ENDLESS, act, expect_status, launch
 from tests.runs import assert_whole
-from tests.scaling.conftest import HEAD, WORKER
+from tests.scaling.conftest import HEAD, THIRD, WORKER
+from tests.scaling.test_ray import configs
 from tests.scaling.test_ray import pytestmark as needs_a_cluster
 from tests.waiting import wait_for
+from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import Status
+from v3core.jobs.needs import Needs
 from v3core.store.runs import get_run
 
 pytestmark = [*needs_a_cluster, pytest.mark.browser]
+
+
+@pytest.mark.long
+def test_pages_follow_the_cluster_while_nothing_happens_to_the_runs(page, db, cluster, on, third, tmp_path):
+    on(cluster)
+    (run_id,) = enqueue(db, configs(1), needs=Needs("zone=x"))
+    (tmp_path / "pages").mkdir()
+    variables = {"V3_DATA_DIR": str(tmp_path), "V3_DATABASE_URL": db.url, "V3_LAUNCHER": "ray:auto"}
+    server = serve(APP, tmp_path / "pages", RAY_ADDRESS=cluster.address, **variables)
+    try:
+        page.goto(f"{server.url}/live?run={run_id}")
+        expect(page.get_by_text("Needs a node with the label zone=x: no node of the cluster has it.")).to_be_visible()
+        expect(page.get_by_text("Not started yet;", exact=False)).to_be_visible()
+        page.goto(server.url)
+        expect(page.get_by_text(f"{HEAD} 0 of 2, {WORKER} 0 of 3 slots in use", exact=False)).to_be_visible()
+        third(num_cpus=4, labels={"zone": "c"})
+        expect(page.get_by_text(f"{THIRD} 0 of 4 slots in use", exact=False)).to_be_visible()
+        page.get_by_role("button", name="Nodes").click()
+        rows = page.get_by_test_id("stTable").locator("tr")
+        for cells in ([HEAD, "0 of 2", "2", ""], [WORKER, "0 of 3", "3", "zone=b"], [THIRD, "0 of 4", "4", "zone=c"]):
+            expect(rows.filter(has_text=cells[0]).locator("td")).to_have_text(cells)
+    finally:
+        server.stop()
+    assert get_run(db, run_id).status == Status.QUEUED
 
 
 def test_a_run_on_a_cluster_is_launched_paused_edited_stopped_and_resumed_over_a_restart(

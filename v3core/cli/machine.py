@@ -12,12 +12,13 @@ from v3core.jobs import housekeeping, retention, supervisor
 from v3core.jobs import slots as limits
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.launchers.local import LocalLauncher
+from v3core.jobs.launchers.room import by_address, free_slots, used_slots
 from v3core.jobs.monitor import run_monitored
 from v3core.messages import _
 from v3core.output import echo, echo_json, fail
 from v3core.phrases import counted, sentences
 from v3core.store.opening import database_url, set_aside
-from v3core.store.runs import resolve
+from v3core.store.runs import list_runs, resolve
 
 
 @commands.command(cls=click.Command)  # the server has its own output
@@ -47,13 +48,19 @@ def slots(number: str | None) -> None:
             limits.set_slots(database, limits.parse_slots(number))
         supervisor.reconcile(database)
         if (launcher := chosen()).name != LocalLauncher.name:
-            offer = launcher.offer()
-            echo(
-                offer.problem
-                or "\n".join(
-                    _("{address}: {slots} slots", address=node.address, slots=node.slots) for node in offer.nodes
+            offer, used = launcher.offer(), used_slots(list_runs(database))
+            if offer.problem:
+                echo(offer.problem)
+            for node in by_address(offer.nodes):
+                echo(
+                    _(
+                        "{address}: {used} of {slots} slots in use, {free} free",
+                        address=node.address,
+                        used=used[node.id],
+                        slots=node.slots,
+                        free=free_slots(node, used[node.id]),
+                    )
                 )
-            )
             return
         limit, active = limits.slots(database), limits.slots_in_use(database)
     echo(

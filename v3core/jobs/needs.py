@@ -56,7 +56,6 @@ class Needs:
                 restarts=self.restarts,
                 max_restarts=MAX_RESTARTS,
             )
-
         if self.launcher is not None and self.launcher not in NAMES and not ADDRESS.fullmatch(self.launcher):
             raise V3Error(
                 "There is no launcher '{launcher}'; choose {names}, or the address ray://HOST:PORT of a cluster.",
@@ -100,12 +99,17 @@ class Needs:
             chosen().check(database)
         elif self.started_by != LocalLauncher.name:
             need_server(database)
-        if self.started_by == LocalLauncher.name and (self.label or self.gpus):
-            what = f"the label {self.label}" if self.label else f"{self.gpus:g} GPUs"
+        if self.started_by == LocalLauncher.name and self.label:
             raise V3Error(
-                "Only a cluster has nodes with {what}, and the run would be started as a process of one machine; "
-                "leave that out, or choose the launcher ray.",
-                what=what,
+                "Only a cluster has nodes with the label {label}, and the run would be started as a process of one "
+                "machine; leave that out, or choose the launcher ray.",
+                label=self.label,
+            )
+        if self.started_by == LocalLauncher.name and self.gpus:
+            raise V3Error(
+                "Only a cluster has nodes with {gpus:g} GPUs, and the run would be started as a process of one "
+                "machine; leave that out, or choose the launcher ray.",
+                gpus=self.gpus,
             )
 
     def columns(self) -> dict[str, Any]:

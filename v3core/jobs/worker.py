@@ -317,11 +317,12 @@ def _begin_from(tx: Transaction, run: RunRow, kept: _Kept | None, notes: list[st
         _("from the checkpoint at episode {episode}", episode=kept.file.episode) if kept else _("from the beginning")
     )
     values = {"started_at": now}
-    if not change_status(
-        tx, run, Status.RUNNING, _("Training {where}.", where=where), actor="worker", now=now, values=values
-    ):
+    message = _("Training {where}.", where=where)
+    if node := identity.this_node_address():
+        message = _("Training on node {node} {where}.", node=node, where=where)
+    if not change_status(tx, run, Status.RUNNING, message, actor="worker", now=now, values=values):
         return False
-    logger.info("Training %s.", where)
+    logger.info("%s", message)
     if run.parent is not None and kept is not None:
         begins_at_evaluation(tx, run, kept.evaluated)
     if run.generation or run.parent is not None:  # resumed, or forked from what it continues

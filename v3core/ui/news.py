@@ -11,7 +11,9 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+from v3core.errors import V3Error
 from v3core.jobs.files import log_file
+from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.shipped_logs import parts_of
 from v3core.store.changes import (
     Probe,
@@ -102,6 +104,18 @@ def of_log(database: Database, run_id: str) -> Topic:
         return (found.st_ino, found.st_size, found.st_mtime_ns)
 
     return Topic(f"log {run_id}", database, read, in_database=False)
+
+
+def of_launcher(database: Database) -> Topic:
+    """What the launcher of this server has: its nodes and their slots, or why they are not known."""
+
+    def read() -> Hashable:
+        try:
+            return chosen().seen()
+        except V3Error as error:  # of V3_LAUNCHER, the same until the server is started again
+            return str(error)
+
+    return Topic("launcher", database, read, in_database=False)
 
 
 def value(topic: Topic) -> Hashable:

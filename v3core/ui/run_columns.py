@@ -354,11 +354,12 @@ def row(run: RunRow, columns: Sequence[str], wall: Wall) -> dict[str, Any]:
     known = {*columns, "experiment"} if wall.of_experiment else set(columns)
     about = [fact for name, fact in _facts(run).items() if name not in known]
     reason = recalled(run.reason) if run.reason and run.status in _EXPLAINED else None
+    waits = chosen().waits_for(run) if run.status == Status.QUEUED else None
     return {
         "id": run.id,
         "name": run.name,
         "about": strung(" · ", about),
-        "waits": chosen().waits_for(run) if run.status == Status.QUEUED else None,
+        "waits": recalled(waits) if waits else None,
         "reason": shortened(reason) if reason else None,
         "whole_reason": " ".join(reason.split()) if reason else None,
         "cells": [COLUMNS[name].cell(run, wall) for name in columns if name != "name"],

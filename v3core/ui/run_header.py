@@ -11,7 +11,7 @@ from v3core.jobs import control
 from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.demo import is_demo
 from v3core.jobs.kinds import trained_elsewhere, trains_elsewhere
-from v3core.jobs.lifecycle import RESUMABLE, Status
+from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.jobs.retention import thinned_sentence
 from v3core.messages import _, recalled, say, several
 from v3core.phrases import strung
@@ -43,6 +43,8 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow], *, h
         status_badge(run)
         if host := trains_elsewhere(run) or trained_elsewhere(run):
             st.badge(md("on host {host}", host=plain(host)), icon=":material/dns:", color="gray")
+        if run.node_address and run.status in ACTIVE:
+            st.badge(md("on node {node}", node=plain(run.node_address)), icon=":material/dns:", color="gray")
         if run.experiment:
             st.page_link(
                 "pages/experiments.py",

@@ -1,6 +1,5 @@
 """The home page: how full this machine is, active experiments, and the list of runs with their places in the queue."""
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,8 +10,9 @@ from v3core.jobs import control, launcher, slots
 from v3core.jobs.kinds import COMMANDS, trains_elsewhere
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.launchers.interface import Offer
+from v3core.jobs.launchers.room import by_address, free_slots, used_slots
 from v3core.jobs.lifecycle import ACTIVE, ENDED, STATUS_WORDS, Status, status_title
-from v3core.messages import Message, _, say
+from v3core.messages import Message, _, recalled, said, say
 from v3core.phrases import listed, ordinal, strung
 from v3core.store.alarms import active_rules
 from v3core.store.database import Database
@@ -183,41 +183,54 @@ def slots_text(runs: list[RunRow], limit: int) -> str:
 def cluster_text(runs: list[RunRow], offer: Offer) -> str:
     """How full a cluster is, as in `Ray cluster: 10.0.0.5 2 of 4, 10.0.0.6 0 of 4 slots in use · 1 waiting`.
 
-    Many nodes are counted, and listed by `nodes_menu`.
+    Many nodes are counted; `nodes_menu` lists them.
     """
     if offer.problem:
-        return offer.problem
+        return recalled(offer.problem)
+    used = used_slots(runs)
     if len(offer.nodes) > _NODES_SHOWN:
-        known = {node.id for node in offer.nodes}
-        said = _(
+        full = _(
             "Ray cluster: {nodes}, {used} of {slots} slots in use",
             nodes=counted(len(offer.nodes), "node"),
-            used=sum(run.node in known for run in runs if run.status in ACTIVE),
+            used=sum(used[node.id] for node in offer.nodes),
             slots=sum(node.slots for node in offer.nodes),
         )
     else:
-        said = _("Ray cluster: {nodes} slots in use", nodes=listed(_nodes(runs, offer)))
+        nodes = [
+            _("{address} {used} of {slots}", address=node.address, used=used[node.id], slots=node.slots)
+            for node in by_address(offer.nodes)
+        ]
+        full = _("Ray cluster: {nodes} slots in use", nodes=listed(nodes))
     others = [_("{slots} used by others", slots=counted(offer.busy, "slot"))] if offer.busy else []
-    return strung(" · ", [said, *others, _waiting(runs)])
+    return strung(" · ", [full, *others, _waiting(runs)])
 
 
 def nodes_menu(runs: list[RunRow], offer: Offer) -> None:
-    """Opened, it lists the nodes of a cluster that has many."""
-    if len(offer.nodes) > _NODES_SHOWN:
-        with (
-            st.popover(md("Nodes"), icon=":material/dns:", type="tertiary", key="nodes"),
-            st.container(gap="xsmall"),
-        ):
-            for node in _nodes(runs, offer):
-                st.caption(plain(node))
+    """Opened, it lists the nodes of a cluster: their slots in use and free, their GPUs and labels."""
+    if offer.nodes:
+        with st.popover(md("Nodes"), icon=":material/dns:", type="tertiary", key="nodes"):
+            st.table(
+                said(node_rows(runs, offer)), border="horizontal", hide_index=True, alt=say("Nodes of the cluster")
+            )
 
 
-def _nodes(runs: list[RunRow], offer: Offer) -> list[Message]:
-    used = Counter(run.node for run in runs if run.status in ACTIVE)
-    return [
-        _("{address} {used} of {slots}", address=node.address, used=used[node.id], slots=node.slots)
-        for node in sorted(offer.nodes, key=lambda node: [int(part) for part in re.findall("[0-9]+", node.address)])
-    ]
+def node_rows(runs: list[RunRow], offer: Offer) -> list[dict[Message, object]]:
+    """A row for each node, by address. GPUs and labels are left out if no node has any."""
+    used = used_slots(runs)
+    have_gpus, have_labels = any(node.gpus for node in offer.nodes), any(node.labels for node in offer.nodes)
+    rows = []
+    for node in by_address(offer.nodes):
+        row: dict[Message, object] = {
+            _("Node"): plain(node.address),
+            _("In use"): _("{used} of {slots}", used=used[node.id], slots=node.slots),
+            _("Free"): str(free_slots(node, used[node.id])),
+        }
+        if have_gpus:
+            row[_("GPUs")] = f"{node.gpus:g}"
+        if have_labels:
+            row[_("Labels")] = plain(", ".join(f"{key}={value}" for key, value in sorted(node.labels.items())))
+        rows.append(row)
+    return rows
 
 
 def _waiting(runs: list[RunRow]) -> Message:
@@ -263,7 +276,7 @@ def queue_place(database: Database, run: RunRow, place: int, *, key: str) -> Non
             args=(database, run.id, field),
         )
     if problem := chosen().waits_for(run):
-        st.caption(md(":material/folder_off: {problem}", problem=plain(problem)))
+        st.caption(md(":material/hourglass_empty: {problem}", problem=plain(recalled(problem))))
 
 
 @or_notice

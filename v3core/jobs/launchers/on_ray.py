@@ -23,6 +23,8 @@ from v3core.jobs import identity
 from v3core.jobs.files import log_file
 from v3core.jobs.launchers.interface import Node, Offer, StartCommand
 from v3core.jobs.launchers.local import CLUSTER, LocalLauncher, waits_for_launcher
+from v3core.jobs.launchers.ray_addresses import AUTO as AUTO
+from v3core.jobs.launchers.ray_addresses import no_cluster
 from v3core.jobs.launchers.room import gpus_of, has_label, held, startable
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.messages import _
@@ -33,8 +35,6 @@ from v3core.store.run_row import RunRow
 from v3core.store.runs import runs_in
 from v3core.store.schema import Transaction
 
-AUTO = "auto"
-"""The cluster of this machine, or the one that RAY_ADDRESS names."""
 CONNECT_SECONDS = 20.0
 """How long whoever asks waits for the first answer of a cluster."""
 FRESH_SECONDS = 5.0
@@ -104,13 +104,7 @@ class RayLauncher:
                 "Needs a node with the label {needs_label}: no node of the cluster has it.", needs_label=run.needs_label
             )
         if (gpus := gpus_of(run)) and not any(node.gpus >= gpus for node in having):
-            where = "no node with its label has" if run.needs_label else "no node has"
-            return _(
-                "Needs {value}: {where} {value2}.",
-                value="a GPU" if gpus <= 1 else f"{gpus:g} GPUs",
-                where=where,
-                value2="one" if gpus <= 1 else "as many",
-            )
+            return _without_gpus(gpus, labelled=bool(run.needs_label))
         return None
 
     def start(self, database: Database, run: RunRow, command: StartCommand) -> int | None:
@@ -224,6 +218,16 @@ class RayLauncher:
             return self._connection
 
 
+def _without_gpus(gpus: float, *, labelled: bool) -> str:
+    if gpus <= 1 and labelled:
+        return _("Needs a GPU: no node with its label has one.")
+    if gpus <= 1:
+        return _("Needs a GPU: no node has one.")
+    if labelled:
+        return _("Needs {gpus:g} GPUs: no node with its label has as many.", gpus=gpus)
+    return _("Needs {gpus:g} GPUs: no node has as many.", gpus=gpus)
+
+
 def need_server(database: Database) -> None:
     """Raise V3Error for a database that the nodes of a cluster cannot reach."""
     if database.url.startswith("sqlite"):
@@ -272,11 +276,17 @@ class _Connection:
         silent = time.monotonic() - self._said_at
         if self._nodes is not None and silent <= FRESH_SECONDS and self._ended_at == float("inf"):
             return Offer(self._nodes, self._busy)
+        return Offer(problem=self._problem or self._why_unknown())
+
+    def _why_unknown(self) -> str:
         shown = (
             _("the Ray cluster") if self._address == AUTO else _("the Ray cluster at {address}", address=self._address)
         )
-        waiting = _("Waiting for {shown}, which does not answer; runs that train there are not affected.", shown=shown)
-        return Offer(problem=self._problem or waiting)
+        if self.known:
+            return _("Waiting for {shown}, which does not answer; runs that train there are not affected.", shown=shown)
+        if time.monotonic() - self.began < CONNECT_SECONDS:
+            return _("Connecting to {shown}.", shown=shown)
+        return no_cluster(self._address)
 
     def hangs(self) -> bool:
         """Whether it has said nothing for so long that it is given up."""

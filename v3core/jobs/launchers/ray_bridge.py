@@ -21,6 +21,7 @@ from typing import Any
 import ray
 from ray import exceptions
 
+from v3core.jobs.launchers.ray_addresses import no_cluster, shown
 from v3core.messages import _
 
 NAMESPACE = "v3lab"
@@ -231,28 +232,24 @@ def _free_slots() -> dict[str, float] | None:
 
 def connect(address: str) -> str | None:
     """Connect to a cluster; returns what is wrong, in one sentence."""
-    shown = address if address != "auto" else os.environ.get("RAY_ADDRESS") or _("this machine")
     ours = _(
         "Ray {version} and Python {python_version}", version=ray.__version__, python_version=platform.python_version()
     )
     try:
         ray.init(address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, TimeoutError):
-        return _(
-            "No Ray cluster answers at {shown}; start one there with `ray start --head`, or correct V3_LAUNCHER.",
-            shown=shown,
-        )
+        return no_cluster(address)
     except Exception as error:
         if "ersion" in str(error):
             return _(
                 "The Ray cluster at {shown} has another version of Ray or Python than this process, which has "
                 "{ours}; install the same on both.",
-                shown=shown,
+                shown=shown(address),
                 ours=ours,
             )
         return _(
             "The Ray cluster at {shown} cannot be used: {first_sentence}",
-            shown=shown,
+            shown=shown(address),
             first_sentence=_first_sentence(error),
         )
     return None

@@ -1,10 +1,12 @@
 """What there is room for on the nodes of a cluster, where somebody else chooses the node: pure functions."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from v3core.jobs.launchers.interface import Node, Offer
+from v3core.jobs.lifecycle import ACTIVE
 from v3core.store.run_row import RunRow
 
 GPU_SHARE = 0.25
@@ -36,6 +38,22 @@ def held(offer: Offer, names: Collection[str], active: Iterable[RunRow]) -> list
     """
     here = {node.id for node in offer.nodes}
     return [run for run in active if run.launcher in names or run.node in here]
+
+
+def by_address(nodes: Iterable[Node]) -> list[Node]:
+    """Nodes in the order of the numbers in their addresses."""
+    return sorted(nodes, key=lambda node: [int(part) for part in re.findall("[0-9]+", node.address)])
+
+
+def used_slots(runs: Iterable[RunRow]) -> Counter[str | None]:
+    """Node id to the number of runs that train there."""
+    return Counter(run.node for run in runs if run.status in ACTIVE)
+
+
+def free_slots(node: Node, used: int) -> int:
+    """Slots that nothing takes. Where the cluster does not say so of single nodes: those that its runs do not take."""
+    left = max(0, node.slots - used)
+    return left if node.free is None else min(left, node.free)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.launchers.interface import Offer
 from v3core.jobs.launchers.room import by_address, free_slots, used_slots
 from v3core.jobs.lifecycle import ACTIVE, ENDED, STATUS_WORDS, Status, status_title
-from v3core.messages import Message, _, recalled, said, say
+from v3core.messages import Message, _, recalled, say
 from v3core.phrases import listed, ordinal, strung
 from v3core.store.alarms import active_rules
 from v3core.store.database import Database
@@ -210,25 +210,28 @@ def nodes_menu(runs: list[RunRow], offer: Offer) -> None:
     if offer.nodes:
         with st.popover(md("Nodes"), icon=":material/dns:", type="tertiary", key="nodes"):
             st.table(
-                said(node_rows(runs, offer)), border="horizontal", hide_index=True, alt=say("Nodes of the cluster")
+                [{plain(name): plain(text) for name, text in row.items()} for row in node_rows(runs, offer)],
+                border="horizontal",
+                hide_index=True,
+                alt=say("Nodes of the cluster"),
             )
 
 
-def node_rows(runs: list[RunRow], offer: Offer) -> list[dict[Message, object]]:
+def node_rows(runs: list[RunRow], offer: Offer) -> list[dict[Message, str]]:
     """A row for each node, by address. GPUs and labels are left out if no node has any."""
     used = used_slots(runs)
     have_gpus, have_labels = any(node.gpus for node in offer.nodes), any(node.labels for node in offer.nodes)
     rows = []
     for node in by_address(offer.nodes):
-        row: dict[Message, object] = {
-            _("Node"): plain(node.address),
+        row: dict[Message, str] = {
+            _("Node"): node.address,
             _("In use"): _("{used} of {slots}", used=used[node.id], slots=node.slots),
             _("Free"): str(free_slots(node, used[node.id])),
         }
         if have_gpus:
             row[_("GPUs")] = f"{node.gpus:g}"
         if have_labels:
-            row[_("Labels")] = plain(", ".join(f"{key}={value}" for key, value in sorted(node.labels.items())))
+            row[_("Labels")] = ", ".join(f"{key}={value}" for key, value in sorted(node.labels.items()))
         rows.append(row)
     return rows
 

@@ -28,6 +28,7 @@ from v3core.jobs.shipped_logs import PART_BYTES, LogShipper, parts_of, read_end
 from v3core.jobs.worker import train_here
 from v3core.places import Bucket, PlaceError, place_at
 from v3core.places import bucket as bucket_module
+from v3core.places.bucket_errors import explained
 from v3core.store.history import read_checkpoints, read_events
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs
@@ -216,6 +217,14 @@ def test_the_command_line_names_a_store_that_cannot_be_reached_and_shows_no_secr
     assert all(run.status == Status.FAILED and not run.episode for run in list_runs(db))
 
 
+def test_an_error_of_a_library_shows_no_secret(monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    with pytest.raises(PlaceError) as refused, explained("s3://one/lab", "read"):
+        raise RuntimeError(f"GET https://name:word@store/one?signature={SECRET}\nfailed.")
+    assert str(refused.value) == "s3://one/lab cannot be used: GET https://…@store/one?signature=… failed."
+    assert refused.value.__suppress_context__
+
+
 def test_without_s3fs_a_sentence_says_how_to_install_it(url, tmp_path):
     (tmp_path / "s3fs.py").write_text("raise ImportError")
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
@@ -223,6 +232,7 @@ def test_without_s3fs_a_sentence_says_how_to_install_it(url, tmp_path):
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert "the package that reads and writes there is not installed" in ended.stderr
     assert "pip install 'v3lab[s3]'" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_bucket_that_becomes_full_fails_the_run_with_that_reason(db, proxied, until):

@@ -17,14 +17,14 @@ from tests.waiting import wait_for
 from v3core.archive import import_archive, write_archive
 from v3core.config import EvaluationConfig
 from v3core.errors import V3Error
-from v3core.jobs import control, housekeeping
-from v3core.jobs.files import run_folder
+from v3core.jobs import control, housekeeping, shipped_logs
+from v3core.jobs.files import log_file, run_folder
 from v3core.jobs.forks import fork
 from v3core.jobs.kept_replays import read_replays, recorded_replays
 from v3core.jobs.launcher import enqueue
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.logs import read_log_tail
-from v3core.jobs.shipped_logs import PART_BYTES, LogShipper, parts_of, read_end
+from v3core.jobs.shipped_logs import PART_BYTES, LogShipper, parts_of, read_end, shipping
 from v3core.jobs.worker import train_here
 from v3core.places import Bucket, PlaceError, place_at
 from v3core.places import bucket as bucket_module
@@ -151,6 +151,16 @@ def test_a_log_is_put_in_parts_also_after_it_was_rotated_and_by_another_process(
     assert read_end(place, "r") == b"1\n" * PART_BYTES + b"2\n3\n4\n5\n"
     assert read_end(place, "r", 2).count(b"\n") < 10
     shipper.empty()
+    assert log.stat().st_size == 0
+
+
+def test_the_end_of_a_log_is_put_when_its_process_ends(db, monkeypatch):
+    monkeypatch.setattr(shipped_logs, "SHIP_SECONDS", 3600)
+    log = log_file("r", db.data_dir)
+    log.parent.mkdir(parents=True)
+    with shipping(db, "r"):
+        log.write_bytes(b"the end\n")
+    assert read_end(db.place, "r") == b"the end\n"
     assert log.stat().st_size == 0
 
 

@@ -326,13 +326,16 @@ def test_a_command_that_needs_the_bucket_says_that_it_does_not_answer(db, proxie
     assert [run.id for run in list_runs(db)] == [run_id]
 
 
-def test_live_shows_a_run_while_its_bucket_does_not_answer(db, proxied):
+def test_live_shows_the_log_and_the_run_too_while_its_bucket_does_not_answer(db, proxied):
     (run_id, _) = train_here(db, tiny_config(episodes=10), lambda _: None)
-    proxied.refuses = {"HEAD": 403, "GET": 403}
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=120)
     app.query_params["run"] = run_id
     app.query_params["log"] = "true"
     app.switch_page("pages/live.py").run()
+    assert not app.exception
+    assert any("Completed at episode 10." in code.value for code in app.code)
+    proxied.refuses = {"HEAD": 403, "GET": 403}
+    app.run()
     assert not app.exception
     warnings = [warning.value for warning in app.warning]
     assert any("permission denied" in warning for warning in warnings), warnings

@@ -74,7 +74,9 @@ class Proxy:
                 if refused is not None:
                     code = {403: "AccessDenied", 507: "InsufficientStorage"}[refused]
                     answer = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
-                    self._answer(refused, {"Content-Type": "application/xml"}, answer)
+                    # After a HEAD the client reads no content, and would take it for its next answer.
+                    about = {"Content-Type": "application/xml"}
+                    self._answer(refused, about, answer, head=self.command == "HEAD")
                     return
                 connection = http.client.HTTPConnection(host, int(port), timeout=60)
                 connection.request(self.command, self.path, body, dict(self.headers))

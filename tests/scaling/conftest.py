@@ -163,7 +163,10 @@ def until(db: Database) -> Callable[..., list[RunRow]]:
                 return all(run.status == Status.RUNNING and run.episode >= episode for run in runs)
             return all(run.status == status for run in runs)
 
-        wait_for(reached, f"{status or 'training'}: {[get_run(db, run_id).status for run_id in ids]}", seconds=seconds)
+        try:
+            wait_for(reached, str(status or "training"), seconds=seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error} {[get_run(db, run_id).status for run_id in ids]}") from None
         return [get_run(db, run_id) for run_id in ids]
 
     return wait

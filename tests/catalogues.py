@@ -112,6 +112,8 @@ def has_words(message: str | tuple[str, ...]) -> bool:
     whole = message if isinstance(message, str) else " ".join(message)
     if re.fullmatch(r"(\{\w*\}|[ ,;:().*])+", whole) and re.search(r"[,;(]|[:.] |[:.]\**$", whole):
         return True  # punctuation, which Chinese has others for
+    if re.fullmatch(r"\{[a-z]+\} \{[a-z]+\}", whole):
+        return True  # an adjective with its noun, which Chinese does not part
     return re.search(r"[^\W\d_]{2}", re.sub(r"\{[^{}]*\}|:[a-z]+/[a-z_]+:|:[a-z-]+(?=\[)", "", whole)) is not None
 
 

@@ -16,7 +16,9 @@ from tests.catalogues import ERRORS, FILES, extracted, has_words, is_translated,
 from tests.chinese import glossary, missing, otherwise
 from tests.longer_language import CODE, LETTER, write_longer
 from v3core import messages
-from v3core.messages import compile_catalogue, known_language, recalled, say, speaking
+from v3core.insight.alarms import RULES
+from v3core.insight.alarms.rules import STALLED
+from v3core.messages import compile_catalogue, ids, known_language, recalled, say, speaking, translated
 
 (SOURCE,) = [path for path in sources() if "zh_CN" in path.parts]
 EACH = pytest.mark.parametrize("source", sources(), ids=lambda path: path.parts[-3])
@@ -143,7 +145,41 @@ def test_it_is_compiled_with_every_string() -> None:
             "Phase 2 'x' would end at step 5,000, but the run is already at 9; choose 10 or later.",
             "阶段 2 “x”将在第 5,000 步结束，但运行已到 9；请选择 10 或更大的值。",
         ),
+        (
+            "Alarm 'Two experts share everything' of episode 10: Experts 1 and 3 share 98.7% of the load "
+            "(50% and 49%) among 4; routing entropy 0.693 nats; raise load balance or the temperature.",
+            "第 10 回合的告警“两个专家包揽一切”：4 个专家中，专家 1 和 3 共占负载的 98.7%（50% 和 49%）；"
+            "路由熵为 0.693 nat；提高负载均衡系数或温度。",
+        ),
+        (
+            "Alarm 'Dead experts' of episode 5: 3 of 16 experts dead, last used at episodes 3, 4; raise load balance.",
+            "第 5 回合的告警“死亡专家”：16 个专家中有 3 个死亡专家，最后一次用到是在第 3, 4 回合；提高负载均衡系数。",
+        ),
+        (
+            "Alarm 'A setting without effect' of episode 12: alpha is planned at 1.5 but not used; jitter is planned "
+            "at 0.1 but not used; lr is planned at 1e-05 but 0.001 in effect during phase 'x y'; change the routing or "
+            "remove the setting.",
+            "第 12 回合的告警“不起作用的设置”：在阶段 'x y' 中，alpha 计划为 1.5，但没有使用；"
+            "jitter 计划为 0.1，但没有使用；lr 计划为 1e-05，但实际为 0.001；换一种路由或去掉该设置。",
+        ),
     ],
 )
-def test_numbers_within_a_stored_sentence_are_recalled(english, chinese):
+def test_values_within_a_stored_sentence_are_recalled(english, chinese):
     assert recalled(english, "zh_CN") == chinese
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES.values() if rule.name != STALLED], ids=lambda rule: rule.name)
+def test_advice_is_found_after_any_evidence(rule):
+    evidence = "Experts 1 and 2 share 99.0% of the load (50% and 49%) among 4; routing entropy 0.693 nats"
+    stored = f"Alarm '{rule.title}' of episode 7: {evidence}; {rule.advice}."
+    said = [translated(rule.title, "zh_CN"), recalled(evidence, "zh_CN"), translated(rule.advice, "zh_CN")]
+    assert recalled(stored, "zh_CN") == "第 7 回合的告警“{}”：{}；{}。".format(*said)
+
+
+def test_every_message_that_depends_on_a_number_is_recalled():
+    """Of click's, the forms of one and of several have different values."""
+    for _one, many in ids("zh_CN"):
+        if many:
+            values = {name: 7 for name in fields(many) if name}
+            if "" not in fields(many):
+                assert recalled(string.Formatter().vformat(re.sub(r"[!:][^{}]*", "", many), (), values), "zh_CN")

@@ -81,7 +81,7 @@ def test_what_is_not_there_is_one_sentence(capsys, experiment):
 def test_bounds_compare_environments_together(capsys, db, experiment):
     code, out, _ = v3(capsys, "compare", experiment, "--bounds", "CartPole-v1=0,500")
     assert code == 0
-    assert "Normalised scores over CartPole-v1:\n  direct: iqm 0.22" in out
+    assert "Normalised scores over CartPole-v1:\n  direct: interquartile mean 0.22" in out
     assert "  the chance that a run of the first ends above one of the second, direct > v3: 0 (0 to 0)\n" in out
     assert v3(capsys, "compare", experiment, "--bounds", "CartPole-v1")[2] == (
         "'CartPole-v1' gives no bounds; write the lowest and the highest value, as in CartPole-v1=0,500.\n"

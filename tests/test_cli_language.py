@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.words_on_pages import english_in
+from tests.pages.kinds import EXPERIMENT, add_each_kind
+from v3core.messages import speaking
+from v3core.output import padded, width
+from v3core.store.opening import open_database
+
 ROOT = Path(__file__).resolve().parents[1]
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 NAMING = {"LANG", "LANGUAGE", "V3_LANG", "PYTHONUTF8", "PYTHONIOENCODING"}
@@ -89,3 +95,48 @@ def test_what_is_recorded_in_chinese_is_read_in_english(data: Path) -> None:
     (run,) = json.loads(words(data, IN_ENGLISH[0], "runs", "--json"))
     assert not CHINESE.search(words(data, IN_ENGLISH[0], "log", run["id"]))
     assert not CHINESE.search(words(data, IN_ENGLISH[0], "show", run["id"]))
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A data folder with a run of each kind in one experiment, and their ids."""
+    folder = tmp_path_factory.mktemp("kinds")
+    db = open_database(f"sqlite:///{folder / 'v3.db'}", folder)
+    made = add_each_kind(db)
+    db.close()
+    return folder, made
+
+
+NAMES = re.compile(r"python -m v3core \w+|nle|minihack|  pause ")
+"""Of commands and packages."""
+GYMNASIUM = "A Box observation space"
+"""What Gymnasium itself says of an environment."""
+LISTED = [
+    *(["runs", "--sizes"], ["doctor"], ["slots"], ["experiments"], ["experiment", EXPERIMENT]),
+    *(["compare", EXPERIMENT], ["show", "{real}"], ["alarms", "{real}"], ["alarms", "{64 experts}"]),
+    *(["claims", "presets-doorkey"], ["sweep", "--env", "CartPole-v1", "--seeds", "1-3", "--dry-run"]),
+    ["doctor", "--env", "CartPole-v1"],
+]
+
+
+@pytest.mark.parametrize("arguments", LISTED, ids=" ".join)
+def test_every_line_is_in_one_language(kinds: tuple[Path, dict[str, str]], arguments: list[str]) -> None:
+    folder, made = kinds
+    given = [one.format_map(made) for one in arguments]
+    done = give(folder, IN_CHINESE, *given)
+    said = (done.stdout + done.stderr).decode("utf-8").splitlines()
+    assert any(map(CHINESE.search, said))
+    assert english_in([NAMES.sub(" ", line) for line in said if GYMNASIUM not in line]) == []
+    for language in IN_ENGLISH:
+        done = give(folder, language, *given)
+        assert not CHINESE.search((done.stdout + done.stderr).decode("utf-8"))
+
+
+def test_columns_line_up_where_characters_are_two_columns_wide() -> None:
+    with speaking("zh_CN"):
+        assert [padded("已完成", 9), padded("v3", 4, right=True), padded("已完成", 2)] == [
+            "已完成   ",
+            "  v3",
+            "已完成",
+        ]
+    assert width("已 a") == 4

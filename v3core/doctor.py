@@ -20,7 +20,7 @@ from v3core.jobs.slots import slots
 from v3core.messages import _
 from v3core.native import library
 from v3core.paths import COMMAND, DATA_VARIABLE, INSTALLED, PACKAGE, data_address, data_dir, shipped
-from v3core.phrases import counted
+from v3core.phrases import all_of, counted
 from v3core.serve import DEFAULT_PORT, check_port
 from v3core.store.opening import check_database, open_database
 
@@ -48,7 +48,7 @@ def examine() -> Iterator[Finding]:
         _(
             "{version}, {value} in {package}",
             version=__version__,
-            value="installed" if INSTALLED else "a checkout",
+            value=_("installed") if INSTALLED else _("a checkout"),
             package=PACKAGE,
         ),
     )
@@ -107,9 +107,9 @@ def _data() -> Iterator[Finding]:
         finally:
             database.close()
     except V3Error as error:
-        yield Finding(_("Database"), False, str(error))
+        yield Finding(_("Database"), False, error.message)
         return
-    yield Finding(_("Data folder"), True, f"{where}, {why}")
+    yield Finding(_("Data folder"), True, _("{folder}, {why}", folder=where, why=why))
     if where != str(folder):
         yield Finding(_("Scratch folder"), True, _("{folder}, for what is being written and for copies", folder=folder))
     yield Finding(_("Database"), True, database.describe())
@@ -140,7 +140,7 @@ def _attempt(subject: str, look: Callable[[], str], *, ok_without: bool = False)
     try:
         detail = look()
     except V3Error as error:
-        yield Finding(subject, ok_without, str(error), needed=False)
+        yield Finding(subject, ok_without, error.message, needed=False)
     else:
         if detail:
             yield Finding(subject, True, detail)
@@ -148,7 +148,7 @@ def _attempt(subject: str, look: Callable[[], str], *, ok_without: bool = False)
 
 def _port() -> str:
     check_port(DEFAULT_PORT)
-    return "free"
+    return _("free")
 
 
 def _webhook() -> str:
@@ -198,7 +198,7 @@ def _nethack() -> Finding:
     if missing:
         what = _(
             "{missing} not installed; only needed for NetHack and MiniHack: {how_to_install}",
-            missing=" and ".join(missing),
+            missing=all_of(missing),
             how_to_install=ids.how_to_install(),
         )
         return Finding("NetHack", False, what, needed=False)
@@ -206,10 +206,10 @@ def _nethack() -> Finding:
     try:
         ids.import_package("MiniHack-Room-5x5-v0")
     except V3Error as error:
-        return Finding("NetHack", False, str(error), needed=False)
-    words = " and ".join(f"{package} {version}" for package, version in found.items())
+        return Finding("NetHack", False, error.message, needed=False)
+    words = all_of([f"{package} {version}" for package, version in found.items()])
     if found != ids.PACKAGES:
-        tested = " and ".join(f"{package} {version}" for package, version in ids.PACKAGES.items())
+        tested = all_of([f"{package} {version}" for package, version in ids.PACKAGES.items()])
         return Finding(
             "NetHack",
             False,

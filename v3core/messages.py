@@ -18,7 +18,7 @@ import string
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, reduce
 from numbers import Number
 from pathlib import Path
 from typing import Any, Self
@@ -199,40 +199,63 @@ def _read(source: Path) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def recognised(sentence: str, language: str) -> Message | None:
+def recognised(sentence: str, language: str, *, within: bool = False) -> Message | None:
     """Which message of the catalogue an English sentence is: of those that fit, the one with the most literal text.
 
     A sentence of more than `_LONGEST` characters is none: texts of others, such as a library's error, can be that long.
+    `within` is of a value of another one.
     """
     whole, patterns = templates_of(language)
     if sentence in whole:
         return whole[sentence]
     if len(sentence) > _LONGEST:
         return None
-    best: tuple[int, Message] | None = None
+    best: tuple[_Pattern, dict[str, str]] | None = None
     for pattern in patterns:
-        found = pattern.values_in(sentence) if best is None or pattern.literal > best[0] else None
-        if found is None:
-            continue
-        values: dict[str, object] = {**found}
-        if pattern.many is not None:
-            values["count"] = int(re.sub(r"\D", "", str(values.get("count"))) or 1)
-        best = pattern.literal, _remade(pattern.one, pattern.many, values, language)
-    return best[1] if best else None
+        found = pattern.values_in(sentence) if best is None or pattern.literal > best[0].literal else None
+        if found is not None:
+            best = pattern, found
+    if best is None:
+        return _series(sentence, language)
+    pattern, first = best
+    values = _known(first, language)
+    # A value may itself have the text that ends it, as evidence with a semicolon. Within, it would take too long.
+    other = None if within else pattern.values_in(sentence, last=True)
+    if other is not None and other != first:
+        values = min(_known(other, language), values, key=lambda values: sum(map(_is_foreign, values.values())))
+    return _remade(pattern, values)
 
 
-def _remade(template: str, templates: str | None, values: Mapping[str, object], language: str) -> Message:
+def _series(sentence: str, language: str) -> Message | None:
+    """Several messages with semicolons between them; None if any of them is not known."""
+    parts = sentence.split("; ")
+    found = [recognised(part, language, within=True) for part in parts] if len(parts) > 1 else [None]
+    known = [one for one in found if one is not None]
+    return reduce(_after_semicolon, known) if known == found else None
+
+
+def _after_semicolon(before: Message, part: Message) -> Message:
+    return _("{before}; {part}", before=before, part=part)
+
+
+def _known(values: Mapping[str, str], language: str) -> dict[str, object]:
+    """Values of which some are sentences of ours themselves, such as a reason within a reason."""
+    found = {name: recognised(value, language, within=True) if " " in value else None for name, value in values.items()}
+    return {name: value if found[name] is None else found[name] for name, value in values.items()}
+
+
+def _is_foreign(value: object) -> bool:
+    """Whether it is words that are no message."""
+    return isinstance(value, str) and not isinstance(value, Message) and " " in value
+
+
+def _remade(pattern: "_Pattern", values: dict[str, object]) -> Message:
     """The values are words already, so what the template says of their form no longer holds."""
-    known = {name: _inner(value, language) for name, value in values.items()}
-    found = Message(_bare(template), known, _bare(templates) if templates else None)
-    found.template, found.templates = template, templates
+    if pattern.many is not None:
+        values["count"] = int(re.sub(r"\D", "", str(values.get("count"))) or 1)
+    found = Message(_bare(pattern.one), values, _bare(pattern.many) if pattern.many else None)
+    found.template, found.templates = pattern.one, pattern.many
     return found
-
-
-def _inner(value: object, language: str) -> object:
-    """A value that is a sentence of ours itself, such as a reason within a reason."""
-    found = recognised(value, language) if isinstance(value, str) and " " in value else None
-    return value if found is None else found
 
 
 _HYPHEN = re.compile(r"(?<!\S)-(?=[\d.i∞])")
@@ -265,10 +288,11 @@ class _Pattern:
         """Whether a value may be anything but a number."""
         return not self.numbers.issuperset(self.names)
 
-    def values_in(self, sentence: str) -> dict[str, str] | None:
+    def values_in(self, sentence: str, *, last: bool = False) -> dict[str, str] | None:
         """What stands at the places of its values; None if the sentence is not made of this template.
 
         Each value ends where the text after it first occurs: time grows with the sentence's length, whatever is in it.
+        With `last` the text before the last value is looked for from the end.
         """
         if not (sentence.startswith(self.texts[0]) and sentence.endswith(self.texts[-1])):
             return None
@@ -276,7 +300,7 @@ class _Pattern:
         at = len(self.texts[0])
         for place, name in enumerate(self.names):
             text = self.texts[place + 1]
-            end = len(sentence) - len(text) if place == len(self.names) - 1 else sentence.find(text, at + 1)
+            end = self._end(sentence, place, at, last=last)
             value = sentence[at : max(end, 0)]
             if end <= at or values.setdefault(name, value) != value:
                 return None
@@ -285,6 +309,16 @@ class _Pattern:
             at = end + len(text)
         return values
 
+    def _end(self, sentence: str, place: int, at: int, *, last: bool) -> int:
+        """Where the value that begins at `at` ends; negative if the text after it is not there."""
+        text = self.texts[place + 1]
+        before_end = len(sentence) - len(self.texts[-1])
+        if place == len(self.names) - 1:
+            return before_end
+        if last and place == len(self.names) - 2:
+            return sentence.rfind(text, at + 1, before_end)
+        return sentence.find(text, at + 1)
+
 
 @cache
 def templates_of(language: str) -> tuple[dict[str, Message], list[_Pattern]]:
@@ -292,6 +326,8 @@ def templates_of(language: str) -> tuple[dict[str, Message], list[_Pattern]]:
     whole: dict[str, Message] = {}
     patterns: list[_Pattern] = []
     for one, many in ids(language):
+        if many and _names(many) - _names(one) - {"count"}:
+            continue  # of click, which gives more values than a sentence shows
         for form in filter(None, (one, many)):
             if "{}" in form:
                 continue  # of a page, which stores nothing
@@ -312,6 +348,10 @@ def ids(language: str) -> list[tuple[str, str | None]]:
     read = _read(LOCALE / language / "LC_MESSAGES" / f"{DOMAIN}.po")
     found = [message.id for message in read if message.id]
     return [(one, None) if isinstance(one, str) else (one[0], one[1]) for one in found]
+
+
+def _names(template: str) -> set[str]:
+    return {name for _text, name, _spec, _conversion in string.Formatter().parse(template) if name}
 
 
 def _pattern(form: str, one: str, many: str | None) -> _Pattern:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, TextIO
+from unicodedata import east_asian_width
 
 import click
 
@@ -42,6 +43,18 @@ def echo(message: object = "", *, err: bool = False) -> None:
     except OSError as error:
         if not err:
             raise V3Error("Standard output cannot be written: {value}.", value=error.strerror or error) from None
+
+
+def padded(text: object, columns: int, *, right: bool = False) -> str:
+    """A text in the reader's language, with spaces up to a width; Chinese characters are two columns wide each."""
+    said = str(translated(text))
+    spaces = " " * (columns - width(said))
+    return spaces + said if right else said + spaces
+
+
+def width(text: str) -> int:
+    """The columns that a text takes on a terminal."""
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def echo_json(content: object) -> None:

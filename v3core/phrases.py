@@ -183,7 +183,12 @@ def _in_list(names: tuple[object, ...], style: Literal["or", "standard"], langua
     from babel.lists import format_list
 
     words = [str(translated(name, language)) for name in names]
-    return format_list(words, style=style, locale=language)
+    return _spaced(format_list(words, style=style, locale=language))
+
+
+def _spaced(text: str) -> str:
+    """With spaces between Latin letters or digits and the Chinese word that joins them, which the CLDR leaves out."""
+    return re.sub(r"(?<=[!-~])(?=[和或])|(?<=[和或])(?=[!-~])", " ", text)
 
 
 def _listed(names: tuple[object, ...], language: str) -> str:

@@ -27,6 +27,7 @@ from tests.waiting import wait_for
 from v3core.messages import speaking
 from v3core.report import as_html, gather
 from v3core.store.opening import open_database
+from v3core.ui.run_columns import CHOICES, COLUMNS
 
 DESK, TELEPHONE = 1280, 390
 HEIGHT = 900
@@ -36,7 +37,7 @@ SETTLES_SECONDS = 20
 """How long what is drawn may take to be as it should; it is looked at again until then."""
 TOO_WIDE = """() => [document.documentElement.scrollWidth - innerWidth].filter((more) => more > 0).map(String)"""
 ADDRESSES = {
-    "Runs": "/?columns=Notes",
+    "Runs": f"/?{'&'.join(f'columns={COLUMNS[name].title}' for name in CHOICES)}",
     "Launch": "/launch?from={64 experts}",
     "Launch of several tasks": "/launch?env=MT3",
     "Experiments": "/experiments",
@@ -230,7 +231,7 @@ def served_longer(served: tuple[Server, dict[str, str]], tmp_path_factory: pytes
     server.stop()
 
 
-@pytest.mark.parametrize("name", ["Runs", "Launch", "Live", "Compare", "Replay", "Tour"])
+@pytest.mark.parametrize("name", ["Runs", "Launch", "Experiment", "Live", "Compare", "Replay", "Claims", "Tour"])
 def test_texts_that_are_longer_by_two_fifths_are_not_cut(
     tab: tuple[Page, Watched], served: tuple[Server, dict[str, str]], served_longer: Server, name: str
 ) -> None:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from functools import cache
-from itertools import chain
 
 from tests.pages.kinds import EXPERIMENT, FAILURE, KINDS, NAME, NOTES, TAGS
 from v3core.claims.statements import claims
@@ -11,8 +10,8 @@ from v3core.claims.study import study_files
 from v3core.curriculum import load_preset
 from v3core.curriculum.knobs import KNOBS, ROUTINGS
 from v3core.curriculum.presets import preset_names
-from v3core.environments import action_names, state_words
 from v3core.insight.alarms import RULES
+from v3core.store.run_filter import FIELDS
 
 WORDS = """(within) => {
     const icons = "[data-testid=stIconMaterial], [data-testid=stExpanderIcon], [role=img][aria-label$=icon]"
@@ -41,15 +40,16 @@ STREAMLIT = re.compile(
 """Streamlit's own words, most of them only read out; nothing of it sets them."""
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _WORD = re.compile(r"[A-Za-z]{2,}")
-_CODE = re.compile(r"\S*[\w}][_./=:][\w{]\S*|\S*[A-Za-z]-?\d\S*|--\w[\w-]*|\b[0-9a-f]{6,}\b|(?<![\w-])\w+:(?!\S)|\S*…")
-"""Ids, paths, options, settings, files, and what stands before a colon in a filter."""
+_CODE = re.compile(r"\S*[\w}][_./=:][\w{]\S*|\S*[A-Za-z]-?\d\S*|--\w[\w-]*|\b[0-9a-f]{6,}\b|\S*…")
+"""Ids, paths, options, settings and files."""
 _PRODUCTS = """Lab Gymnasium MiniGrid MiniHack NetHack PyTorch Python Streamlit CartPole DoorKey LunarLander Switch
 Mixtral DeepSeekMoE EvoMoE MOORE CUDA YAML CSV JSON Parquet GIF PNG SVG Esc Ctrl Enter Shift"""
 _UNITS = "CPU GPU Bytes MiB GiB kB MB UTC nat nats nan"
 _TERMS = """PPO KL GAE PCA MAD Adam Welch Holm Jensen Shannon Student logits softmax sparsemax entmax token epoch ln log
 exp min max clip cosine arXiv eq Var target value keep chance"""
 _SETTINGS = """id info step steps return reset scenario yes no none unset auto recipe base device backend native view
-env wrappers Class seed episodes width gru eager torch EnvironmentSetup exponential curriculum my PYTHONPATH"""
+env wrappers Class seed episodes width gru eager torch EnvironmentSetup exponential curriculum my PYTHONPATH
+module image direction mission task"""
 _CITATIONS = (
     *(
         "MAD of Chen et al.",
@@ -61,7 +61,7 @@ _CITATIONS = (
     *("Veličković", "Brody", "Cho"),
 )
 _FILTER = ("status:failed env:CartPole tag:paper -seed:1 promising", 'note:"looks good"', '"looks good"', "failed`")
-_LEFT = ("Episode 1, step 0", "状态：lost", "第 10 回合的告警“两个专家包揽一切”")
+_LEFT = ("状态：lost",)
 """Parts of what docs/open-ends.md says is still in English."""
 _NAMES = frozenset(f"{_PRODUCTS} {_UNITS} {_TERMS} {_SETTINGS}".split())
 """Words that are the same in Chinese."""
@@ -72,12 +72,10 @@ def _names() -> tuple[str, ...]:
     """What people and files name, the longest first: runs, presets, phases, knobs, routings."""
     phases = [phase.name for preset in preset_names() for phase in load_preset(preset).phases]
     of_people = [EXPERIMENT, NAME, NOTES.strip(), TAGS, *TAGS.split(), *KINDS, "CartPole-v1 · seed", FAILURE, "test"]
-    of_environments = list(chain(*action_names._DISCRETE.values(), *state_words._NAMES.values()))
-    of_environments = [*of_environments, *(word for name in of_environments for word in name.split() if word.isalpha())]
     files = [*preset_names(), *study_files(), *RULES]
     return tuple(
         sorted(
-            {*of_people, *of_environments, *_CITATIONS, *_FILTER, *files, *phases, *KNOBS, *ROUTINGS},
+            {*of_people, *(f"{name}:" for name in FIELDS), *_CITATIONS, *_FILTER, *files, *phases, *KNOBS, *ROUTINGS},
             key=len,
             reverse=True,
         )

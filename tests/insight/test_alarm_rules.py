@@ -199,10 +199,10 @@ def test_a_setting_that_is_planned_but_not_in_effect():
     text = "{name: x, phases: [{name: early, until: {episode: 200}, bias_speed: 0.01}, {name: late, bias_speed: 0}]}"
     (alarm,) = found(made([0.5, 0.5]), curriculum=text)
     assert (alarm.rule, alarm.first_episode, alarm.last_episode) == ("ineffective_setting", 1, 200)
-    assert alarm.detail == "bias_speed is planned at 0.01 but 0 in effect in phase 'early'"
+    assert alarm.detail == "bias_speed is planned at 0.01 but 0 in effect during phase 'early'"
     unused = "{name: x, phases: [{name: early, until: {episode: 200}}, {name: late, alpha: 1.2}]}"
     (alarm,) = found(made([0.5, 0.5]), curriculum=unused)
-    assert alarm.detail == "alpha is planned at 1.2 but not used in phase 'late'"
+    assert alarm.detail == "alpha is planned at 1.2 but not used during phase 'late'"
 
 
 def test_a_loss_over_the_experts_has_no_effect_with_a_single_one():
@@ -213,7 +213,7 @@ def test_a_loss_over_the_experts_has_no_effect_with_a_single_one():
     one = TINY.model_copy(update={"policy": TINY.policy.model_copy(update={"experts": 1})})
     (alarm,) = found(made([1.0], **values), curriculum=text, recipe=one)
     assert (alarm.rule, alarm.first_episode, alarm.last_episode) == ("ineffective_setting", 1, half)
-    assert alarm.detail == "load_balance is planned at 0.02 but not used in phase 'early'"
+    assert alarm.detail == "load_balance is planned at 0.02 but not used during phase 'early'"
     control = f"{{name: x, policy: {{single_expert: true}}, phases: {phases}}}"
     assert found(made([1.0], **values), curriculum=control) == []  # it is meant to have one
 

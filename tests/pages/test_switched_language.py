@@ -6,6 +6,8 @@ import pytest
 
 from tests.comparison.made import made_groups
 from tests.pages.conftest import ROOT
+from tests.pages.test_experts_on_live import evaluated
+from tests.pages.test_states import text_of
 from v3core.jobs.lifecycle import Status, status_title
 from v3core.messages import _, speaking, translated
 from v3core.metrics import COMPARED
@@ -151,3 +153,18 @@ def test_each_field_in_the_address_with_labels_of_its_own_follows_the_language()
             if {"format_func", "bind"} <= given.keys() and given["key"] not in followed:
                 missed.add(given["key"] if given["key"] != "key" else f"key:{path.stem}")
     assert missed == UNTRANSLATED
+
+
+@SWITCHES
+def test_the_state_of_the_map_stays_chosen_after_a_switch(open_page, database, first, then):
+    run_id = evaluated(database)
+    link = said(_("Episode {number}, step {step}", number=2, step=5), first)
+    app = open_page("pages/live.py", run=run_id, experts="true", lang=then, state=link)
+    assert app.selectbox(key="state").value == "Episode 2, step 5"
+    assert app.query_params["state"] == said(_("Episode {number}, step {step}", number=2, step=5), then)
+    seen = {"en": "In view: **green goal 2 ahead**", "zh-CN": "视野内：**绿色目标 前 2**"}
+    assert seen[then] in text_of(app)
+    old = labels(app)
+    switch(app, then, first)
+    rerun_with(app, old, then)
+    assert app.selectbox(key="state").value == "Episode 2, step 5"

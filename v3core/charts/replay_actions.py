@@ -14,6 +14,7 @@ from v3core.environments.action_names import action_names, chosen_words
 from v3core.insight.actions import ActionFacts, in_units, probabilities
 from v3core.insight.jumps import space_of
 from v3core.insight.replays import Replay
+from v3core.insight.seen_words import in_words
 from v3core.messages import _, say, translated
 
 MIXTURE = _("Mixture")
@@ -63,7 +64,7 @@ def replay_actions(replay: Replay, step: int) -> Figure | None:
     shares = _shares(facts, values, masks)
     chosen = _chosen_columns(facts, replay.actions[at])
     free = _allowed(facts, masks)
-    names = [chart_text(name) for name in names]
+    names = [chart_text(in_words(name)) for name in names]
     few = experts <= MAX_BARS and len(names) <= MAX_BARRED_ACTIONS
     figure = flat_frame(f"replay-actions:{experts}", alt, height=300 if few else max(300, 120 + 14 * len(rows)))
     figure.layout.showlegend = few
@@ -109,7 +110,7 @@ def _numbers(
     alt: str,
 ) -> Figure:
     figure = flat_frame(f"replay-actions:{len(who)}", alt, height=300, legend=len(who) <= MAX_NAMED)
-    figure.layout.xaxis.merge(name_places([chart_text(name) for name in names]))
+    figure.layout.xaxis.merge(name_places([chart_text(in_words(name)) for name in names]))
     deviations = facts.deviation or None
     places = np.arange(len(names))
     of_rows = zip(who, said, in_units(facts, values), looks, strict=True)
@@ -147,7 +148,7 @@ def _mark(figure: Figure, x: Sequence[int], y: Sequence[float], words: str, *, s
         mode="markers",
         cliponaxis=False,
         marker={"symbol": symbol, "size": 13, "color": NEUTRAL, "line": {"width": 2, "color": NEUTRAL}},
-        hovertemplate=say("Chosen: {action}", action=words if words.startswith("%") else chart_text(words))
+        hovertemplate=say("Chosen: {action}", action=words if words.startswith("%") else chart_text(translated(words)))
         + "<extra></extra>",
     )
 

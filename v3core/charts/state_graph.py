@@ -1,5 +1,6 @@
 """The state graph at a step of a replay: who attended to whom in a layer, and who was attended to most."""
 
+from collections.abc import Sequence
 from textwrap import wrap
 
 import numpy as np
@@ -11,6 +12,7 @@ from v3core.charts.flat import flat_frame
 from v3core.charts.palette import NEUTRAL, colour_scale, rgba
 from v3core.insight.actions import exact
 from v3core.insight.inside import Inside
+from v3core.insight.seen_words import all_in_words
 from v3core.messages import _, say, translated
 
 MAX_EDGES = 150
@@ -63,7 +65,8 @@ def state_graph(inside: Inside, step: int, layer: int, head: int | None) -> Figu
     strongest = float(weights[drawn[0]]) if len(drawn) else 0.0
     share = received(inside, weights)
     most = int(share.argmax())
-    name = chart_text(inside.node_names[most])
+    names = [chart_text(name) for name in all_in_words(inside.node_names)]
+    name = names[most]
     said = {"step": step, "layer": layer, "node": name, "share": share[most]}
     alt = _(
         "Step {step}, layer {layer}, head {head}: {node} receives the most attention, {share:.3f}.", head=head, **said
@@ -84,8 +87,8 @@ def state_graph(inside: Inside, step: int, layer: int, head: int | None) -> Figu
         )
     figure.layout.meta.caption = translated(caption)
     _axes(figure, inside.places)
-    _edges(figure, inside, drawn, weights, strongest)
-    _nodes(figure, inside, step, weights, share)
+    _edges(figure, inside, names, drawn, weights, strongest)
+    _nodes(figure, inside, names, step, weights, share)
     return figure
 
 
@@ -103,7 +106,12 @@ def _axes(figure: Figure, places: NDArray[np.float32]) -> None:
 
 
 def _edges(
-    figure: Figure, inside: Inside, drawn: NDArray[np.int64], weights: NDArray[np.float64], strongest: float
+    figure: Figure,
+    inside: Inside,
+    names: Sequence[str],
+    drawn: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    strongest: float,
 ) -> None:
     """A line trace for each class of widths, and an arrowhead for each edge, which has the exact number."""
     receivers, senders = inside.edges[:, drawn]
@@ -131,7 +139,6 @@ def _edges(
             showlegend=False,
         )
     heads = start + 0.62 * (end - start)
-    names = [chart_text(translated(name)) for name in inside.node_names]
     texts = [
         say(
             "{receiver} attends to {sender}: {weight}",
@@ -162,7 +169,14 @@ def _edges(
     )
 
 
-def _nodes(figure: Figure, inside: Inside, step: int, weights: NDArray[np.float64], share: NDArray[np.float64]) -> None:
+def _nodes(
+    figure: Figure,
+    inside: Inside,
+    names: Sequence[str],
+    step: int,
+    weights: NDArray[np.float64],
+    share: NDArray[np.float64],
+) -> None:
     receivers, senders = inside.edges
     own = np.full(len(share), np.nan)
     selves = receivers == senders
@@ -171,21 +185,27 @@ def _nodes(figure: Figure, inside: Inside, step: int, weights: NDArray[np.float6
     named = (~cells).sum() <= _MAX_NAMED
     largest = float(share.max()) if share.max() > 0 else 1.0  # not if it is no number
     texts, hovers, rims = [], [], []
-    for node, name in enumerate(inside.node_names):
-        seen = chart_text(inside.observed(step - 1, node))
+    observed = [inside.observed(step - 1, node) for node in range(len(names))]
+    for node, (plain, recorded, said) in enumerate(zip(names, observed, all_in_words(observed), strict=True)):
+        seen = chart_text(said)
         place = int(inside.said[step - 1, node])
         colour = inside.colours[place] if place >= 0 else ""
         rims.append(colour or rgba(NEUTRAL, 0.8))
-        plain = chart_text(name)
         if cells[node]:
-            texts.append("agent" if seen.startswith("agent") else seen.rsplit(" ", 1)[-1] if colour else "")
+            thing = "agent" if recorded.startswith("agent") else recorded.rsplit(" ", 1)[-1] if colour else ""
+            texts.append(thing)
         else:
             texts.append(_wrapped(plain) if named else "")
-        about = f"<b>{plain}</b>" + (f"<br>observes {seen}" if seen else "")
-        to_itself = f"<br>its own weight for itself: {exact(own[node])}" if np.isfinite(own[node]) else ""
-        hovers.append(f"{about}<br>receives {exact(share[node])} of the attention{to_itself}")
+        lines = [
+            f"<b>{plain}</b>",
+            say("observes {seen}", seen=seen) if seen else "",
+            say("receives {share} of the attention", share=exact(share[node])),
+            say("its own weight for itself: {weight}", weight=exact(own[node])) if np.isfinite(own[node]) else "",
+        ]
+        hovers.append("<br>".join(filter(None, lines)))
+    texts = all_in_words(texts)
     sizes = _SMALLEST + (_LARGEST - _SMALLEST) * np.sqrt(share / largest)
-    walls = np.array([inside.observed(step - 1, node) in {"wall", "unseen"} for node in range(len(share))])
+    walls = np.array([recorded in {"wall", "unseen"} for recorded in observed])
     figure.add(
         "scatter",
         x=inside.places[:, 0].round(3),

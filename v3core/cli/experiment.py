@@ -35,13 +35,14 @@ from v3core.jobs.grid import (
     notices_of,
 )
 from v3core.jobs.launcher import MAX_PRIORITY
+from v3core.jobs.lifecycle import status_word
 from v3core.jobs.needs import Needs
 from v3core.jobs.several import Outcome
 from v3core.jobs.sweep import MAX_SEEDS, parse_seeds
 from v3core.messages import Message, _, translated, with_minus
-from v3core.output import echo, echo_json
+from v3core.output import echo, echo_json, padded
 from v3core.paths import COMMAND
-from v3core.phrases import counted, sentences
+from v3core.phrases import counted, sentences, stored
 from v3core.store.database import Database
 
 if TYPE_CHECKING:
@@ -207,7 +208,8 @@ def _show(database: Database, progress: Progress) -> None:
     if progress.deleted:
         echo(_("{deleted:,} of the runs that were asked for are deleted.", deleted=progress.deleted))
     for run in progress.failed:
-        echo(f"{run.id[:8]}  {run.status:<9}  {run.name}: {run.reason}")
+        why = _("{run}: {reason}", run=run.name, reason=stored(run.reason or ""))
+        echo(f"{run.id[:8]}  {padded(status_word(run.status), 9)}  {translated(why)}")
     standings = _standings(database, progress)
     label = standings.comparison.label
     for standing in standings.groups:
@@ -236,10 +238,9 @@ def _standings(database: Database, progress: Progress) -> "Standings":
 
 def _estimate(estimate: "Estimate") -> str:
     if not estimate.n:
-        return "unknown"
-    interval = (
-        ""
-        if estimate.low is None or estimate.high is None
-        else _(" ({low:.4g} to {high:.4g})", low=estimate.low, high=estimate.high)
-    )
-    return with_minus(f"{estimate.value:.4g}{interval}")
+        return _("unknown")
+    value = with_minus(f"{estimate.value:.4g}")
+    if estimate.low is None or estimate.high is None:
+        return value
+    low, high = (with_minus(f"{bound:.4g}") for bound in (estimate.low, estimate.high))
+    return _("{value} ({low} to {high})", value=value, low=low, high=high)

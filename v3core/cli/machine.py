@@ -14,9 +14,9 @@ from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.launchers.room import by_address, free_slots, used_slots
 from v3core.jobs.monitor import run_monitored
-from v3core.messages import _
-from v3core.output import echo, echo_json, fail
-from v3core.phrases import counted, sentences
+from v3core.messages import _, translated
+from v3core.output import echo, echo_json, fail, padded
+from v3core.phrases import counted, listed, sentences
 from v3core.store.opening import database_url, set_aside
 from v3core.store.runs import list_runs, resolve
 
@@ -65,9 +65,8 @@ def slots(number: str | None) -> None:
         limit, active = limits.slots(database), limits.slots_in_use(database)
     echo(
         _(
-            "{limit} {value} can train at once on this machine; {active} active now.",
-            limit=limit,
-            value="run" if limit == 1 else "runs",
+            "{runs} can train at once on this machine; {active} active now.",
+            runs=counted(limit, "run"),
             active=active,
         )
     )
@@ -81,7 +80,7 @@ def tidy(remove: bool) -> int:
         found = housekeeping.leftovers(database)
         problems = housekeeping.remove_leftovers(database, found) if remove else []
     for leftover in found:
-        echo(f"{housekeeping.in_words(leftover.bytes):>8}  {leftover.path}")
+        echo(f"{padded(housekeeping.in_words(leftover.bytes), 8, right=True)}  {leftover.path}")
     room = housekeeping.in_words(sum(leftover.bytes for leftover in found))
     if not found:
         echo(_("Nothing to tidy."))
@@ -155,6 +154,9 @@ def compact() -> None:
     echo(_("{before:,} bytes before, {after:,} bytes after.", before=before, after=after))
 
 
+_OK, _MISSING, _WARNING, _NOTE = _("ok"), _("MISSING"), _("WARNING"), _("note")
+
+
 @commands.command()
 @click.option(
     "--set-aside-database",
@@ -180,10 +182,10 @@ def doctor(aside: bool, setup: EnvironmentSetup | None, as_json: bool) -> int:
     if as_json:
         echo_json([asdict(finding) for finding in findings])
     for finding in findings if not as_json else ():
-        mark = "ok     " if finding.ok else "MISSING" if finding.needed else "note   "
-        echo(f"{mark}  {finding.subject}: {finding.detail}")
+        mark = padded(_OK if finding.ok else _MISSING if finding.needed else _NOTE, 7)
+        echo(f"{mark}  {translated(_('{subject}: {detail}', subject=finding.subject, detail=finding.detail))}")
     missing = [finding.subject for finding in findings if not finding.ok and finding.needed]
-    return fail(_("Missing: {missing}.", missing=", ".join(missing)), 1) if missing else 0
+    return fail(_("Missing: {missing}.", missing=listed(missing)), 1) if missing else 0
 
 
 def _report_on(setup: EnvironmentSetup, *, as_json: bool) -> str | None:
@@ -200,8 +202,9 @@ def _report_on(setup: EnvironmentSetup, *, as_json: bool) -> str | None:
         echo_json({**asdict(report), "ok": report.fault is None, **named})
         return report.fault
     if report.fault is None:
-        echo(_("ok       {env}: can be created, reset and stepped, and works with the policy", env=report.env))
-    for mark, texts in (("WARNING", report.warnings), ("note   ", report.notes)):
+        works = _("{env}: can be created, reset and stepped, and works with the policy", env=report.env)
+        echo(f"{padded(_OK, 7)}  {translated(works)}")
+    for mark, texts in ((_WARNING, report.warnings), (_NOTE, report.notes)):
         for text in texts:
-            echo(f"{mark}  {text}")
+            echo(f"{padded(mark, 7)}  {translated(text)}")
     return report.fault

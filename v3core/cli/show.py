@@ -19,11 +19,11 @@ from v3core.jobs.lifecycle import status_word
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.played_episodes import imports_of_run, intact_checkpoint
 from v3core.messages import _, recalled, translated
-from v3core.output import echo, echo_json
+from v3core.output import echo, echo_json, padded, width
 from v3core.paths import COMMAND
 from v3core.phrases import listed, stored, strung
 from v3core.places import local_file
-from v3core.store.alarms import ACTIVE
+from v3core.store.alarms import ACTIVE, CLEARED, MUTED
 from v3core.store.commands import read_commands
 from v3core.store.history import read_events
 from v3core.store.run_filter import matches, parse_filter
@@ -70,19 +70,24 @@ def runs(as_json: bool, sizes: bool, wanted: str) -> None:
         echo(_("No runs yet in {describe}.", describe=database.describe()))
         echo(_("Start one: {command}", command=f"{COMMAND} train --env CartPole-v1 --episodes 600"))
         return
-    width = max(len(row.name) for row in rows)
+    widest = max(width(row.name) for row in rows)
     for row in rows:
         mean = "" if row.mean_return is None else f"{row.mean_return:10.2f}"
         room = ""
         if size := takes.get(row.id):
-            rows_take, files_take = housekeeping.in_words(size.database), housekeeping.in_words(size.files)
-            room = f"  {rows_take:>8} of rows, {files_take:>8} of files"
+            takes_of = {"rows": size.database, "files": size.files}
+            said = {name: padded(housekeeping.in_words(one), 8, right=True) for name, one in takes_of.items()}
+            room = translated(_("  {rows} of rows, {files} of files", **said))
         done = f"{row.episode:>7}/{row.episodes:<7}"
         if row.length.is_by_steps:
-            done = f"{row.step:>7}/{row.steps} steps"
-        echo(f"{row.id[:8]}  {row.status:<9}  {row.name:<{width}}  {done} {row.phase or '':<12} {mean:>10}{room}")
+            done = translated(_("{done} steps", done=f"{row.step:>7}/{row.steps}"))
+        status, name, phase = (
+            padded(text, columns)
+            for text, columns in ((status_word(row.status), 9), (row.name, widest), (row.phase or "", 12))
+        )
+        echo(f"{row.id[:8]}  {status}  {name}  {done} {phase} {mean:>10}{room}")
         if problem := _waits_for(row):
-            echo(f"          {problem}")
+            echo(f"          {translated(problem)}")
 
 
 def _waits_for(run: RunRow) -> str | None:
@@ -108,11 +113,15 @@ def show(run_id: str, as_json: bool) -> None:
     state += [time_left(run.seconds_left)] if run.seconds_left else []
     echo(_("{state}: {why}", state=listed(state), why=stored(why)) if why else listed(state))
     for event in history:
-        echo(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {recalled(event.actor):<12}  {recalled(event.message)}")
+        actor = padded(recalled(event.actor), 12)
+        echo(f"{event.at.astimezone():%Y-%m-%d %H:%M:%S}  {actor}  {recalled(event.message)}")
     if asked:
         echo(_("Commands:"))
     for row in asked:
         echo(f"{row.requested_at.astimezone():%Y-%m-%d %H:%M:%S}  {row.kind:<16}  {translated(row.describe())}")
+
+
+ALARM_STATES = {ACTIVE: _("active"), CLEARED: _("cleared"), MUTED: _("muted")}
 
 
 @commands.command()
@@ -135,9 +144,10 @@ def alarms(run_id: str, as_json: bool) -> None:
     for row in sorted(rows, key=lambda row: row.state != ACTIVE):
         span = _("{first_episode} to {last_episode}", first_episode=row.first_episode, last_episode=row.last_episode)
         number = f"{row.number:>3}  " if row.number else ""
+        state, phase = padded(ALARM_STATES[row.state], 8), padded(row.phase, 20)
         said = _("episodes {span}: {sentence}.", span=span, sentence=stored(row.sentence))
         muted = _(" (muted: {reason})", reason=row.reason) if row.reason else ""
-        echo(strung("", [f"{number}{row.state:<8} {row.rule:<20} {row.phase:<20} ", said, muted]))
+        echo(strung("", [f"{number}{state} {row.rule:<20} {phase} ", said, muted]))
 
 
 @commands.command()
@@ -154,7 +164,7 @@ def log(run_id: str, lines: int, traceback: bool) -> None:
             "Run {id} '{name}' is {status} and has no traceback; omit --traceback.",
             id=run.id[:8],
             name=run.name,
-            status=run.status,
+            status=status_word(run.status),
         )
     if not text and run.started_at is not None:
         file = log_file(run.id)
@@ -165,7 +175,7 @@ def log(run_id: str, lines: int, traceback: bool) -> None:
             file=file,
             host=run.host,
         )
-    echo(text or "The log is still empty.", err=not text)
+    echo(text or _("The log is still empty."), err=not text)
 
 
 @commands.command()

@@ -14,9 +14,10 @@ from v3core.insight.compared import Across, Comparison, GroupResult, Pair
 from v3core.insight.estimates import Estimate
 from v3core.insight.replays import MEDIAN
 from v3core.jobs import control
-from v3core.messages import _
+from v3core.messages import Message, _, translated
 from v3core.metrics import EVALUATION
-from v3core.output import echo, echo_json
+from v3core.output import echo, echo_json, padded, width
+from v3core.phrases import listed, strung, within
 from v3core.store.database import Database
 from v3core.store.runs import get_run, resolve
 
@@ -89,25 +90,25 @@ def compare(
 def _print_groups(found: Comparison) -> None:
     from v3core.comparison.tables import steps_words  # as above
 
-    wide = max(len(_named(group, found)) for group in found.groups)
-    echo(f"\n{'Group':<{wide}}  {'runs':>5}  {found.label}, interquartile mean")
+    wide = max(width(_named(group, found)) for group in found.groups)
+    title = translated(_("{metric}, interquartile mean", metric=found.label))
+    echo(f"\n{padded(_('Group'), wide)}  {padded(_('runs'), 5, right=True)}  {title}")
     for group in found.groups:
         threshold = found.thresholds.get(group.env)
-        steps = ""
+        steps: list[Message] = []
         if threshold is not None and group.steps_to is not None and group.steps_to.n:
-            steps = _(
-                "; {reached} of {n} runs reach {threshold:g}",
-                reached=group.reached,
-                n=group.steps_to.n,
-                threshold=threshold,
-            )
+            reaching = {"reached": group.reached, "n": group.steps_to.n, "threshold": threshold}
+            steps = [_("; {reached} of {n} runs reach {threshold:g}", **reaching)]
             if group.reached:
-                steps += _(", steps to it: {estimate}", estimate=_estimate(group.steps_to, steps_words))
-        echo(f"{_named(group, found):<{wide}}  {group.final.n:>5}  {_estimate(group.final)}{steps}")
+                steps.append(_(", steps to it: {estimate}", estimate=_estimate(group.steps_to, steps_words)))
+        final = translated(strung("", [_estimate(group.final), *steps]))
+        echo(f"{padded(_named(group, found), wide)}  {group.final.n:>5}  {final}")
 
 
 def _named(group: GroupResult, found: Comparison) -> str:
-    return f"{group.name} in {group.env}" if len({other.env for other in found.groups}) > 1 else group.name
+    if len({other.env for other in found.groups}) == 1:
+        return group.name
+    return str(translated(_("{group} in {env}", group=group.name, env=group.env)))
 
 
 def _print_pairs(found: Comparison) -> None:
@@ -136,15 +137,19 @@ def _print_pairs(found: Comparison) -> None:
                 estimate=_estimate(pair.improvement),
             )
         )
-        echo(f"  {_tests(pair)}")
+        echo(strung("", ["  ", _tests(pair)]))
 
 
 def _print_across(across: Across) -> None:
+    from v3core.comparison.tables import AGGREGATE_TITLES  # as above
+
     if across.groups:
-        echo(_("\nNormalised scores over {environments}:", environments=", ".join(across.environments)))
+        echo(_("\nNormalised scores over {environments}:", environments=listed(across.environments)))
     for group in across.groups:
-        values = (f"{name.replace('_', ' ')} {_estimate(value)}" for name, value in group.aggregates.items())
-        echo(f"  {group.name}: {', '.join(values)}")
+        values = [
+            strung(" ", [within(AGGREGATE_TITLES[name]), _estimate(value)]) for name, value in group.aggregates.items()
+        ]
+        echo(strung("", ["  ", _("{group}: {values}", group=group.name, values=listed(values))]))
     for pair, chance in across.improvement.items():
         echo(
             _(
@@ -156,7 +161,7 @@ def _print_across(across: Across) -> None:
 
 
 def _tests(pair: Pair) -> str:
-    welch = "Welch's test is undefined"
+    welch = _("Welch's test is undefined")
     if pair.welch is not None:
         welch = _("Welch's test p = {p}, corrected {p2}", p=_p(pair.welch), p2=_p(pair.welch_corrected))
     return _(
@@ -168,7 +173,7 @@ def _tests(pair: Pair) -> str:
 
 
 def _p(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.2g}"
+    return _("undefined") if value is None else f"{value:.2g}"
 
 
 def _estimate(estimate: Estimate, words: Callable[[float], str] | None = None) -> str:
@@ -177,7 +182,8 @@ def _estimate(estimate: Estimate, words: Callable[[float], str] | None = None) -
 
     shown = words or number_words
     if estimate.low is None or estimate.high is None:
-        return shown(estimate.value) + (" (exploratory)" if estimate.confidence == "exploratory" else "")
+        value = shown(estimate.value)
+        return _("{value} (exploratory)", value=value) if estimate.confidence == "exploratory" else value
     return _(
         "{value} ({low} to {high})", value=shown(estimate.value), low=shown(estimate.low), high=shown(estimate.high)
     )

@@ -10,7 +10,7 @@ from v3core.insight.significance import MOST_SEEDS
 from v3core.messages import _, with_minus
 
 Row = dict[str, object]
-_AGGREGATES: Mapping[Aggregate, str] = {
+AGGREGATE_TITLES: Mapping[Aggregate, str] = {
     "iqm": _("Interquartile mean"),
     "mean": _("Mean"),
     "median": _("Median"),
@@ -49,7 +49,7 @@ def across_rows(found: Across) -> list[Row]:
     return [
         {
             _("Group"): group.name,
-            **{title: _with_interval(group.aggregates[kind]) for kind, title in _AGGREGATES.items()},
+            **{title: _with_interval(group.aggregates[kind]) for kind, title in AGGREGATE_TITLES.items()},
         }
         for group in found.groups
     ]

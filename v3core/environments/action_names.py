@@ -5,34 +5,43 @@ from collections.abc import Mapping
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments.nethack.ids import package_of
 from v3core.insight.actions import ActionFacts, exact
+from v3core.insight.seen_words import in_words
+from v3core.messages import Message, _
+from v3core.phrases import listed, strung
 
 MAX_WORDS = 12
 """Components of an action that are listed."""
-_COMPASS = ("North", "East", "South", "West", "North-east", "South-east", "South-west", "North-west")
-_FAR = tuple(f"Far {name.lower()}" for name in _COMPASS)
+_COMPASS = (
+    *(_("North"), _("East"), _("South"), _("West")),
+    *(_("North-east"), _("South-east"), _("South-west"), _("North-west")),
+)
+_FAR = (
+    *(_("Far north"), _("Far east"), _("Far south"), _("Far west")),
+    *(_("Far north-east"), _("Far south-east"), _("Far south-west"), _("Far north-west")),
+)
 _DISCRETE: Mapping[str, tuple[str, ...]] = {
-    "CartPole-": ("Push left", "Push right"),
-    "Acrobot-": ("Torque −1", "No torque", "Torque +1"),
-    "MountainCar-": ("Push left", "Do nothing", "Push right"),
-    "LunarLander-": ("Do nothing", "Left engine", "Main engine", "Right engine"),
-    "CarRacing-": ("Do nothing", "Steer right", "Steer left", "Gas", "Brake"),
-    "FrozenLake": ("Left", "Down", "Right", "Up"),
-    "CliffWalking-": ("Up", "Right", "Down", "Left"),
-    "Taxi-": ("South", "North", "East", "West", "Pick up", "Drop off"),
-    "Blackjack-": ("Stick", "Hit"),
-    "MiniGrid-": ("Turn left", "Turn right", "Forward", "Pick up", "Drop", "Toggle", "Done"),
-    "BabyAI-": ("Turn left", "Turn right", "Forward", "Pick up", "Drop", "Toggle", "Done"),
-    "NetHack": ("More", *_COMPASS, *_FAR, "Up", "Down", "Wait", "Kick", "Eat", "Search"),
-    "MiniHack-Corridor-": (*_COMPASS, "Open", "Kick", "Search"),
-    "MiniHack-KeyRoom-": (*_COMPASS, "Pick up", "Apply"),
+    "CartPole-": (_("Push left"), _("Push right")),
+    "Acrobot-": (_("Torque −1"), _("No torque"), _("Torque +1")),
+    "MountainCar-": (_("Push left"), _("Do nothing"), _("Push right")),
+    "LunarLander-": (_("Do nothing"), _("Left engine"), _("Main engine"), _("Right engine")),
+    "CarRacing-": (_("Do nothing"), _("Steer right"), _("Steer left"), _("Gas"), _("Brake")),
+    "FrozenLake": (_("Left"), _("Down"), _("Right"), _("Up")),
+    "CliffWalking-": (_("Up"), _("Right"), _("Down"), _("Left")),
+    "Taxi-": (_("South"), _("North"), _("East"), _("West"), _("Pick up"), _("Drop off")),
+    "Blackjack-": (_("Stick"), _("Hit")),
+    "MiniGrid-": (_("Turn left"), _("Turn right"), _("Forward"), _("Pick up"), _("Drop"), _("Toggle"), _("Done")),
+    "BabyAI-": (_("Turn left"), _("Turn right"), _("Forward"), _("Pick up"), _("Drop"), _("Toggle"), _("Done")),
+    "NetHack": (_("More"), *_COMPASS, *_FAR, _("Up"), _("Down"), _("Wait"), _("Kick"), _("Eat"), _("Search")),
+    "MiniHack-Corridor-": (*_COMPASS, _("Open"), _("Kick"), _("Search")),
+    "MiniHack-KeyRoom-": (*_COMPASS, _("Pick up"), _("Apply")),
     "MiniHack-": _COMPASS,
 }
 _CONTINUOUS: Mapping[str, tuple[str, ...]] = {
-    "Pendulum-": ("Torque",),
-    "MountainCarContinuous-": ("Force",),
-    "LunarLander": ("Main engine", "Side engines"),
-    "CarRacing-": ("Steering", "Gas", "Brake"),
-    "BipedalWalker": ("Hip 1", "Knee 1", "Hip 2", "Knee 2"),
+    "Pendulum-": (_("Torque"),),
+    "MountainCarContinuous-": (_("Force"),),
+    "LunarLander": (_("Main engine"), _("Side engines")),
+    "CarRacing-": (_("Steering"), _("Gas"), _("Brake")),
+    "BipedalWalker": (_("Hip 1"), _("Knee 1"), _("Hip 2"), _("Knee 2")),
 }
 """By how ids begin."""
 
@@ -50,9 +59,11 @@ def action_names(environment: EnvironmentSetup, facts: ActionFacts, *, outputs: 
         table = _CONTINUOUS if facts.is_continuous else _DISCRETE
         known = next((names for start, names in table.items() if environment.env_id.startswith(start)), ())
     if facts.is_continuous:
-        return list(known) if len(known) == outputs else [f"Number {place}" for place in range(1, outputs + 1)]
+        if len(known) == outputs:
+            return list(known)
+        return [_("Number {place:d}", place=place) for place in range(1, outputs + 1)]
     if facts.kind == "multi_binary":
-        return [f"Switch {place}" for place in range(1, len(facts.sizes) + 1)]
+        return [_("Switch {place:d}", place=place) for place in range(1, len(facts.sizes) + 1)]
     starts = facts.starts or (0,) * len(facts.sizes)
     if len(facts.sizes) == 1:
         return list(known) if len(known) == outputs else [str(starts[0] + value) for value in range(outputs)]
@@ -63,14 +74,19 @@ def action_names(environment: EnvironmentSetup, facts: ActionFacts, *, outputs: 
     ]
 
 
-def chosen_words(names: list[str], facts: ActionFacts, action: list[float]) -> str:
-    """An action [components] as recorded, in words; of many components the first ones."""
+def chosen_words(names: list[str], facts: ActionFacts, action: list[float]) -> Message:
+    """An action [components] as recorded, in the reader's words; of many components the first ones."""
+    words: list[str]
     if facts.is_continuous:
-        words = [f"{name} {exact(value)}" for name, value in zip(names, action, strict=True)]
+        words = [strung(" ", [in_words(name), exact(value)]) for name, value in zip(names, action, strict=True)]
     elif facts.kind == "multi_binary":
-        words = [f"{name} {'on' if value else 'off'}" for name, value in zip(names, action, strict=True)]
+        words = [
+            _("{switch} on", switch=in_words(name)) if value else _("{switch} off", switch=in_words(name))
+            for name, value in zip(names, action, strict=True)
+        ]
     else:
         firsts = [sum(facts.sizes[:place]) for place in range(len(facts.sizes))]
-        words = [names[first + int(value)] for first, value in zip(firsts, action, strict=True)]
+        words = [in_words(names[first + int(value)]) for first, value in zip(firsts, action, strict=True)]
     left = len(words) - MAX_WORDS
-    return ", ".join(words[:MAX_WORDS]) + (f" and {left} more" if left > 0 else "")
+    first = listed(words[:MAX_WORDS])
+    return _("{actions} and {count} more", actions=first, count=left) if left > 0 else first

@@ -1,4 +1,7 @@
-"""The nodes of a state graph as a person reads them: their names, their places in a picture, and what each observes."""
+"""The nodes of a state graph as a person reads them: their names, their places in a picture, and what each observes.
+
+In English, as it is recorded: `insight/seen_words.py` says it in another language.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -47,9 +50,9 @@ def node_kinds(spec: EnvironmentSpec) -> list[str]:
 def _names_of(spec: EnvironmentSpec, part: NodePart) -> list[str]:
     title = part.name.capitalize()
     if part.kind == "hub":
-        return [_("{value} (hub)", value=title or "All")]
+        return [_("{value} (hub)", value=title) if title else _("All (hub)")]
     if part.kind == "words":
-        return [title or "Text"]
+        return [title or _("Text")]
     if part.labels == FAR:
         return [_("Thing {place}, by distance", place=place) for place in range(1, part.nodes + 1)]
     if part.labels == NEAR:
@@ -159,7 +162,7 @@ def _put_agent(part: NodePart, said: NDArray[np.int32], words: dict[str, int], c
     known = list(words)
     for place in np.unique(own):
         thing = "nothing" if known[place] in {"empty", "unseen"} else known[place]
-        text = _("{agent}, carries {thing}", agent=_AGENT, thing=thing)
+        text = f"{_AGENT}, carries {thing}"
         words[text] = len(words)
         colours.append(colours[place])
         own[own == place] = words[text]
@@ -180,7 +183,7 @@ def _thing(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:
     if _has_named_values(part):
         return part.labels[int(values[0])], ""
     if part.kind == "categories":
-        return _("facing {directions}", directions=_DIRECTIONS[int(values[0])]), ""
+        return f"facing {_DIRECTIONS[int(values[0])]}", ""
     return _cell(part, values) if part.kind == "grid" else (_text(part, values), "")
 
 
@@ -211,7 +214,7 @@ def _cell(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:
             return name, ""
         colour = IDX_TO_COLOR.get(int(values[1]), "")
         if name == "agent":
-            return _("{agent}, facing {directions}", agent=_AGENT, directions=_DIRECTIONS[int(values[2]) % 4]), ""
+            return f"{_AGENT}, facing {_DIRECTIONS[int(values[2]) % 4]}", ""
         states = {number: state for state, number in STATE_TO_IDX.items()}
         before = f"{states.get(int(values[2]), '')} " if name == "door" else ""
         shade = "#{:02x}{:02x}{:02x}".format(*(int(one) for one in COLORS[colour])) if colour in COLORS else ""

@@ -20,16 +20,22 @@ SCENARIO = "scenario"
 """Key of the `info` that `reset` returns, by which an environment names the scenario of the episode."""
 
 _NAMES: Mapping[str, tuple[str, ...]] = {
-    "CartPole-": ("Cart position", "Cart velocity", "Pole angle", "Pole angular velocity"),
+    "CartPole-": (_("Cart position"), _("Cart velocity"), _("Pole angle"), _("Pole angular velocity")),
     "Acrobot-": (
-        *("Cosine of angle 1", "Sine of angle 1", "Cosine of angle 2", "Sine of angle 2"),
-        *("Angular velocity 1", "Angular velocity 2"),
+        *(_("Cosine of angle 1"), _("Sine of angle 1"), _("Cosine of angle 2"), _("Sine of angle 2")),
+        *(_("Angular velocity 1"), _("Angular velocity 2")),
     ),
-    "MountainCar": ("Position", "Velocity"),
-    "Pendulum-": ("Cosine of the angle", "Sine of the angle", "Angular velocity"),
+    "MountainCar": (_("Position"), _("Velocity")),
+    "Pendulum-": (_("Cosine of the angle"), _("Sine of the angle"), _("Angular velocity")),
     "LunarLander": (
-        *("Horizontal position", "Vertical position", "Horizontal velocity", "Vertical velocity", "Angle"),
-        *("Angular velocity", "Left leg touches", "Right leg touches"),
+        *(
+            _("Horizontal position"),
+            _("Vertical position"),
+            _("Horizontal velocity"),
+            _("Vertical velocity"),
+            _("Angle"),
+        ),
+        *(_("Angular velocity"), _("Left leg touches"), _("Right leg touches")),
     ),
 }
 """What Gymnasium's documentation calls the numbers of its environments, by how their ids begin."""
@@ -61,7 +67,7 @@ def described_states(
     columns: list[Sequence[float | str]] = []
     for part in spec.graph.parts:
         if part.kind == "grid" and part.labels == MINIGRID_CELL:
-            names.append("In view")
+            names.append(_("In view"))
             cells = observations[:, part.start : part.start + part.size].reshape(-1, *part.shape)
             columns.append([_objects(seen) for seen in cells])
         if part.kind not in {"features", "categories"}:
@@ -85,16 +91,20 @@ def feature_names(spec: EnvironmentSpec, part: NodePart) -> list[str]:
     if not part.path and not spec.environment.wrappers and len(known) == part.size:
         return list(known)
     is_state = part.kind == "categories" and part.size == 1  # such as the square that an agent is on
-    name = part.name.capitalize() or ("State" if is_state else "Feature")
-    return (
-        [name]
-        if part.size == 1 and (part.path or is_state)
-        else [f"{name} {number}" for number in range(1, part.size + 1)]
-    )
+    name = part.name.capitalize()
+    if part.size == 1 and (part.path or is_state):
+        return [name or (_("State") if is_state else _("Feature"))]
+    numbers = range(1, part.size + 1)
+    if not name:
+        return [_("Feature {number:d}", number=number) for number in numbers]
+    return [f"{name} {number}" for number in numbers]
 
 
 def _objects(cells: NDArray[Any]) -> str:
-    """What is in a grid of cells [columns, rows, 3] besides walls, floor and what is not seen, nearest first."""
+    """What is in a grid of cells [columns, rows, 3] besides walls, floor and what is not seen, nearest first.
+
+    In English, as it is recorded: `insight/seen_words.py` says it in another language.
+    """
     from minigrid.core.constants import IDX_TO_COLOR, IDX_TO_OBJECT, STATE_TO_IDX
 
     nothing = {"unseen", "empty", "wall", "floor"}
@@ -111,14 +121,10 @@ def _objects(cells: NDArray[Any]) -> str:
             words = f"{states.get(int(cells[column, row, 2]), '')} {words}".strip()
         if agent is not None:
             distance = abs(column - agent[0]) + abs(row - agent[1])
-            found.append(
-                (distance, _("{words} at column {value}, row {value2}", words=words, value=column + 1, value2=row + 1))
-            )
+            found.append((distance, f"{words} at column {column + 1}, row {row + 1}"))
             continue
         ahead, right = rows - 1 - row, column - columns // 2
-        where: list[str] = [_("{ahead} ahead", ahead=ahead)] if ahead else []
+        where = [f"{ahead} ahead"] if ahead else []
         where += [f"{abs(right)} {'right' if right > 0 else 'left'}"] if right else []
-        found.append(
-            (ahead + abs(right), f"{words} {', '.join(where)}" if where else _("carries {words}", words=words))
-        )
+        found.append((ahead + abs(right), f"{words} {', '.join(where)}" if where else f"carries {words}"))
     return "; ".join(words for _distance, words in sorted(found, key=lambda one: one[0])) or "nothing"

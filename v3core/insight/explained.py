@@ -12,6 +12,7 @@ from v3core.insight.actions import ActionFacts, exact, in_units, probabilities
 from v3core.insight.inside import Inside
 from v3core.insight.jumps import return_that_followed
 from v3core.insight.replays import Replay
+from v3core.insight.seen_words import all_in_words, in_words
 from v3core.messages import Message, _, translated, with_minus
 from v3core.phrases import listed, sentences
 
@@ -103,10 +104,10 @@ def _observation(inside: Inside, at: int) -> Part:
             plain[seen] += 1
         else:
             rows.append((name, seen))
-    cells = [_("{count} {things}", count=count, things=word) for word, count in plain.most_common()]
+    cells = [_("{count} {things}", count=count, things=in_words(word)) for word, count in plain.most_common()]
     more = [_(words, count=silent[kind]) for kind, words in _SILENT.items() if silent[kind]]
     text = sentences(_("Cells: {cells}.", cells=listed(cells)) if cells else "", *more)
-    return _part(OBSERVATION, text, _some(rows))
+    return _part(OBSERVATION, text, [(in_words(name), in_words(seen)) for name, seen in _some(rows)])
 
 
 def _features(inside: Inside, at: int) -> Part:
@@ -117,7 +118,7 @@ def _features(inside: Inside, at: int) -> Part:
         return _part(_("Node features"), sentences(text, kept))
     norms = np.linalg.norm(np.asarray(inside.nodes[at], dtype=np.float64), axis=1)
     order = np.argsort(-norms, kind="stable")[:STRONGEST]
-    rows = [(inside.node_names[node], _("norm {value:.6g}", value=norms[node])) for node in order]
+    rows = [(in_words(inside.node_names[node]), _("norm {value:.6g}", value=norms[node])) for node in order]
     return _part(_("Node features"), sentences(text, _("The largest:")), rows)
 
 
@@ -135,11 +136,10 @@ def _attention(inside: Inside, at: int, head: int | None) -> list[Part]:
         rows = []
         for edge in order:
             receiver, sender = inside.edges[:, edge]
-            words = _(
-                "{receiver} attends to {sender}", receiver=inside.node_names[receiver], sender=inside.node_names[sender]
-            )
+            of_edge = all_in_words(inside.node_names[node] for node in (receiver, sender))
+            words = _("{receiver} attends to {sender}", receiver=of_edge[0], sender=of_edge[1])
             if sender == receiver:
-                words = _("{receiver} attends to itself", receiver=inside.node_names[receiver])
+                words = _("{receiver} attends to itself", receiver=of_edge[0])
             rows.append((words, exact(weights[edge])))
         title = _("Attention, layer {layer} (head {head})", layer=layer + 1, head=head)
         if head is None:
@@ -268,7 +268,9 @@ def _mixture(replay: Replay, inside: Inside | None, at: int, names: Sequence[str
         if len(names) == len(outputs)
         else [_("Output {number}", number=place) for place in range(1, len(outputs) + 1)]
     )
-    return _part(_("Mixture"), text, _some([(label, exact(one)) for label, one in zip(labels, outputs, strict=True)]))
+    return _part(
+        _("Mixture"), text, _some([(in_words(label), exact(one)) for label, one in zip(labels, outputs, strict=True)])
+    )
 
 
 def _distribution(replay: Replay, at: int, facts: ActionFacts, names: Sequence[str]) -> Part:
@@ -277,7 +279,7 @@ def _distribution(replay: Replay, at: int, facts: ActionFacts, names: Sequence[s
         means = in_units(facts, outputs)
         spread = facts.deviation or (math.nan,) * len(means)
         rows = [
-            (name, with_minus(f"{mean:.7g}" if math.isnan(one) else f"{mean:.7g} ± {one:.7g}"))
+            (in_words(name), with_minus(f"{mean:.7g}" if math.isnan(one) else f"{mean:.7g} ± {one:.7g}"))
             for name, mean, one in zip(names, means.tolist(), spread, strict=True)
         ]
         return _part(_("Action distribution"), _("Mean ± deviation, in units of the environment."), _some(rows))
@@ -287,7 +289,7 @@ def _distribution(replay: Replay, at: int, facts: ActionFacts, names: Sequence[s
     shares = np.concatenate([part[1:] if is_switch else part for part in parts])
     flags = np.ones(len(shares), dtype=np.bool_) if masks is None else masks[1::2] if is_switch else masks
     rows = [
-        (name, f"{share:.7g}" if free else _("not allowed"))
+        (in_words(name), f"{share:.7g}" if free else _("not allowed"))
         for name, share, free in zip(names, shares.tolist(), flags, strict=True)
     ]
     text = _("Softmax of the mixture, of each component.") if len(parts) > 1 else _("Softmax of the mixture.")
@@ -344,6 +346,6 @@ def _listed(outputs: NDArray[Any], names: Sequence[str]) -> str:
     """Outputs side by side, with their names if they are few."""
     shown = [exact(one) for one in outputs[:MAX_EXPERTS]]
     if len(names) == len(outputs) <= MAX_EXPERTS:
-        shown = [f"{translated(name)} {one}" for name, one in zip(names, shown, strict=True)]
+        shown = [f"{in_words(name)} {one}" for name, one in zip(names, shown, strict=True)]
     left = len(outputs) - len(shown)
     return _("{names} and {count} more", names=listed(shown), count=left) if left > 0 else listed(shown)

@@ -8,10 +8,12 @@ import streamlit as st
 from v3core.charts.expert_figures import map_figure
 from v3core.environments.evaluation_seeds import evaluation_seed
 from v3core.insight.experts import StateMap
-from v3core.messages import _, said, say, with_minus
+from v3core.insight.seen_words import in_words
+from v3core.messages import Message, _, said, say, with_minus
 from v3core.phrases import sentences
 from v3core.store.run_row import RunRow
 from v3core.ui.live_chart import live_chart
+from v3core.ui.option_labels import follow_language
 from v3core.ui.text import md, plain
 
 PLAYED_AGAIN = _(
@@ -45,14 +47,20 @@ def state_map(
         not_again: why the others cannot be played again from their seeds; empty if they can.
         tasks: how many environments the evaluation was on at once; 0 for a single one.
     """
-    names = map(_name, points.number, points.step)
-    places = {name: place for place, name in enumerate(names)}
+    names = list(map(_name, points.number, points.step))
+    places = {str(name): place for place, name in enumerate(names)}
+
+    def label(name: str) -> str:
+        return plain(names[places[name]])
+
+    follow_language(STATE, places, label)
     left, right = st.columns([3, 2])
     with right:
         chosen = st.selectbox(
             md("State"),
             list(places),
             index=None,
+            format_func=label,
             placeholder=say("Click a state, or choose one"),
             key=STATE,
             bind="query-params",
@@ -81,7 +89,7 @@ def state_map(
         live_chart(figure, key=f"map-{run.id}", height=figure.layout.height, on_point=clicked)
 
 
-def _name(number: int, step: int) -> str:
+def _name(number: int, step: int) -> Message:
     """Of a state: the episode of the evaluation, from 1, and its step, from 0."""
     return _("Episode {number}, step {step}", number=number, step=step)
 
@@ -89,8 +97,8 @@ def _name(number: int, step: int) -> str:
 def _choose(names: frozenset[str], point: Sequence[float]) -> None:
     """Of a click: `point` begins with the episode of the evaluation and its step."""
     match point:
-        case [int(number), int(step), *_] if _name(number, step) in names:
-            st.session_state[STATE] = _name(number, step)
+        case [int(number), int(step), *_] if (name := str(_name(number, step))) in names:
+            st.session_state[STATE] = name
 
 
 def _details(points: StateMap, place: int, experts: int) -> None:
@@ -122,11 +130,10 @@ def _details(points: StateMap, place: int, experts: int) -> None:
     if points.values and points.features:
         # A list and not a table: what is in view is longer than a narrow screen.
         pairs = zip(points.features, points.values[place], strict=True)
-        shown = [
-            part
+        lines = [
+            md("{}: **{}**", in_words(name), in_words(value) if isinstance(value, str) else with_minus(f"{value:g}"))
             for name, value in pairs
-            for part in (name, value if isinstance(value, str) else with_minus(f"{value:g}"))
         ]
-        st.markdown(md("\n".join(["- {}: **{}**"] * len(points.features)), *shown))
+        st.markdown(md("\n".join(["- {}"] * len(lines)), *lines))
     elif points.values or not points.gates:
         st.caption(md("The features of this state were not recorded."))

@@ -82,7 +82,7 @@ def _tell_dead(window: Window, place: int) -> str:
     never = int((used == 0).sum())
     counts = {"dead": len(dead), "experts": window.experts}
     if not episodes:
-        return _("{dead} of {experts} experts dead, never used", **counts)
+        return _("{dead:d} of {experts:d} experts dead, never used", **counts)
     last: Message
     if len(episodes) > 8:
         last = _("between episodes {first} and {last}", first=episodes[0], last=episodes[-1])
@@ -91,9 +91,9 @@ def _tell_dead(window: Window, place: int) -> str:
             "at episode {episodes}", "at episodes {episodes}", count=len(episodes), episodes=listed(episodes)
         )
     if not never:
-        return _("{dead} of {experts} experts dead, last used {when}", **counts, when=last)
+        return _("{dead:d} of {experts:d} experts dead, last used {when}", **counts, when=last)
     return _(
-        "{dead} of {experts} experts dead, last used {when}, {never} never used",
+        "{dead:d} of {experts:d} experts dead, last used {when}, {never:d} never used",
         **counts,
         when=last,
         never=never,
@@ -292,7 +292,7 @@ def _tell_ineffective(window: Window, place: int) -> str:
         else _("{name} is planned at {planned:.4g} but {used:.4g} in effect", name=name, planned=planned, used=used)
         for name, (planned, used) in window.differing[place].items()
     ]
-    return _("{parts} in phase '{phase}'", parts=strung(_("; "), parts), phase=window.rows.phases[place])
+    return _("{parts} during phase '{phase}'", parts=strung(_("; "), parts), phase=window.rows.phases[place])
 
 
 COLLAPSE = 0.9

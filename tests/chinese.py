@@ -148,14 +148,14 @@ def careless(text: str) -> list[str]:
         rf".{{0,8}}[{_HAN}][A-Za-z0-9`].{{0,8}}|.{{0,8}}[A-Za-z0-9`%][{_HAN}].{{0,8}}", _joined(bare)
     )
     problems += re.findall(rf".{{0,8}}(?: [{_FULL}]|[，。；：！？、（）] ).{{0,8}}", re.sub(r" *\| *", "\n", bare))
-    problems += _not_emphasised(_CODE.sub("x", bare))
+    problems += not_emphasised(_CODE.sub("x", bare))
     for line, following in pairwise(bare.splitlines()):
         if re.search(rf"[{_HAN}{_FULL}]$", line) and re.match(rf"[{_HAN}{_FULL}A-Za-z`*\[]", following):
             problems.append(f"{line[-8:]}⏎{following[:8]}")
     return problems
 
 
-def _not_emphasised(text: str) -> list[str]:
+def not_emphasised(text: str) -> list[str]:
     """Where Markdown takes asterisks for text: between a letter outside and punctuation inside."""
     found = []
     for line in text.splitlines():

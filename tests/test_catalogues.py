@@ -13,7 +13,7 @@ import pytest
 
 from tests import longer_language
 from tests.catalogues import ERRORS, FILES, extracted, has_words, is_translated, read, sources
-from tests.chinese import glossary, missing, otherwise
+from tests.chinese import glossary, missing, not_emphasised, otherwise
 from tests.longer_language import CODE, LETTER, write_longer
 from v3core import messages
 from v3core.insight.alarms import RULES
@@ -68,6 +68,15 @@ def test_translations_are_in_the_terms_of_the_glossary() -> None:
         if found and not english.startswith(QUOTED):
             wrong[english] = found
     assert wrong == {}
+
+
+@EACH
+def test_emphasis_in_a_translation_is_seen_as_such(source: Path) -> None:
+    """Markdown shows asterisks between a full stop and a word, as in `**Newest.**5 episodes`, which English parts."""
+    said: list[str] = []
+    for message in read(source):
+        said += [message.string] if isinstance(message.string, str) else list(message.string)
+    assert [one for one in said if not_emphasised(re.sub(r"\{[^{}]*\}", "x", one))] == []
 
 
 def words_of(english: str) -> str:

@@ -38,7 +38,7 @@ def test_every_step_is_drawn_as_it_was_recorded(experts, steps):
         below = [edge for edge in strip.colorscale if edge[0] <= place][-1]
         assert below[1] == expert_colours(experts)[expert]
     assert of(figure, "Reward").y == pytest.approx(replay.rewards)
-    assert of(figure, "Value").y == pytest.approx(replay.values)
+    assert of(figure, "State value").y == pytest.approx(replay.values)
     assert of(figure, "Action").y.tolist() == replay.actions[:, 0].tolist()
 
 

@@ -364,7 +364,7 @@ def test_the_way_from_observation_to_action_has_the_numbers_of_the_network(cartp
         "Mixture",
         "Action probabilities",
         "Action",
-        "Value",
+        "State value",
     ]
     found = parts(view)
     assert np.float32(found["Observation"]["Pole angle"]) == inside.numbers[at, 2]
@@ -386,7 +386,7 @@ def test_the_way_from_observation_to_action_has_the_numbers_of_the_network(cartp
     assert np.float32(next(iter(layer.values()))) == inside.attention[at, 1, 1].max()
     assert found["Action"]["Chosen"] == ("Push left", "Push right")[replay.actions[at][0]]
     assert texts(view)["Action"] == "The most probable one."
-    assert np.float32(found["Value"]["Expected return"]) == replay.values[at]
+    assert np.float32(found["State value"]["Expected return"]) == replay.values[at]
     assert texts(view)["Gates"] == ""
 
 

@@ -23,7 +23,7 @@ _ROWS = {
     _("Gates (stacked)"): 3.0,
     _("Expert with the largest gate"): 0.5,
     _("Reward"): 1.2,
-    _("Value"): 1.2,
+    _("State value"): 1.2,
     _("Action"): 1.2,
 }
 """Titles of the rows, to their heights in relation to one another."""
@@ -87,7 +87,7 @@ def timeline_figure(name: str, replay: Replay, actions: Sequence[str] = ()) -> F
         name=_("Largest gate"),
     )
     figure.layout[f"yaxis{strip[1:]}"].merge({"showticklabels": False, "showgrid": False})
-    for row, numbers, title in ((reward, replay.rewards, _("Reward")), (value, replay.values, _("Value"))):
+    for row, numbers, title in ((reward, replay.rewards, _("Reward")), (value, replay.values, _("State value"))):
         _line(figure, x, _means(numbers, firsts), name=title, axis=row, colour=METRICS[0])
     for component in range(min(replay.actions.shape[1], MAX_COMPONENTS)):
         several = replay.actions.shape[1] > 1

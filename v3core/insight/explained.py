@@ -331,7 +331,9 @@ def _value(replay: Replay, at: int) -> Part:
     if math.isfinite(followed):
         rows.insert(1, (_("Return that followed"), with_minus(f"{followed:.7g}")))
     return _part(
-        _("Value"), _("Discounted returns, in units of the reward scale; the reward in those of the environment."), rows
+        _("State value"),
+        _("Discounted returns, in units of the reward scale; the reward in those of the environment."),
+        rows,
     )
 
 

@@ -107,8 +107,8 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str
     return folder, made
 
 
-NAMES = re.compile(r"python -m v3core \w+|nle|minihack|  pause ")
-"""Of commands and packages."""
+NAMES = re.compile(r"python -m v3core \w+|nle|minihack|local|  pause ")
+"""Of commands, packages and launchers."""
 GYMNASIUM = "A Box observation space"
 """What Gymnasium itself says of an environment."""
 LISTED = [

@@ -44,7 +44,7 @@ _CODE = re.compile(r"\S*[\w}][_./=:][\w{]\S*|\S*[A-Za-z]-?\d\S*|--\w[\w-]*|\b[0-
 """Ids, paths, options, settings and files."""
 _PRODUCTS = """Lab Gymnasium MiniGrid MiniHack NetHack PyTorch Python Streamlit CartPole DoorKey LunarLander Switch
 Mixtral DeepSeekMoE EvoMoE MOORE CUDA YAML CSV JSON Parquet GIF PNG SVG Esc Ctrl Enter Shift"""
-_UNITS = "CPU GPU Bytes MiB GiB kB MB UTC nat nats nan"
+_UNITS = "CPU GPU Bytes MiB GiB kB MB GB UTC nat nats nan"
 _TERMS = """PPO KL GAE PCA MAD Adam Welch Holm Jensen Shannon Student logits softmax sparsemax entmax token epoch ln log
 exp min max clip cosine arXiv eq Var target value keep chance"""
 _SETTINGS = """id info step steps return reset scenario yes no none unset auto recipe base device backend native view

@@ -1,12 +1,8 @@
 """A Ray cluster of two nodes on this machine, one for all tests, and a PostgreSQL database for each."""
 
 import importlib.util
-import os
-import shutil
-import tempfile
-import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +13,7 @@ from tests.browser.conftest import page as page
 from tests.browser.conftest import watched as watched
 from tests.databases import empty_database
 from tests.processes import kill_all
+from tests.scaling.clusters import PATIENCE_SECONDS, THIRD, WORKER, add_node, end_cluster, left_over, new_cluster
 from tests.scaling.object_store import VARIABLES, object_store
 from tests.waiting import wait_for
 from v3core.jobs.launchers import chosen as choice
@@ -28,52 +25,6 @@ from v3core.store.database import Database
 from v3core.store.opening import open_database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run
-
-NODE = {"object_store_memory": 78 * 2**20, "include_dashboard": False}
-_NET = f"127.0.{int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))}"
-HEAD, WORKER, THIRD, OTHER_HEAD = (f"{_NET}.{number}" for number in (2, 3, 4, 5))
-"""Not 127.0.0.1: Ray replaces that by the address of the machine in its network."""
-PATIENCE_SECONDS = 120
-"""A node starts Python for each run, on a machine that others keep busy."""
-MARK, OF_THIS_SESSION = "V3_TEST_CLUSTER", uuid.uuid4().hex
-"""A variable by which all is known that the clusters of these tests have started."""
-
-
-def new_cluster(head: str = HEAD, **options: Any) -> Any:
-    """The head of a cluster at an address; the caller ends it with `end_cluster`."""
-    from ray.cluster_utils import Cluster
-
-    # Ray gives what it starts the lowest priority but four, and others keep this machine busy.
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
-    folder = tempfile.mkdtemp(prefix="ray-")  # short: there are sockets in it
-    with marked():
-        made = Cluster(
-            initialize_head=True, head_node_args={**NODE, "node_ip_address": head, "temp_dir": folder, **options}
-        )
-    made.folder = folder
-    return made
-
-
-def add_node(cluster: Any, address: str, **options: Any) -> Any:
-    """Another node of a cluster."""
-    with marked():
-        return cluster.add_node(node_ip_address=address, **NODE, **options)
-
-
-@contextmanager
-def marked() -> Iterator[None]:
-    """What is started meanwhile must not be left at the end."""
-    os.environ[MARK] = OF_THIS_SESSION
-    try:
-        yield
-    finally:
-        del os.environ[MARK]
-
-
-def end_cluster(cluster: Any) -> None:
-    """End it, and remove its files."""
-    cluster.shutdown()
-    shutil.rmtree(cluster.folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -170,18 +121,6 @@ def until(db: Database) -> Callable[..., list[RunRow]]:
         return [get_run(db, run_id) for run_id in ids]
 
     return wait
-
-
-def left_over() -> list[str]:
-    """The command lines of what the clusters of these tests have started and is still there."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"{MARK}={OF_THIS_SESSION}".encode() in (folder / "environ").read_bytes():
-                found.append((folder / "cmdline").read_bytes().decode(errors="replace").replace("\0", " "))
-        except OSError:
-            continue
-    return [words for words in found if words]
 
 
 @pytest.fixture(scope="session", autouse=True)

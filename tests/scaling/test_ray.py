@@ -16,7 +16,7 @@ from tests.browser.support import ROOT
 from tests.databases import MISSING
 from tests.processes import monitor_of, processes_of
 from tests.runs import assert_whole, tiny_config
-from tests.scaling.conftest import (
+from tests.scaling.clusters import (
     HEAD,
     OTHER_HEAD,
     PATIENCE_SECONDS,

@@ -8,7 +8,7 @@ import pytest
 from tests.databases import MISSING, empty_database
 from tests.processes import kill_all
 from tests.runs import assert_whole
-from tests.scaling.conftest import HEAD, PATIENCE_SECONDS, WORKER
+from tests.scaling.clusters import HEAD, PATIENCE_SECONDS, WORKER
 from tests.scaling.object_store import VARIABLES, make_bucket
 from tests.scaling.test_ray import configs, kill_node
 from tests.waiting import wait_for

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from tests.browser.support import APP, free_port, serve
 from tests.browser.test_main_job import ENDLESS, act, expect_status, launch
 from tests.runs import assert_whole
-from tests.scaling.conftest import HEAD, THIRD, WORKER
+from tests.scaling.clusters import HEAD, THIRD, WORKER
 from tests.scaling.test_ray import configs
 from tests.scaling.test_ray import pytestmark as needs_a_cluster
 from tests.waiting import wait_for

@@ -7,7 +7,7 @@ import pytest
 
 from tests.browser.support import APP, free_port, serve
 from tests.runs import assert_whole
-from tests.scaling.conftest import OTHER_HEAD, end_cluster, new_cluster
+from tests.scaling.clusters import OTHER_HEAD, end_cluster, new_cluster
 from tests.scaling.test_ray import ENDLESS, configs
 from tests.scaling.test_ray import pytestmark as needs_a_cluster
 from tests.waiting import wait_for

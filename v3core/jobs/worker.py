@@ -235,12 +235,13 @@ def _begin(database: Database, run: RunRow) -> tuple[RunRow, Curriculum, Path | 
     hold_reserve(run_folder(run.id, database.data_dir))
     database.place.check()
     kept, notes = _readable_checkpoint(database, run)
+    # Before the transaction, which a database ends if a bucket takes long meanwhile.
+    checkpoint = database.place.bring(database.data_dir / kept.file.path) if kept else None
     with database.write() as tx:
         if not _begin_from(tx, run, kept, notes):
             return None
         if run.generation:  # before the commit: if it cannot be done, nothing has changed and the run fails
             forget_replays(database, run.id, after=kept.evaluated if kept else -1)
-        checkpoint = database.place.bring(database.data_dir / kept.file.path) if kept else None
         return get_run(tx, run.id), curriculum_in_force(tx, run.id), checkpoint
 
 

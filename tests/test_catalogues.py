@@ -171,6 +171,10 @@ def test_it_is_compiled_with_every_string() -> None:
             "第 12 回合的告警“不起作用的设置”：在阶段 'x y' 中，alpha 计划为 1.5，但没有使用；"
             "jitter 计划为 0.1，但没有使用；lr 计划为 1e-05，但实际为 0.001；换一种路由或去掉该设置。",
         ),
+        ("Lost after 3 episodes: ValueError: bad: value", "在 3 个回合后丢失：ValueError: bad: value"),
+        ("Environment X-v0: reset raised ValueError: x: y.", "环境 X-v0：reset raised ValueError: x: y。"),
+        ("its graph builder 'a' raised KeyError: x; y.", "其图构建函数 'a' 引发了 KeyError：x; y。"),
+        ("The replay cannot be made: Run: it broke: now.", "无法制作回放：Run：it broke: now。"),
     ],
 )
 def test_values_within_a_stored_sentence_are_recalled(english, chinese):

@@ -222,7 +222,7 @@ def recognised(sentence: str, language: str, *, within: bool = False) -> Message
     # A value may itself have the text that ends it, as evidence with a semicolon. Within, it would take too long.
     other = None if within else pattern.values_in(sentence, last=True)
     if other is not None and other != first:
-        values = min(_known(other, language), values, key=lambda values: sum(map(_is_foreign, values.values())))
+        values = min(values, _known(other, language), key=_unknown)  # of equals the first
     return _remade(pattern, values)
 
 
@@ -232,6 +232,9 @@ def _series(sentence: str, language: str) -> Message | None:
     found = [recognised(part, language, within=True) for part in parts] if len(parts) > 1 else [None]
     known = [one for one in found if one is not None]
     return reduce(_after_semicolon, known) if known == found else None
+
+
+_SERIES = "{before}; {part}"
 
 
 def _after_semicolon(before: Message, part: Message) -> Message:
@@ -244,9 +247,11 @@ def _known(values: Mapping[str, str], language: str) -> dict[str, object]:
     return {name: value if found[name] is None else found[name] for name, value in values.items()}
 
 
-def _is_foreign(value: object) -> bool:
-    """Whether it is words that are no message."""
-    return isinstance(value, str) and not isinstance(value, Message) and " " in value
+def _unknown(values: Mapping[str, object]) -> tuple[int, int]:
+    """How many values are words that are no message, and how many are several messages after one another."""
+    known = [value for value in values.values() if isinstance(value, Message)]
+    foreign = [value for value in values.values() if not isinstance(value, Message) and " " in str(value)]
+    return len(foreign), sum(value.template == _SERIES for value in known)
 
 
 def _remade(pattern: "_Pattern", values: dict[str, object]) -> Message:

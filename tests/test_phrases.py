@@ -37,9 +37,9 @@ MOMENT = datetime(2026, 11, 3, 14, 3, 22, tzinfo=UTC)
         (delta(3700), "an hour", "1小时", "1 Stunde"),
         (day_and_time(MOMENT), "3 Nov 14:03:22", "11月3日 14:03:22", "3. Nov. 14:03:22"),
         (share(0.456, 1), "45.6%", "45.6%", "45,6%"),
-        (one_of(["A", "B", "C"]), "A, B or C", "A、B或C", "A, B oder C"),
+        (one_of(["A", "B", "C"]), "A, B or C", "A、B 或 C", "A, B oder C"),
         (one_of(["A"]), "A", "A", "A"),
-        (all_of(["A", counted(2, "run")]), "A and 2 runs", "A和2 次运行", "A und 2 runs"),
+        (all_of(["A", counted(2, "run")]), "A and 2 runs", "A 和 2 次运行", "A und 2 runs"),
         (listed(["A", "B"]), "A, B", "A、B", "A, B"),
         (strung(" · ", [counted(2, "run"), "x"]), "2 runs · x", "2 次运行 · x", "2 runs · x"),
         (capitalised(counted(2, "run")), "2 runs", "2 次运行", "2 runs"),
@@ -60,7 +60,7 @@ def test_a_phrase_is_english_and_is_said_as_another_language_does(
 def test_a_phrase_within_a_message_is_said_in_its_language() -> None:
     message = _("{first} · {second}", first=counted(3, "run"), second=one_of(["A", "B"]))
     assert message == "3 runs · A or B"
-    assert message.in_language("zh_CN") == "3 次运行 · A或B"
+    assert message.in_language("zh_CN") == "3 次运行 · A 或 B"
 
 
 def test_no_space_follows_a_full_stop_of_east_asian_width() -> None:

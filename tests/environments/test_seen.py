@@ -119,13 +119,13 @@ def test_it_is_the_same_wherever_it_is_said(telling):
     [
         (
             "The policy sees the whole observation. It obeys the action mask in info. Not used: info's lives.",
-            "策略看到 整个观测。它遵守 info 中的动作掩码。未使用：info 的 lives。",
+            "策略看到的是：整个观测。它遵守 info 中的动作掩码。未使用：info 的 lives。",
         ),
         (
             "The policy sees steps, node and 3 more. Not used: the action mask in info, last, info's b and late.",
-            "策略看到 steps、node和另外 3 个。未使用：info 中的动作掩码、last、info 的 b和late。",
+            "策略看到的是：steps、node 和另外 3 个。未使用：info 中的动作掩码、last、info 的 b 和 late。",
         ),
-        ("The policy sees rock and roll and pop.", "策略看到 rock and roll and pop。"),
+        ("The policy sees rock and roll and pop.", "策略看到的是：rock and roll and pop。"),
     ],
 )
 def test_a_stored_sentence_about_what_is_seen_is_in_the_readers_language(english, chinese):

@@ -14,6 +14,7 @@ from v3core.errors import V3Error
 from v3core.jobs.lifecycle import Status
 from v3core.messages import _, say, translated
 from v3core.metrics import COMPARED
+from v3core.phrases import stored
 from v3core.store.database import DatabaseBusyError
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
@@ -59,7 +60,7 @@ def readable(rows: list[RunRow], read: Callable[[RunRow], object]) -> list[RunRo
     for run in rows:
         try:
             if run.status == Status.UNREADABLE:
-                raise V3Error(run.reason or "")
+                raise V3Error(stored(run.reason or ""))
             read(run)
         except DatabaseBusyError:
             raise

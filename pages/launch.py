@@ -59,7 +59,7 @@ with st.container(border=True):
         seeds = parse_seeds(seed_text)
     except V3Error as error:
         seeds = []
-        problems.append(str(error))
+        problems.append(error.message)
         right.error(plain(error))
     recipe, wrong = recipe_editor(env, recipe, again.values(recipe) if again else {})
     problems += wrong
@@ -134,7 +134,7 @@ with st.container(border=True):
     try:
         check_name("experiment", experiment or "none")
     except V3Error as error:
-        problems.append(str(error))
+        problems.append(error.message)
         middle.error(plain(error))
     needs, wrong = pick_needs(database, draft.run if draft else None)
     problems += wrong
@@ -152,7 +152,7 @@ if not problems:
         grid = launch_grid(setup, recipe, curricula, seeds, varied, length, name=name)
         configs = runs_of(grid)
     except V3Error as error:
-        problems.append(str(error))
+        problems.append(error.message)
         place.error(plain(error))
     for sentence in settings_without_effect(configs):
         beside_phases.warning(plain(sentence))

@@ -116,6 +116,7 @@ LISTED = [
     *(["compare", EXPERIMENT], ["show", "{real}"], ["alarms", "{real}"], ["alarms", "{64 experts}"]),
     *(["claims", "presets-doorkey"], ["sweep", "--env", "CartPole-v1", "--seeds", "1-3", "--dry-run"]),
     ["doctor", "--env", "CartPole-v1"],
+    *(["graph", name] for name in ("CartPole-v1", "Pendulum-v1", "MiniGrid-DoorKey-5x5-v0")),
 ]
 
 
@@ -130,6 +131,31 @@ def test_every_line_is_in_one_language(kinds: tuple[Path, dict[str, str]], argum
     for language in IN_ENGLISH:
         done = give(folder, language, *given)
         assert not CHINESE.search((done.stdout + done.stderr).decode("utf-8"))
+
+
+OF_OTHERS = re.compile(r"/\S+|SQLite|unable to open database file|not a directory|sqlite:\S+|V3_\w+")
+"""Files, variables, and what SQLite and the operating system say."""
+REFUSED = {
+    "data folder is a file": ({"V3_DATA_DIR": "{folder}/file"}, "数据文件夹"),
+    "data folder below a file": ({"V3_DATA_DIR": "{folder}/file/below"}, "数据文件夹"),
+    "database is another file": ({"V3_DATABASE_URL": "sqlite:///{folder}/file"}, "不是 SQLite 数据库"),
+    "database cannot be opened": ({"V3_DATABASE_URL": "sqlite:////proc/x.db"}, "数据库"),
+    "no database server": ({"V3_DATABASE_URL": "postgresql://me@127.0.0.1:9/v3"}, "无法连接数据库"),
+}
+
+
+@pytest.mark.parametrize(("variables", "chinese"), REFUSED.values(), ids=REFUSED)
+def test_a_refused_database_is_said_in_the_language_of_the_environment(
+    tmp_path: Path, variables: dict[str, str], chinese: str
+) -> None:
+    (tmp_path / "file").write_text("no database " * 100)
+    given = {name: value.format(folder=tmp_path) for name, value in variables.items()}
+    said = words(tmp_path, IN_CHINESE | given, "runs", code=1)
+    assert chinese in said
+    if "连接" not in chinese:  # the driver has words of its own
+        assert english_in([OF_OTHERS.sub(" ", said)]) == []
+    for language in IN_ENGLISH:
+        assert not CHINESE.search(words(tmp_path, language | given, "runs", code=1))
 
 
 def test_columns_line_up_where_characters_are_two_columns_wide() -> None:

@@ -20,7 +20,7 @@ from v3core.jobs.slots import slots
 from v3core.messages import _
 from v3core.native import library
 from v3core.paths import COMMAND, DATA_VARIABLE, INSTALLED, PACKAGE, data_address, data_dir, shipped
-from v3core.phrases import all_of, counted
+from v3core.phrases import all_of, counted, stored
 from v3core.serve import DEFAULT_PORT, check_port
 from v3core.store.opening import check_database, open_database
 
@@ -163,7 +163,7 @@ def _launcher() -> str:
     _check_launcher(launcher)
     offer = launcher.offer()
     if offer.problem:
-        raise V3Error(offer.problem)
+        raise V3Error(stored(offer.problem))
     slots = sum(node.slots for node in offer.nodes)
     nodes = counted(len(offer.nodes), "node")
     return _("{name}, {nodes} with {slots}", name=launcher.name, nodes=nodes, slots=counted(slots, "slot"))

@@ -13,6 +13,7 @@ from v3core.environments import apart
 from v3core.environments.apart import check_launch, examine_apart
 from v3core.environments.examine import examine
 from v3core.errors import V3Error
+from v3core.messages import translated
 
 MODULE = "tests.environments.odd"
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,6 +171,21 @@ def test_a_launch_checks_every_environment_of_its_phases():
     bad = parse("{name: c, phases: [{name: a, until: {episode: 2}}, {name: b, env_args: {how: four values}}]}")
     with pytest.raises(V3Error, match=r"step\(action\) returned 4 values"):
         check_launch(setup, [bad], allow_import=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "english", "chinese"),
+    [
+        ({"hwo": "x"}, "Did you mean how", "没有参数“hwo”；它接受 "),
+        ({"zzzzzzzzz": "x"}, "it accepts how", "没有参数“zzzzzzzzz”；它接受 "),
+    ],
+)
+def test_what_another_process_refused_is_said_in_the_language_of_the_reader(arguments, english, chinese):
+    with pytest.raises(V3Error, match=english) as refused:
+        check_launch(EnvironmentSetup(f"{MODULE}:Odd-v0", arguments), [], allow_import=True)
+    said = translated(refused.value, "zh_CN")
+    assert said.startswith(f"环境 {MODULE}:Odd-v0 {chinese}")
+    assert ("Did you mean" in str(refused.value)) == ("您是否指" in said)
 
 
 def test_what_comes_with_gymnasium_needs_no_process(monkeypatch):

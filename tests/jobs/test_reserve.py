@@ -19,6 +19,7 @@ from v3core.jobs.failures import TRACEBACK_CHARACTERS
 from v3core.jobs.files import RESERVE_BYTES, hold_reserve, release_reserve
 from v3core.jobs.launcher import create
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
+from v3core.messages import recalled
 from v3core.metrics import EpisodeRecord
 from v3core.store import dialect
 from v3core.store.history import add_event
@@ -257,4 +258,9 @@ def test_other_failures_of_a_disk_are_explained(url, problem, state, sentence):
     if state is not None:
         original.sqlstate = state
     error = OperationalError("UPDATE", None, original)
-    assert dialect.explain_failure(dialect.parse_url(url), error) == sentence
+    said = dialect.explain_failure(dialect.parse_url(url), error)
+    assert said == sentence
+    chinese = said.in_language("zh_CN")
+    assert chinese.startswith("数据库 ")
+    assert problem in chinese
+    assert recalled(sentence, "zh_CN") == chinese  # stored, as what a run failed for

@@ -182,6 +182,24 @@ def test_a_boundary_out_of_reach_is_refused_in_one_sentence(open_page, database,
     assert boundary_fields(app)[1].value == wanted, "what was typed stays, to be corrected"
 
 
+def test_a_boundary_out_of_reach_is_refused_in_the_language_of_the_page(open_page, database):
+    add_recorded_run(database, Status.STOPPED, recorded=25)
+    app = open_page("pages/live.py", lang="zh-CN")
+    ends = [field for field in app.number_input if "结束于回合" in field.label]
+    ends[1].set_value(20).run()
+    app.button(key="apply-boundaries").click().run()
+    (error,) = app.error
+    assert "但运行已到" in error.value
+
+
+def test_a_link_to_several_runs_is_refused_in_the_language_of_the_page(open_page, database):
+    ids = []
+    while len({run_id[0] for run_id in ids}) == len(ids):  # two of them begin with the same letter
+        ids.append(add_recorded_run(database, Status.STOPPED, recorded=1))
+    app = open_page("pages/live.py", lang="zh-CN", run=ids[-1][0])
+    assert "有多次运行与" in text_of(app)
+
+
 def test_ends_that_training_decides_are_shown_as_what_they_are(open_page, database):
     run_id = add_recorded_run(database, Status.STOPPED, preset="bengio-minigrid", episodes=400)
     app = open_page("pages/live.py", run=run_id)

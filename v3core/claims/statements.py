@@ -77,7 +77,7 @@ def readable_states() -> tuple[list[StudyState], list[str]]:
         try:
             found += states([name])
         except V3Error as error:
-            problems.append(str(error))
+            problems.append(error.message)
     return found, problems
 
 

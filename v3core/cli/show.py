@@ -87,7 +87,7 @@ def runs(as_json: bool, sizes: bool, wanted: str) -> None:
         )
         echo(f"{row.id[:8]}  {status}  {name}  {done} {phase} {mean:>10}{room}")
         if problem := _waits_for(row):
-            echo(f"          {translated(problem)}")
+            echo(f"          {recalled(problem)}")
 
 
 def _waits_for(run: RunRow) -> str | None:
@@ -283,4 +283,4 @@ def graph(setup: EnvironmentSetup, as_json: bool) -> None:
     if as_json:
         echo_json({**as_dict(spec), "sees": sees})
     else:
-        echo(f"{as_text(spec)}\n  {sees}")
+        echo(strung("\n  ", [as_text(spec), sees]))

@@ -96,7 +96,7 @@ def from_rows(
             phase = _phase(row, last)
             problem = order_problem(phases, phase, last=last) or fit_problem(index + 1, phase, episodes, steps)
         except V3Error as error:
-            problem = str(error)
+            problem = error.message
             # Its end counts for those after it.
             phase = Phase.model_construct(name=row.name, until=None if last else end_of(row))
         phases.append(phase)
@@ -111,7 +111,7 @@ def from_rows(
                 name=name, description=description, episodes=written_for, policy=policy, phases=tuple(phases)
             )
     except V3Error as error:
-        return Checked(None, {len(rows) - 1: str(error)})
+        return Checked(None, {len(rows) - 1: error.message})
     return Checked(curriculum)
 
 

@@ -101,7 +101,7 @@ def _answer(process: "subprocess.Popen[str]", output: IO[str], run: EnvironmentS
         lines.put(None)
 
     threading.Thread(target=pass_on, daemon=True).start()
-    env, call = run.env_id, "its module"
+    env, call = run.env_id, _("its module")
     while True:
         try:
             line = lines.get(timeout=seconds)
@@ -121,9 +121,9 @@ def _answer(process: "subprocess.Popen[str]", output: IO[str], run: EnvironmentS
             )
         said = json.loads(line)
         if "call" in said:
-            env, call = said["env"], said["call"]
+            env, call = said["env"], stored(said["call"])
         elif "refused" in said:
-            raise V3Error(said["refused"])
+            raise V3Error(stored(said["refused"]))
         else:
             return [Report(**report) for report in said["reports"]]
 
@@ -162,7 +162,8 @@ def _main() -> None:
     def examined(setup: EnvironmentSetup) -> Report:
         return examine(setup, seconds=task["seconds"], say=lambda call: write({"env": setup.env_id, "call": call}))
 
-    write({"env": run.env_id, "call": "its module or its constructor" if ":" in run.env_id else "its constructor"})
+    begins = _("its module or its constructor") if ":" in run.env_id else _("its constructor")
+    write({"env": run.env_id, "call": begins})
     try:
         check_run(run, *curricula, allow_import=task["allow_import"])
         reports = [

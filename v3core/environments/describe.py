@@ -14,7 +14,7 @@ from v3core.environments.nethack.surroundings import FAR, NEAR
 from v3core.environments.tasks import TaskEnvironment
 from v3core.environments.types import ActionSpec, EnvironmentSpec, NodePart, StateGraphSpec
 from v3core.messages import Message, _
-from v3core.phrases import all_of, listed, sentences, stored
+from v3core.phrases import all_of, listed, sentences, stored, strung
 
 
 def as_dict(spec: EnvironmentSpec) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def as_dict(spec: EnvironmentSpec) -> dict[str, Any]:
     }
 
 
-def as_text(spec: EnvironmentSpec) -> str:
+def as_text(spec: EnvironmentSpec) -> Message:
     """A few lines: the graph as a whole, each part, the actions."""
     wrappers = _(" in {wrappers}", wrappers=", ".join(spec.environment.wrappers)) if spec.environment.wrappers else ""
     whole = _(
@@ -53,29 +53,29 @@ def as_text(spec: EnvironmentSpec) -> str:
         nodes=spec.graph.nodes,
         edges=spec.graph.edges,
     )
-    return "\n  ".join(
-        [whole, *map(_part, spec.graph.parts), _("actions: {action_words}", action_words=action_words(spec.actions))]
-    )
+    actions = _("actions: {action_words}", action_words=action_words(spec.actions))
+    return strung("\n  ", [whole, *map(_part, spec.graph.parts), actions])
 
 
-def _part(part: NodePart) -> str:
+def _part(part: NodePart) -> Message:
     name = f"'{part.name}': " if part.path else ""
     match part.kind:
         case "hub":
             return _("{name}one global node, connected to every node of the key", name=name)
         case "features" if part.nodes == 1 and part.size > 1:
-            named = f": {', '.join(part.labels[:6])}{', …' if len(part.labels) > 6 else ''}" if part.labels else ""
-            return _("{name}{size} numbers in one node{named}", name=name, size=part.size, named=named)
+            if not part.labels:
+                return _("{name}{size} numbers in one node", name=name, size=part.size)
+            named = listed([*part.labels[:6], *(["…"] if len(part.labels) > 6 else [])])
+            return _("{name}{size} numbers in one node: {named}", name=name, size=part.size, named=named)
         case "features":
-            each = "a node for each" if part.group == 1 else _("a node for every {group}", group=part.group)
+            each = _("a node for each") if part.group == 1 else _("a node for every {group}", group=part.group)
             return _("{name}{size} numbers, {each}; all see each other", name=name, size=part.size, each=each)
         case "grid" if part.labels == FAR:
-            channels = ", ".join(f"{label} ({n})" for label, n in zip(part.labels, part.categories, strict=True))
             return _(
                 "{name}the {nodes} nearest things that matter further away: {channels}; each sees the player",
                 name=name,
                 nodes=part.nodes,
-                channels=channels,
+                channels=_channels(part),
             )
         case "grid" if part.labels == NEAR:
             size = " × ".join(map(str, part.shape[:2]))
@@ -88,10 +88,11 @@ def _part(part: NodePart) -> str:
             )
         case "grid":
             size = " × ".join(map(str, part.shape[:2]))
-            labels = part.labels or tuple(f"channel {number}" for number in range(1, len(part.categories) + 1))
-            channels = ", ".join(f"{label} ({n})" for label, n in zip(labels, part.categories, strict=True))
             return _(
-                "{name}{size} cells of {channels}; each sees its 8 neighbours", name=name, size=size, channels=channels
+                "{name}{size} cells of {channels}; each sees its 8 neighbours",
+                name=name,
+                size=size,
+                channels=_channels(part),
             )
         case "image":
             size = " × ".join(map(str, part.shape))
@@ -114,11 +115,11 @@ def _part(part: NodePart) -> str:
                 labels=len(part.labels),
             )
         case "categories" if part.labels:
-            return _("{name}one of {labels}; one node", name=name, labels=", ".join(part.labels))
+            return _("{name}one of {labels}; one node", name=name, labels=listed(part.labels))
         case "categories" if part.nodes == 1:
             return _("{name}one of {categories} values, one node", name=name, categories=part.categories[0])
         case "categories":
-            values = ", ".join(map(str, part.categories[:8])) + (", …" if len(part.categories) > 8 else "")
+            values = listed([*part.categories[:8], *(["…"] if len(part.categories) > 8 else [])])
             return _(
                 "{name}{nodes} components of {values} values; all see each other",
                 name=name,
@@ -127,25 +128,30 @@ def _part(part: NodePart) -> str:
             )
 
 
-def graph_words(graph: StateGraphSpec) -> str:
+def _channels(part: NodePart) -> Message:
+    """Each channel of a grid with its number of values, as in `object (11), colour (6)`."""
+    labels = part.labels or tuple(_("channel {number}", number=place + 1) for place in range(len(part.categories)))
+    return listed([strung("", [label, f" ({n})"]) for label, n in zip(labels, part.categories, strict=True)])
+
+
+def graph_words(graph: StateGraphSpec) -> Message:
     """What a policy sees, in half a sentence."""
-    return "; ".join(map(_part, graph.parts))
+    return strung(_("; "), list(map(_part, graph.parts)))
 
 
-def action_words(actions: ActionSpec) -> str:
+def action_words(actions: ActionSpec) -> Message:
     """The actions, in half a sentence."""
     match actions.kind:
         case "discrete":
             return _("one of {sizes}", sizes=actions.sizes[0])
         case "multi_discrete":
-            return "one each of " + ", ".join(map(str, actions.sizes))
+            return _("one each of {sizes}", sizes=listed(actions.sizes))
         case "multi_binary":
             return _("{components} switches", components=actions.components)
         case "continuous":
             pairs = zip(actions.low, actions.high, strict=True)
-            return _("{components} number(s) in ", components=actions.components) + ", ".join(
-                f"[{low:g}, {high:g}]" for low, high in pairs
-            )
+            bounds = listed([f"[{low:g}, {high:g}]" for low, high in pairs])
+            return _("{components} number(s) in {bounds}", components=actions.components, bounds=bounds)
 
 
 MAX_KEYS = 12

@@ -26,10 +26,11 @@ from v3core.environments.graph_spec import builder_for, built_graph, minigrid_gr
 from v3core.environments.nethack.ids import package_of
 from v3core.environments.nethack.making import make_game, with_view
 from v3core.environments.situations import check_name, computed, registered_for
+from v3core.environments.state_words import MINIGRID_CELL
 from v3core.environments.tasks import TaskEnvironment
 from v3core.environments.types import StateGraphSpec
 from v3core.errors import V3Error, suggestion
-from v3core.messages import _
+from v3core.messages import Message, _
 
 
 def make_environment(env: EnvironmentSetup | str, *, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
@@ -103,6 +104,10 @@ def import_minigrid() -> None:
     import minigrid  # noqa: F401
 
 
+MAX_ARGUMENT_LETTERS = 114
+"""Of the arguments in an error."""
+
+
 def make_or_explain(setup: EnvironmentSetup) -> gymnasium.Env[Any, Any]:
     """Create one environment, turning any exception of its own code into a V3Error."""
     env_id = setup.env_id
@@ -130,10 +135,18 @@ def make_or_explain(setup: EnvironmentSetup) -> gymnasium.Env[Any, Any]:
             sentence=_sentence(problem),
         ) from problem
     except (Exception, SystemExit) as problem:  # an environment's own code may raise anything
-        given = f" with {format_args(setup.args)}"[:120] if setup.args else ""
-        raise V3Error(
-            _argument_problem(setup, problem) or f"Environment {env_id} cannot be created{given}: {_sentence(problem)}"
-        ) from problem
+        raise V3Error(_argument_problem(setup, problem) or _cannot_be_created(setup, _sentence(problem))) from problem
+
+
+def _cannot_be_created(setup: EnvironmentSetup, problem: str) -> Message:
+    if not setup.args:
+        return _("Environment {setup} cannot be created: {problem}", setup=setup.env_id, problem=problem)
+    return _(
+        "Environment {env_id} cannot be created with {arguments}: {problem}",
+        env_id=setup.env_id,
+        arguments=format_args(setup.args)[:MAX_ARGUMENT_LETTERS],
+        problem=problem,
+    )
 
 
 def _sentence(problem: BaseException) -> str:
@@ -197,22 +210,20 @@ def _categories() -> dict[str, int]:
     from minigrid.core.constants import COLOR_TO_IDX, DIR_TO_VEC, OBJECT_TO_IDX, STATE_TO_IDX
 
     # A cell that shows the agent holds its direction in the channel that otherwise holds a door's state.
-    return {
-        "object": max(OBJECT_TO_IDX.values()) + 1,
-        "colour": max(COLOR_TO_IDX.values()) + 1,
-        "state": max(len(STATE_TO_IDX), len(DIR_TO_VEC)),
-    }
+    states = max(len(STATE_TO_IDX), len(DIR_TO_VEC))
+    sizes = max(OBJECT_TO_IDX.values()) + 1, max(COLOR_TO_IDX.values()) + 1, states
+    return dict(zip(MINIGRID_CELL, sizes, strict=True))
 
 
-_STATISTICS = "keeps running statistics that checkpoints lack; remove it: V3 Lab normalises observations itself"
+_STATISTICS = _("keeps running statistics that checkpoints lack; remove it: V3 Lab normalises observations itself")
 _REFUSED = {
     "NormalizeObservation": _STATISTICS,
     "NormalizeReward": _STATISTICS,
-    "Autoreset": "resets automatically; remove it: V3 Lab resets environments itself",
-    "RecordVideo": "writes files; remove it",
-    "HumanRendering": "opens a window; remove it",
-    "RenderCollection": "keeps every frame; remove it",
-    "vector": "is a module of wrappers for vector environments, which V3 Lab creates itself",
+    "Autoreset": _("resets automatically; remove it: V3 Lab resets environments itself"),
+    "RecordVideo": _("writes files; remove it"),
+    "HumanRendering": _("opens a window; remove it"),
+    "RenderCollection": _("keeps every frame; remove it"),
+    "vector": _("is a module of wrappers for vector environments, which V3 Lab creates itself"),
 }
 """Wrappers of gymnasium.wrappers that are refused, with the reason."""
 
@@ -248,7 +259,8 @@ def _class_of(wrapper: Wrapper) -> Any:
     if inspect.isclass(kind) and issubclass(kind, gymnasium.Wrapper):
         return kind
     known = [name for name, value in vars(module).items() if _is_wrapper(value) and not (own and name in _REFUSED)]
-    hint = suggestion(wrapper.name, known) or _("It has {value}.", value=", ".join(sorted(known)[:40]) or "none")
+    has = _("It has {value}.", value=", ".join(sorted(known)[:40])) if known else _("It has none.")
+    hint = suggestion(wrapper.name, known) or has
     raise V3Error(
         "There is no wrapper '{name}' in {module}. {hint}", name=wrapper.name, module=wrapper.module, hint=hint
     )
@@ -262,7 +274,9 @@ def _reason(problem: BaseException, kind: Any) -> str:
     text = " ".join(str(problem).split())[:200].rstrip(".") or type(problem).__name__
     if isinstance(problem, TypeError) and kind is not None:
         names = [name for name in inspect.signature(kind).parameters if name != "env"]
-        return _("{text}; it accepts {value}.", text=text, value=", ".join(names) or "no arguments")
+        if not names:
+            return _("{text}; it accepts no arguments.", text=text)
+        return _("{text}; it accepts {value}.", text=text, value=", ".join(names))
     return f"{text}."
 
 
@@ -275,17 +289,15 @@ def _argument_problem(setup: EnvironmentSetup, problem: BaseException) -> str | 
     if not isinstance(problem, TypeError):
         return None
     known = _arguments_of(setup.env_id)
-    takes = _("it accepts {known}", known=", ".join(known)) if known else "it accepts none"
+    takes = _("it accepts {known}", known=", ".join(known)) if known else _("it accepts none")
     unknown = _UNKNOWN.search(str(problem))
     if unknown and unknown[1] in setup.args:
         hint = suggestion(unknown[1], known)
-        return _(
-            "Environment {env_id} has no argument '{unknown}'; {takes}.{value}",
-            env_id=setup.env_id,
-            unknown=unknown[1],
-            takes=takes,
-            value=f" {hint}" if hint else "",
-        )
+        # Two whole templates: a stored sentence is found by what stands around its values, none of which is empty.
+        refused = _("Environment {env_id} has no argument '{unknown}'; {takes}.")
+        if hint:
+            refused = _("Environment {env_id} has no argument '{unknown}'; {takes}. {hint}")
+        return refused.filled(env_id=setup.env_id, unknown=unknown[1], takes=takes, hint=hint)
     if missing := _MISSING.search(str(problem)):
         names = re.findall(r"'(\w+)'", missing[1])
         given = " ".join(f"--env-arg {name}=…" for name in names)

@@ -14,7 +14,7 @@ MAX_FEATURES = 24
 """Features of a state that are listed; the others are left out."""
 MAX_LETTERS = 60
 """Of the name of a scenario."""
-MINIGRID_CELL = ("object", "colour", "state")
+MINIGRID_CELL = (_("object"), _("colour"), _("state"))
 """Channels of a grid whose values have names."""
 SCENARIO = "scenario"
 """Key of the `info` that `reset` returns, by which an environment names the scenario of the episode."""

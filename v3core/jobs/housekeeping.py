@@ -119,7 +119,7 @@ def remove_leftovers(database: Database, found: list[Leftover]) -> list[str]:
             if aside.exists():
                 shutil.rmtree(aside)
         except PlaceError as error:
-            problems.append(str(error))
+            problems.append(error.message)
         except OSError as error:
             problems.append(_("{path} cannot be deleted: {value}.", path=path, value=error.strerror or error))
     return problems

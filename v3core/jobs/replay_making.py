@@ -36,6 +36,7 @@ from v3core.jobs.made_replays import (
     read_state,
 )
 from v3core.messages import _
+from v3core.phrases import stored
 from v3core.store.database import Database
 from v3core.store.runs import get_run
 
@@ -158,7 +159,7 @@ def progress(database: Database, wanted: Wanted) -> Progress:
             return Progress(FAILED, state.done, state.total, _died(folder))
     if state is None:
         return Progress(FAILED, 0, 0, _("This replay is not there any more; open it again."))
-    return Progress(state.stage, state.done, state.total, state.error)
+    return Progress(state.stage, state.done, state.total, stored(state.error))
 
 
 def _died(folder: Path) -> str:
@@ -223,19 +224,19 @@ def read_made(database: Database, wanted: Wanted) -> Made:
     state = read_state(folder) or State()
     replay = made_replays.read_replay(folder) or recorded_replay(database, wanted.run_id, wanted.episode, wanted.seed)
     if replay is None:
-        raise V3Error(state.error or "The episode is not played yet.")
+        raise V3Error(stored(state.error) if state.error else _("The episode is not played yet."))
     made_replays.touch(folder)
-    inside, no_inside = None, state.no_inside
+    inside, no_inside = None, stored(state.no_inside)
     if state.stage == DONE and not no_inside:
         try:
             inside = Inside.read(made_replays.inside_folder(folder))
         except V3Error as problem:
-            no_inside = str(problem)
+            no_inside = problem.message
     return Made(
         replay=replay,
         frames=frame_count(folder),
         frame_size=frame_size(folder),
-        no_frames=state.no_frames,
+        no_frames=stored(state.no_frames),
         inside=inside,
         no_inside=no_inside,
         observations=made_replays.read_observations(folder),

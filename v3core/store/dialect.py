@@ -21,7 +21,7 @@ from sqlalchemy.exc import (
 )
 
 from v3core.errors import V3Error
-from v3core.messages import _
+from v3core.messages import Message, _
 from v3core.paths import COMMAND
 
 BUSY_TIMEOUT_SECONDS = 30
@@ -307,47 +307,86 @@ def is_defect(error: DBAPIError) -> bool:
     return isinstance(error, IntegrityError | ProgrammingError) and _sqlstate(error) not in _DENIED_STATES
 
 
-def explain_failure(url: URL, error: DBAPIError) -> str:
+def explain_failure(url: URL, error: DBAPIError) -> Message:
     problem = first_line(error.orig)
     name = describe(url)
     if url.get_backend_name() == "postgresql":
         return _explain_postgresql(name, problem, _sqlstate(error))
     if "not a database" in problem:
-        return f"The file {name} is not a SQLite database; move it away or choose another with V3_DATABASE_URL."
+        return _(
+            "The file {name} is not a SQLite database; move it away or choose another with V3_DATABASE_URL.", name=name
+        )
     if "malformed" in problem:
         return explain_damage(url, problem)
     if "locked" in problem:
-        return f"The database {name} stayed locked for {BUSY_TIMEOUT_SECONDS} seconds; end the program that holds it."
+        return _(
+            "The database {name} stayed locked for {seconds} seconds; end the program that holds it.",
+            name=name,
+            seconds=BUSY_TIMEOUT_SECONDS,
+        )
     if "full" in problem or "No space left" in problem or "quota" in problem:
-        return f"The database {name} cannot be written: {problem}; free some space."
+        return _("The database {name} cannot be written: {problem}; free some space.", name=name, problem=problem)
     if _is_full(url):  # SQLite reports a different error if the disk is full
-        return f"The database {name} cannot be used: the disk is full ({problem}); free some space."
+        return _(
+            "The database {name} cannot be used: the disk is full ({problem}); free some space.",
+            name=name,
+            problem=problem,
+        )
     if "readonly" in problem or "unable to open" in problem:
-        return f"The database {name} cannot be written: {problem}; choose another with V3_DATABASE_URL."
+        return _(
+            "The database {name} cannot be written: {problem}; choose another with V3_DATABASE_URL.",
+            name=name,
+            problem=problem,
+        )
     if "disk I/O" in problem:
-        return f"The database {name} cannot be used: {problem}; check the disk, and that the file still exists."
-    return f"The database {name} cannot be used: {problem}."
+        return _(
+            "The database {name} cannot be used: {problem}; check the disk, and that the file still exists.",
+            name=name,
+            problem=problem,
+        )
+    return _("The database {name} cannot be used: {problem}.", name=name, problem=problem)
 
 
-def explain_damage(url: URL, problem: str) -> str:
-    return (
-        f"The database {describe(url)} is damaged ({problem}); restore a backup, or set it aside and start with a new "
-        f"one using: {COMMAND} doctor --set-aside-database."
+def explain_damage(url: URL, problem: str) -> Message:
+    return _(
+        "The database {name} is damaged ({problem}); restore a backup, or set it aside and start with a new one using: "
+        "{command} doctor --set-aside-database.",
+        name=describe(url),
+        problem=problem,
+        command=COMMAND,
     )
 
 
-def _explain_postgresql(name: str, problem: str, state: str | None) -> str:
+def _explain_postgresql(name: str, problem: str, state: str | None) -> Message:
     if state is None or state in _UNREACHABLE_STATES:  # no answer from a server that knows us
-        return f"The database {name} cannot be reached: {problem}; check the server and V3_DATABASE_URL."
+        return _(
+            "The database {name} cannot be reached: {problem}; check the server and V3_DATABASE_URL.",
+            name=name,
+            problem=problem,
+        )
     if state in _DENIED_STATES:
-        return f"The database {name} refuses this user: {problem}; ask the owner for the CREATE and USAGE privileges."
+        return _(
+            "The database {name} refuses this user: {problem}; ask the owner for the CREATE and USAGE privileges.",
+            name=name,
+            problem=problem,
+        )
     if state == _SLOW_STATE:
-        return f"The database {name} undid a write that took longer than {IDLE_SECONDS} seconds; try again."
+        return _(
+            "The database {name} undid a write that took longer than {seconds} seconds; try again.",
+            name=name,
+            seconds=IDLE_SECONDS,
+        )
     if state in _LOCKED_STATES:
-        return f"The database {name} stayed locked: {problem}; end the program that holds it."
+        return _(
+            "The database {name} stayed locked: {problem}; end the program that holds it.", name=name, problem=problem
+        )
     if state == "53100":
-        return f"The database {name} cannot be written: {problem}; free some space on its server."
-    return f"The database {name} cannot be used: {problem}."
+        return _(
+            "The database {name} cannot be written: {problem}; free some space on its server.",
+            name=name,
+            problem=problem,
+        )
+    return _("The database {name} cannot be used: {problem}.", name=name, problem=problem)
 
 
 def _is_full(url: URL) -> bool:

@@ -14,6 +14,7 @@ from sqlalchemy import URL, Engine, inspect, make_url, select
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.paths import data_dir
 from v3core.places import Place, place_here
 from v3core.store import dialect
@@ -56,9 +57,9 @@ def open_database(url: str | None = None, folder: Path | None = None) -> Databas
         )
     database = Database(parsed, place)
     if place.is_remote:
-        _need_folder(place.folder, "The folder", "V3_SCRATCH_DIR")
+        _need_folder(place.folder, _("The folder"), "V3_SCRATCH_DIR")
     else:
-        _need_folder(place.folder, "The data folder", "V3_DATA_DIR")
+        _need_folder(place.folder, _("The data folder"), "V3_DATA_DIR")
     if parsed.get_backend_name() == "sqlite":
         _need_file(Path(parsed.database or ""))
     try:
@@ -220,12 +221,13 @@ def _need_folder(folder: Path, subject: str, variable: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        problem = "it is a file" if isinstance(error, FileExistsError) else error.strerror or str(error)
+        is_file = isinstance(error, FileExistsError)
+        problem = _("it is a file") if is_file else (error.strerror or str(error)).lower()
         raise V3Error(
             "{subject} {folder} cannot be written: {lower}; choose another with {variable}.",
             subject=subject,
             folder=folder,
-            lower=problem.lower(),
+            lower=problem,
             variable=variable,
         ) from None
     if not os.access(folder, os.W_OK | os.X_OK):
@@ -249,7 +251,7 @@ def _need_file(file: Path) -> None:
         ) from None
     if is_folder:
         raise V3Error("The database {file} is a folder; name a file in it with V3_DATABASE_URL.", file=file)
-    _need_folder(file.parent, "The database's folder", "V3_DATABASE_URL")
+    _need_folder(file.parent, _("The database's folder"), "V3_DATABASE_URL")
     if file.exists() and not os.access(file, os.R_OK | os.W_OK):
         raise V3Error(
             "The database {file} cannot be written: permission denied; choose another with V3_DATABASE_URL.", file=file

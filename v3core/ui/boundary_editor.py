@@ -226,7 +226,7 @@ def _apply(database: Database, run: RunRow, curriculum: Curriculum, wanted: list
         else:
             control.request_edit(database, run.id, asked, ACTOR)
     except V3Error as error:
-        st.session_state[_key(run.id, "problem")] = str(error)
+        st.session_state[_key(run.id, "problem")] = error.message
     else:
         st.session_state.pop(_key(run.id, "problem"), None)
         st.session_state[_APPLIED] = True

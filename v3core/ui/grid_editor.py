@@ -59,7 +59,7 @@ def grid_editor(env: str, recipe: Recipe, curricula: Sequence[Curriculum], lengt
         try:
             setup = chosen_environment(name, recipe_for(name))
         except V3Error as wrong:
-            varied.problems.append(str(wrong))
+            varied.problems.append(wrong.message)
             st.error(plain(wrong), icon=":material/error:")
             continue
         problem = (
@@ -183,7 +183,7 @@ def _row(
     except V3Error as error:
         if typed and typed[-1] == f"{path}={text}":
             typed.pop()
-        varied.problems.append(str(error))
+        varied.problems.append(error.message)
         st.markdown(md(":small[:red[:material/error: {}]]", error))
 
 

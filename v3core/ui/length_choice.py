@@ -72,7 +72,7 @@ def fitting_length(length: Length, recipe: Recipe, place: DeltaGenerator) -> tup
         fitting = config.fitting_length(**vars(length), ppo=recipe.ppo)
     except V3Error as error:
         place.error(plain(error))
-        return length, [str(error)]
+        return length, [error.message]
     if fitting != length:
         environments = recipe.ppo.environments
         place.caption(md("Rounded up to {}, because the {} environments are stepped together.", fitting, environments))

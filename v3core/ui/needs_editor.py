@@ -72,5 +72,5 @@ def pick_needs(database: Database, again: RunRow | None) -> tuple[Needs, list[st
             needs.check(database)
         except V3Error as error:
             st.error(plain(error))
-            return NO_NEEDS, [str(error)]
+            return NO_NEEDS, [error.message]
     return needs, []

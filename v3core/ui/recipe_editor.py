@@ -68,7 +68,7 @@ def recipe_editor(env: str, recipe: Recipe, chosen: Mapping[str, Scalar]) -> tup
         try:
             recipe = overridden(recipe, values)
         except V3Error as error:
-            problems.append(str(error))
+            problems.append(error.message)
             st.error(plain(error), icon=":material/error:")
     return recipe, problems
 
@@ -114,7 +114,7 @@ def _field(
     try:
         values[setting.path] = setting.parse(text)
     except V3Error as error:
-        problems.append(str(error))
+        problems.append(error.message)
         st.markdown(md(":small[:red[:material/error: {}]]", error))
     if _is_changed(setting, text, recipe):
         st.button(

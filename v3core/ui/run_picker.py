@@ -131,7 +131,7 @@ def _missing(database: Database, wanted: str | None, runs: Collection[str]) -> s
     try:
         resolve(database, wanted)
     except V3Error as error:
-        return str(error)
+        return error.message
     return None
 
 

@@ -131,7 +131,7 @@ def _seeds(typed: str | None) -> tuple[list[int], str]:
         if 2 * len(seeds) > MAX_FORKS:
             raise V3Error("{seeds} pairs are too many; choose at most {value}.", seeds=len(seeds), value=MAX_FORKS // 2)
     except V3Error as error:
-        return [], str(error)
+        return [], error.message
     return seeds, ""
 
 

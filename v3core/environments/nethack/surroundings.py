@@ -44,22 +44,52 @@ DISTANCES = (3, 5, 8, 14)
 """Steps at which each class of distance begins; class 0 is an empty place's."""
 MESSAGE_PLACES = 64
 """Places that the words of messages share, each at the one that its checksum says."""
-NEAR = ("glyph",)
-FAR = ("thing", "direction", "distance")
+NEAR = (_("glyph"),)
+FAR = (_("thing"), _("direction"), _("distance"))
 """Names of the channels, by which these nodes are known to those who describe them."""
 
 STATUS = {
-    "health": ("hit points", "most hit points", "share of hit points", "power", "most power", "armour class"),
-    "hunger": ("hunger", "burden"),
-    "attributes": (
-        *("strength", "strength beyond 18", "dexterity", "constitution", "intelligence", "wisdom", "charisma"),
-        "alignment",
+    "health": (
+        _("hit points"),
+        _("most hit points"),
+        _("share of hit points"),
+        _("power"),
+        _("most power"),
+        _("armour class"),
     ),
-    "place": ("column", "row", "depth", "dungeon", "level"),
-    "experience": ("experience level", "log of experience", "log of score", "log of gold", "log of turns"),
+    "hunger": (_("hunger"), _("burden")),
+    "attributes": (
+        *(
+            _("strength"),
+            _("strength beyond 18"),
+            _("dexterity"),
+            _("constitution"),
+            _("intelligence"),
+            _("wisdom"),
+            _("charisma"),
+        ),
+        _("alignment"),
+    ),
+    "place": (_("column"), _("row"), _("depth"), _("dungeon"), _("level")),
+    "experience": (
+        _("experience level"),
+        _("log of experience"),
+        _("log of score"),
+        _("log of gold"),
+        _("log of turns"),
+    ),
     "condition": (
-        *("turning to stone", "turning to slime", "strangled", "food poisoning", "ill", "blind", "deaf", "stunned"),
-        *("confused", "hallucinating", "levitating", "flying", "riding"),
+        *(
+            _("turning to stone"),
+            _("turning to slime"),
+            _("strangled"),
+            _("food poisoning"),
+            _("ill"),
+            _("blind"),
+            _("deaf"),
+            _("stunned"),
+        ),
+        *(_("confused"), _("hallucinating"), _("levitating"), _("flying"), _("riding")),
     ),
 }
 """The numbers of each node that the status line gives."""

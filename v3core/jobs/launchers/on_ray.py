@@ -29,6 +29,7 @@ from v3core.jobs.launchers.room import gpus_of, has_label, held, startable
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
 from v3core.messages import _
 from v3core.paths import import_folders
+from v3core.phrases import stored
 from v3core.store.database import Database, DatabaseBusyError
 from v3core.store.opening import RETRY_SECONDS
 from v3core.store.run_row import RunRow
@@ -315,7 +316,7 @@ class _Connection:
         finally:
             self._answers.pop(number, None)
         if problem := found.get("problem"):
-            raise V3Error(problem)
+            raise V3Error(stored(problem))
         return found.get("result")
 
     def _read(self) -> None:

@@ -19,6 +19,7 @@ from v3core.jobs.kept_replays import write_replays
 from v3core.jobs.made_replays import FOLDER, State, Wanted, made_folder, write_state
 from v3core.jobs.replay_making import begin, progress, read_made
 from v3core.jobs.replay_process import make as make_replay
+from v3core.messages import translated
 from v3core.training.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.parametrize("db", ["sqlite"], indirect=True)
@@ -183,6 +184,8 @@ def test_what_is_not_installed_or_not_of_the_run_is_not_made(db, wanted, tmp_pat
     assert made_in_here(db, asked).stage == "done"
     found = read_made(db, asked)
     assert found.no_frames == "The replay names 'others:Env-v0', which imports code and does not belong to its run."
+    said = translated(found.no_frames, "zh_CN"), translated(found.no_inside, "zh_CN")  # by a page
+    assert all(one.startswith("该回放指定了会导入代码的 'others:Env-v0'") for one in said)
     assert "others" not in sys.modules
 
 
@@ -252,8 +255,11 @@ def test_a_checkpoint_that_is_missing_or_of_another_version(db, make, train):
     now = made_in_here(db, asked)
     assert now.stage == "failed"
     assert now.error.endswith("is not compatible with this version of V3 Lab; start a new run.")
-    with pytest.raises(V3Error, match="not compatible with this version"):
+    with pytest.raises(V3Error, match="not compatible with this version") as refused:
         read_made(db, asked)
+    chinese = "与此版本的 V3 Lab 不兼容；请启动新的运行。"
+    assert translated(refused.value, "zh_CN").endswith(chinese)
+    assert translated(now.error, "zh_CN").endswith(chinese)
     recorded = Wanted(run_id, episode, None)
     assert made_in_here(db, recorded).stage == "done", "it was recorded"
     assert read_made(db, recorded).no_inside.endswith("is not compatible with this version of V3 Lab; start a new run.")

@@ -26,6 +26,7 @@ from tests.scaling.clusters import (
     new_cluster,
 )
 from tests.waiting import wait_for
+from v3core.cli import main
 from v3core.curriculum import parse
 from v3core.doctor import examine
 from v3core.errors import V3Error
@@ -37,6 +38,7 @@ from v3core.jobs.launchers import on_ray
 from v3core.jobs.lifecycle import Status
 from v3core.jobs.needs import Needs
 from v3core.jobs.supervisor import reconcile
+from v3core.messages import speaking
 from v3core.store.history import read_events
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run, set_length, update_run
@@ -404,7 +406,7 @@ def test_what_passes_is_tried_again(db, cluster, on, until, on_nodes, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "value"), [("ray", "2.1.0"), ("python", "3.9.1")])
-def test_another_version_of_ray_or_python_is_named(cluster, on, monkeypatch, tmp_path, name, value):
+def test_another_version_of_ray_or_python_is_named(db, cluster, on, monkeypatch, tmp_path, capsys, name, value):
     lines = {
         "ray": f"import ray\nray.__version__ = {value!r}",
         "python": "import platform\nfrom ray._private import utils\n"
@@ -419,6 +421,14 @@ def test_another_version_of_ray_or_python_is_named(cluster, on, monkeypatch, tmp
         f"The Ray cluster at {cluster.address} has another version of Ray or Python than this process"
     )
     assert value in said
+    enqueue(db, configs(1))
+    for arguments in (["slots"], ["runs"], ["doctor"]):
+        capsys.readouterr()
+        with speaking("zh_CN"):
+            main(arguments)
+        shown = "".join(capsys.readouterr())
+        assert "Ray 或 Python 版本与本进程" in shown, arguments
+        assert "another version" not in shown
 
 
 def test_a_cluster_that_does_not_answer_keeps_runs_waiting_and_says_so(db, on, monkeypatch):

@@ -331,7 +331,7 @@ class _Connection:
                 self._nodes = tuple(Node(**node) for node in message["nodes"])
                 self.known |= {node.id for node in self._nodes}
             else:
-                self._problem = message["problem"]
+                self._problem = stored(message["problem"])
         self._ended_at = time.monotonic()
         self._process.wait()
         for answer in list(self._answers.values()):

@@ -52,6 +52,16 @@ ADDRESSES = {
 }
 
 
+NARROW = """() => [...document.querySelectorAll("[data-testid=stMarkdownContainer] :is(th, td)")]
+    .filter((cell) => {
+        const {paddingLeft, paddingRight, fontSize} = getComputedStyle(cell)
+        const room = cell.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight)
+        return cell.checkVisibility() && cell.innerText.length > 3 && room < 4 * parseFloat(fontSize)
+    })
+    .map((cell) => cell.innerText)"""
+"""Cells of tables in which a line has three Chinese characters or fewer."""
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict[str, str]]]:
     """The real app with a run of each kind and one that was trained, and their ids by name."""
@@ -121,7 +131,8 @@ def cut_or_wide(page: Page) -> list[str]:
     for chart in page.locator(".v3-chart").all():
         chart.scroll_into_view_if_needed()  # off the screen it keeps the width of before
     wide = [f"wider by {more}" for more in page.evaluate(SIDEWAYS) if more]
-    return [*wide, *(text for text in page.evaluate(CUT) if text.strip())]
+    narrow = [f"narrow: {text}" for text in page.evaluate(NARROW)]
+    return [*wide, *narrow, *(text for text in page.evaluate(CUT) if text.strip())]
 
 
 def within_menus(page: Page) -> list[str]:

@@ -10,7 +10,8 @@ class ChartTools {
     this.rows = document.createElement("a")
     this.rows.textContent = "CSV"
     this.rows.onclick = () => this.chart.data.rows || this.points()
-    element.append(this.reset, ...this.pictures.map(([, button]) => button), this.rows)
+    // Instead of those of the chart that the element had before, if Streamlit begins it a second time.
+    element.replaceChildren(this.reset, ...this.pictures.map(([, button]) => button), this.rows)
   }
 
   tool(act) {

@@ -83,9 +83,9 @@ def left_over() -> list[str]:
     """The command lines of what the clusters of these tests have started and is still there."""
     found = []
     for process in psutil.process_iter():
-        if process.pid == os.getpid():
-            continue
         with suppress(psutil.Error):
+            if os.getpid() in (process.pid, process.ppid()) and not process.environ().get(MARK):
+                continue  # this process and its bridges to clusters, which end with it
             if process.environ().get(MARK) == OF_THIS_SESSION or has_open(process.pid, *FOLDERS):
                 found.append(" ".join(process.cmdline()))
     return [words for words in found if words]

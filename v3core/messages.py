@@ -234,11 +234,8 @@ def _series(sentence: str, language: str) -> Message | None:
     return reduce(_after_semicolon, known) if known == found else None
 
 
-_SERIES = "{before}; {part}"
-
-
 def _after_semicolon(before: Message, part: Message) -> Message:
-    return _("{before}; {part}", before=before, part=part)
+    return _SERIES.filled(before=before, part=part)
 
 
 def _known(values: Mapping[str, str], language: str) -> dict[str, object]:
@@ -251,7 +248,7 @@ def _unknown(values: Mapping[str, object]) -> tuple[int, int]:
     """How many values are words that are no message, and how many are several messages after one another."""
     known = [value for value in values.values() if isinstance(value, Message)]
     foreign = [value for value in values.values() if not isinstance(value, Message) and " " in str(value)]
-    return len(foreign), sum(value.template == _SERIES for value in known)
+    return len(foreign), sum(value.template == _SERIES.template for value in known)
 
 
 def _remade(pattern: "_Pattern", values: dict[str, object]) -> Message:
@@ -394,3 +391,7 @@ def with_minus(number: str) -> str:
 class _Filling(string.Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         return value if isinstance(value, str) else formatted(value, format_spec)
+
+
+_SERIES = _("{before}; {part}")
+"""Of several messages; the last here, as it is filled in when it is made."""

@@ -84,8 +84,8 @@ def left_over() -> list[str]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if os.getpid() in (process.pid, process.ppid()) and not process.environ().get(MARK):
-                continue  # this process and its bridges to clusters, which end with it
-            if process.environ().get(MARK) == OF_THIS_SESSION or has_open(process.pid, *FOLDERS):
+            is_ours = os.getpid() in (process.pid, process.ppid())  # with its bridges to clusters, which end with it
+            is_marked = process.environ().get(MARK) == OF_THIS_SESSION
+            if is_marked or (not is_ours and has_open(process.pid, *FOLDERS)):
                 found.append(" ".join(process.cmdline()))
     return [words for words in found if words]

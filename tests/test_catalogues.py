@@ -6,7 +6,7 @@ And a third language is one file: a catalogue whose strings are longer by two fi
 import ast
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -98,9 +98,76 @@ def glued() -> Iterator[str]:
                     yield f"{path.name}:{node.lineno}: {ast.unparse(text)[:80]}"
 
 
+def untranslated() -> Iterator[str]:
+    """Texts with words that a command says, or that stand in a message if a condition holds, and are no messages."""
+    for path in FILES:
+        for scope, call in _calls(ast.parse(path.read_text(encoding="utf-8"))):
+            name = name_of(call.func)
+            said = call.args[:1] if name in ("echo", "fail") else []
+            if name in SAYS:
+                said = [*call.args[2 if name == "several" else 1 :], *(one.value for one in call.keywords)]
+            for text in said:
+                alternatives = list(_alternatives(text, scope))
+                for one in alternatives:
+                    is_whole = name in SAYS and (len(alternatives) == 1 or isinstance(text, ast.Name))
+                    if (
+                        isinstance(one, TEXTS)
+                        and not is_whole
+                        and _has_words(one)
+                        and not CODE_WORDS.match(_words(one))
+                    ):
+                        yield f"{path.name}:{call.lineno}: {ast.unparse(one)[:80]}"
+
+
+TEXTS = (ast.Constant, ast.JoinedStr, ast.BinOp)
+CODE_WORDS = re.compile(r"python -m | train --env |PORT=|--port |: $| at ")
+"""Commands, options and variables; and what an error of another program says."""
+
+
+def _calls(tree: ast.Module) -> Iterator[tuple[dict[str, list[ast.expr]], ast.Call]]:
+    """Each call of a module, with what the names of the module and of the function around it stand for."""
+    own = _assigned(tree.body)
+    inner: set[ast.Call] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            calls = {one for one in ast.walk(node) if isinstance(one, ast.Call)}
+            local = _assigned(one for one in ast.walk(node) if isinstance(one, ast.stmt))
+            yield from (({**own, **local}, one) for one in calls - inner)
+            inner |= calls
+    yield from ((own, one) for one in ast.walk(tree) if isinstance(one, ast.Call) and one not in inner)
+
+
+def _assigned(statements: Iterable[ast.stmt]) -> dict[str, list[ast.expr]]:
+    """Values of names that get words on one side of a condition: `what = "rows" if … else "steps"`."""
+    found: dict[str, list[ast.expr]] = {}
+    for one in statements:
+        if isinstance(one, ast.Assign) and len(one.targets) == 1 and isinstance(one.targets[0], ast.Name):
+            found.setdefault(one.targets[0].id, []).append(one.value)
+    return found
+
+
+def _alternatives(text: ast.expr, names: Mapping[str, list[ast.expr]]) -> Iterator[ast.expr]:
+    """What a text may be: both sides of a condition, and what a name stands for."""
+    if isinstance(text, ast.IfExp):
+        yield from (*_alternatives(text.body, names), *_alternatives(text.orelse, names))
+    elif isinstance(text, ast.BoolOp):
+        yield from (one for value in text.values for one in _alternatives(value, names))
+    elif isinstance(text, ast.Name) and text.id in names:
+        yield from (one for value in names.get(text.id, ()) for one in _alternatives(value, {}))
+    else:
+        yield text
+
+
+def _words(text: ast.AST) -> str:
+    """The texts within an expression, but not those within a call, which may be a message."""
+    if isinstance(text, ast.Constant):
+        return text.value if isinstance(text.value, str) else ""
+    return " ".join(_words(one) for one in ast.iter_child_nodes(text) if not isinstance(one, ast.Call))
+
+
 def _has_words(text: ast.expr) -> bool:
     """Whether there is anything to translate."""
-    return has_words(" ".join(str(one.value) for one in ast.walk(text) if isinstance(one, ast.Constant)))
+    return has_words(_words(text))
 
 
 def name_of(function: ast.expr) -> str:
@@ -109,6 +176,10 @@ def name_of(function: ast.expr) -> str:
 
 def test_no_message_is_glued_of_parts() -> None:
     assert list(glued()) == []
+
+
+def test_what_a_command_says_and_words_within_a_message_are_messages() -> None:
+    assert sorted(untranslated()) == []
 
 
 @pytest.fixture
@@ -175,6 +246,33 @@ def test_it_is_compiled_with_every_string() -> None:
         ("Environment X-v0: reset raised ValueError: x: y.", "环境 X-v0：reset raised ValueError: x: y。"),
         ("its graph builder 'a' raised KeyError: x; y.", "其图构建函数 'a' 引发了 KeyError：x; y。"),
         ("The replay cannot be made: Run: it broke: now.", "无法制作回放：Run：it broke: now。"),
+        (
+            "Update 7, at episode 5 and step 9000 in phase 'x': step(action) of environment 1 returned a reward of "
+            "-inf at step 3 of the rollout, which is not a finite number, 3 times in a row; fix the environment.",
+            "第 7 次更新，位于阶段 'x' 的第 5 回合、第 9000 步：在采样的第 3 步，环境 1 的 step(action) "
+            "返回的奖励为 -inf，这不是有限的数，连续 3 次；请修正环境。",
+        ),
+        (
+            "Rollout without an update: step(action) of environment 2 returned a reward of 1e+13 at step 1 of the "
+            "rollout, too large to learn from (at most 1e+12) (2 in a row).",
+            "一次采样没有更新：在采样的第 1 步，环境 2 的 step(action) 返回的奖励为 1e+13，"
+            "太大，无法从中学习（最多 1e+12）（连续 2 次）。",
+        ),
+        (
+            "https://example.org could not be notified: it answered 503 Busy (3 tries); check V3_WEBHOOK_URL.",
+            "无法通知 https://example.org：它的回答是 503 Busy（尝试 3 次）；请检查 V3_WEBHOOK_URL。",
+        ),
+        ("https://example.org was notified: 200 OK.", "已通知 https://example.org：200 OK。"),
+        (
+            "The episode does not go the same when it is played again: its reward at step 3 is another one. X-v1 draws "
+            "random numbers elsewhere than from its seed, or it has changed since.",
+            "重新播放时，此回合的过程不一样：其第 3 步的奖励不同。X-v1 在其种子之外抽取随机数，或者此后有了改动。",
+        ),
+        (
+            "Torch computes the network, because the native library does not cover it: its observations have a part of "
+            "kind words.",
+            "网络由 Torch 计算，因为本地库不支持它：其观测中有类型为 words 的部分。",
+        ),
     ],
 )
 def test_values_within_a_stored_sentence_are_recalled(english, chinese):

@@ -158,6 +158,25 @@ def test_a_refused_database_is_said_in_the_language_of_the_environment(
         assert not CHINESE.search(words(tmp_path, language | given, "runs", code=1))
 
 
+def test_what_commands_say_when_they_are_done_is_in_one_language(data: Path, tmp_path: Path) -> None:
+    (run,) = json.loads(words(data, IN_CHINESE, "runs", "--json"))
+    for arguments in (
+        ("note", run["id"], "--notes", "x"),
+        ("replay", run["id"], "--episodes", "2"),
+        ("export", run["id"], "--to", str(tmp_path / "x.csv")),
+        ("export", run["id"], "--what", "alarms", "--to", str(tmp_path / "x.csv")),
+    ):
+        said = words(data, IN_CHINESE, *arguments).splitlines()
+        assert any(map(CHINESE.search, said)), said
+        assert english_in(said) == []
+        assert not CHINESE.search(words(data, IN_ENGLISH[0], *arguments))
+    said = words(data, IN_CHINESE, "export", run["id"], "--to", str(tmp_path / "x.csv"))
+    assert said == f"4 个回合已写入 {tmp_path / 'x.csv'}。\n"
+    assert "请用 experiments 列出各实验。" in words(data, IN_CHINESE, "experiment", "x", code=1)
+    assert english_in([words(data, IN_CHINESE, "log", run["id"], "--traceback", code=1)]) == []
+    assert "的状态为已完成，" in words(data, IN_CHINESE, "log", run["id"], "--traceback", code=1)
+
+
 def test_columns_line_up_where_characters_are_two_columns_wide() -> None:
     with speaking("zh_CN"):
         assert [padded("已完成", 9), padded("v3", 4, right=True), padded("已完成", 2)] == [

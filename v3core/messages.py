@@ -220,9 +220,9 @@ def recognised(sentence: str, language: str, *, within: bool = False) -> Message
     pattern, first = best
     values = _known(first, language)
     # A value may itself have the text that ends it, as evidence with a semicolon. Within, it would take too long.
-    other = None if within else pattern.values_in(sentence, last=True)
-    if other is not None and other != first:
-        values = min(values, _known(other, language), key=_unknown)  # of equals the first
+    longer = () if within else reversed(range(len(pattern.names) - 1))
+    others = [other for place in longer if (other := pattern.values_in(sentence, place)) not in (None, first)]
+    values = min([values, *(_known(other, language) for other in others if other)], key=_unknown)  # of equals the first
     return _remade(pattern, values)
 
 
@@ -290,36 +290,38 @@ class _Pattern:
         """Whether a value may be anything but a number."""
         return not self.numbers.issuperset(self.names)
 
-    def values_in(self, sentence: str, *, last: bool = False) -> dict[str, str] | None:
+    def values_in(self, sentence: str, longest: int | None = None) -> dict[str, str] | None:
         """What stands at the places of its values; None if the sentence is not made of this template.
 
-        Each value ends where the text after it first occurs: time grows with the sentence's length, whatever is in it.
-        With `last` the text before the last value is looked for from the end.
+        The value at the place `longest`, by default the last, may itself have the texts around it: each before it ends
+        where the text after it first occurs, and each after it begins where the text before it last occurs. So time
+        grows with the sentence's length, whatever is in it.
         """
         if not (sentence.startswith(self.texts[0]) and sentence.endswith(self.texts[-1])):
             return None
+        last = len(self.names) - 1 if longest is None else longest
+        at, end = len(self.texts[0]), len(sentence) - len(self.texts[-1])
+        before: list[str] = []
+        after: list[str] = []
+        for text in self.texts[1 : last + 1]:
+            found = sentence.find(text, at + 1, end)
+            if found < 0:
+                return None
+            before.append(sentence[at:found])
+            at = found + len(text)
+        for text in reversed(self.texts[last + 1 : -1]):
+            found = sentence.rfind(text, at + 1, end - 1)
+            if found < 0:
+                return None
+            after.append(sentence[found + len(text) : end])
+            end = found
         values: dict[str, str] = {}
-        at = len(self.texts[0])
-        for place, name in enumerate(self.names):
-            text = self.texts[place + 1]
-            end = self._end(sentence, place, at, last=last)
-            value = sentence[at : max(end, 0)]
-            if end <= at or values.setdefault(name, value) != value:
+        for name, value in zip(self.names, [*before, sentence[at:end], *reversed(after)], strict=True):
+            if not value or values.setdefault(name, value) != value:
                 return None
             if name in self.numbers and _NUMBER.fullmatch(value) is None:
                 return None
-            at = end + len(text)
         return values
-
-    def _end(self, sentence: str, place: int, at: int, *, last: bool) -> int:
-        """Where the value that begins at `at` ends; negative if the text after it is not there."""
-        text = self.texts[place + 1]
-        before_end = len(sentence) - len(self.texts[-1])
-        if place == len(self.names) - 1:
-            return before_end
-        if last and place == len(self.names) - 2:
-            return sentence.rfind(text, at + 1, before_end)
-        return sentence.find(text, at + 1)
 
 
 @cache

@@ -58,6 +58,11 @@ UNITS = {"d": "day", "h": "hour", "min": "minute", "s": "second"}
 """Short units of time, and their names in the CLDR."""
 
 
+_PLACE = "\ue000"
+"""Of a name in a list, to find what joins the names: of Unicode's private use."""
+_LATIN = re.compile("[!-~]")
+
+
 class Phrase(Message):
     """A message that no catalogue has, because it is put together: `words` says it in another language."""
 
@@ -183,12 +188,18 @@ def _in_list(names: tuple[object, ...], style: Literal["or", "standard"], langua
     from babel.lists import format_list
 
     words = [str(translated(name, language)) for name in names]
-    return _spaced(format_list(words, style=style, locale=language))
+    joiners = format_list([_PLACE] * len(words), style=style, locale=language).split(_PLACE)[1:]
+    return "".join(
+        f"{word}{_spaced(word, joiner, after)}"
+        for word, joiner, after in zip(words, joiners, [*words[1:], ""][: len(words)], strict=True)
+    )
 
 
-def _spaced(text: str) -> str:
-    """With spaces between Latin letters or digits and the Chinese word that joins them, which the CLDR leaves out."""
-    return re.sub(r"(?<=[!-~])(?=[和或])|(?<=[和或])(?=[!-~])", " ", text)
+def _spaced(before: str, joiner: str, after: str) -> str:
+    """A joiner with spaces between a Chinese word and Latin letters or digits, which the CLDR leaves out."""
+    if joiner not in ("和", "或"):
+        return joiner
+    return f"{' ' if _LATIN.match(before[-1:]) else ''}{joiner}{' ' if _LATIN.match(after) else ''}"
 
 
 def _listed(names: tuple[object, ...], language: str) -> str:

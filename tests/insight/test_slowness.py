@@ -4,6 +4,7 @@ import pytest
 
 from tests.store.recorded import process_sample
 from v3core.insight.slowness import OTHER, PARTS, whole, why_slow
+from v3core.messages import translated
 
 NOTHING = dict.fromkeys(PARTS, 0.0)
 
@@ -29,7 +30,9 @@ NOTHING = dict.fromkeys(PARTS, 0.0)
     ],
 )
 def test_what_takes_the_time_is_named_with_what_may_help(values, sentence):
-    assert why_slow(process_sample(**values)).startswith(sentence)
+    said = why_slow(process_sample(**values))
+    assert said.startswith(sentence)
+    assert translated(said, "zh_CN") != said
 
 
 def test_shares_are_of_the_whole_time_and_never_more():

@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+import re
 import time
 
 import gymnasium
@@ -24,6 +25,7 @@ from v3core.curriculum import (
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError, check_environment
 from v3core.environments.nethack.ids import how_to_install, is_installed, package_of
 from v3core.errors import V3Error
+from v3core.messages import recalled
 from v3core.policy import Gating
 from v3core.training import ppo, trainer, world
 from v3core.training.checkpoint import load_checkpoint
@@ -479,9 +481,11 @@ def test_a_loss_that_becomes_infinite_is_undone(small_run, recorder):
     """A learning rate that throws the policy out of all bounds: the last good one is put back each time."""
     config = small_run(curriculum={"name": "wild", "phases": [{"name": "one", "lr": 1e30}]}, episodes=300)
     hooks = recorder()
-    with pytest.raises(V3Error, match=r"the loss or its gradient is not finite at learning rate 1e\+30"):
+    with pytest.raises(V3Error, match=r"the loss or its gradient is not finite at learning rate 1e\+30") as raised:
         run(config, hooks)
     assert len(hooks.undone) >= 3
+    said = recalled(str(raised.value), "zh_CN")
+    assert re.fullmatch(r"第 \d+ 次更新，位于阶段 'one' 的第 .* 步：在学习率 1e\+30 下，.*；请调低它。", said)
 
 
 def test_episodes_before_an_environment_fails_are_kept(small_run, recorder, choice_env, monkeypatch):

@@ -9,6 +9,7 @@ from v3core.charts.figure import Figure
 from v3core.charts.flat import MAX_NAMED, flat_frame
 from v3core.charts.frame import colour_bar
 from v3core.charts.palette import NEUTRAL, SYMBOLS, colour_scale, expert_colours, pattern
+from v3core.messages import say
 
 HEIGHT = 300
 
@@ -19,13 +20,18 @@ def situation_figure(run: str, situation: str, points: Sequence[tuple[int, tuple
     `last` is the newest episode of the run.
     """
     experts = max((len(loads) for _, loads in points), default=0)
-    alt = f"Load of {experts} experts in the situation '{situation}' of {run}, over the run's episodes."
+    alt = say(
+        "Load of {experts} experts in the situation '{situation}' of {run}, over the run's episodes.",
+        experts=experts,
+        situation=situation,
+        run=run,
+    )
     many = experts > MAX_NAMED
     figure = flat_frame(f"situation-{situation}:{run}", alt, height=HEIGHT, legend=not many)
-    figure.layout.xaxis.merge({"range": [0, max(last, 1)], "title": {"text": "Episode", "standoff": 8}})
+    figure.layout.xaxis.merge({"range": [0, max(last, 1)], "title": {"text": say("Episode"), "standoff": 8}})
     episodes = [episode for episode, _ in points]
     loads = np.array([one for _, one in points], dtype=np.float64).T
-    names = [f"Expert {number}" for number in range(1, experts + 1)]
+    names = [say("Expert {number}", number=number) for number in range(1, experts + 1)]
     if many:
         figure.add(
             "heatmap",
@@ -34,8 +40,15 @@ def situation_figure(run: str, situation: str, points: Sequence[tuple[int, tuple
             z=loads,
             colorscale=colour_scale(),
             zmin=0,
-            colorbar=colour_bar("Load", ".0%"),
-            hovertemplate=f"%{{y}}, {chart_text(situation)}, episode %{{x:,}}: %{{z:.1%}}<extra></extra>",
+            colorbar=colour_bar(say("Load"), ".0%"),
+            hovertemplate=say(
+                "{expert}, {situation}, episode {episode}: {load}",
+                expert="%{y}",
+                situation=chart_text(situation),
+                episode="%{x:,}",
+                load="%{z:.1%}",
+            )
+            + "<extra></extra>",
         )
         figure.layout.merge({"yaxis": {"autorange": "reversed"}, "margin": {"l": 70, "r": 84}})
         return figure
@@ -57,7 +70,7 @@ def situation_figure(run: str, situation: str, points: Sequence[tuple[int, tuple
             "scatter",
             x=[0, max(last, 1)],
             y=[1 / experts, 1 / experts],
-            name=f"Fair share 1/{experts}",
+            name=say("Fair share 1/{experts}", experts=experts),
             mode="lines",
             line={"color": NEUTRAL, "width": 1, "dash": "dot"},
             hoverinfo="skip",

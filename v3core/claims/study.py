@@ -116,7 +116,7 @@ class Study(_Part):
                     _(
                         "a hypothesis names arm '{unknown}'. {value}",
                         unknown=unknown,
-                        value=suggestion(unknown, names) or "There is none.",
+                        value=suggestion(unknown, names) or _("There is none."),
                     )
                 )
             if repeated := next((one for part in (arms, outcomes) for one in part if part.count(one) > 1), None):
@@ -124,7 +124,7 @@ class Study(_Part):
                     _("a hypothesis names '{repeated}' twice; compare it with another one.", repeated=repeated)
                 )
             if unknown := next((outcome for outcome in outcomes if outcome not in OUTCOMES), None):
-                near = suggestion(unknown, OUTCOMES) or f"The outcomes are {', '.join(OUTCOMES)}."
+                near = suggestion(unknown, OUTCOMES) or _("The outcomes are {names}.", names=", ".join(OUTCOMES))
                 raise ValueError(_("there is no outcome '{unknown}'. {near}", unknown=unknown, near=near))
         return self
 
@@ -253,7 +253,7 @@ def load_study(name: str) -> Study:
     """
     files = study_files()
     if name not in files:
-        near = suggestion(name, files) or f"The studies are {', '.join(files)}."
+        near = suggestion(name, files) or _("The studies are {names}.", names=", ".join(files))
         raise V3Error("There is no study '{name}'. {near}", name=name, near=near)
     file = place_here().bring(files[name])
     try:

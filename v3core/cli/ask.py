@@ -7,13 +7,15 @@ from v3core.curriculum import with_boundaries
 from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.kinds import COMMANDS, Command
+from v3core.jobs.lifecycle import status_word
 from v3core.messages import _
 from v3core.output import echo
+from v3core.phrases import sentences, stored
 from v3core.store.runs import get_run
 
 ACTOR = "command line"
 STOP_PATIENCE_SECONDS = 60.0
-_REQUESTED = "Requested; `show ID` shows the outcome."
+_REQUESTED = _("Requested; `show ID` shows the outcome.")
 
 
 @commands.command()
@@ -32,7 +34,7 @@ def stop(run_id: str | None, experiment: str | None) -> None:
         control.stop(database, run, ACTOR)
         status = control.wait_stopped(database, run, STOP_PATIENCE_SECONDS)
         reason = get_run(database, run).reason
-    echo(_("{run} is {status}.{value}", run=run, status=status, value=f" {reason}" if reason else ""))
+    echo(sentences(_("{run} is {status}.", run=run, status=status_word(status)), stored(reason or "")))
 
 
 def _simple(command: Command) -> click.Command:
@@ -79,7 +81,7 @@ def note(run_id: str, tags: str | None, add_tags: str, remove_tags: str, notes: 
         if changes_tags:
             control.retag(database, run, add=add_tags, remove=remove_tags, actor=ACTOR)
         control.annotate(database, run, tags=tags, notes=notes, actor=ACTOR)
-    echo("Noted.")
+    echo(_("Noted."))
 
 
 @commands.command()
@@ -96,7 +98,7 @@ def mute(run_id: str, number: int, reason: str | None, undo: bool) -> None:
             control.unmute_alarm(database, run, number, ACTOR)
         else:
             control.mute_alarm(database, run, number, reason, ACTOR)
-    echo("No longer muted." if undo else "Muted.")
+    echo(_("No longer muted.") if undo else _("Muted."))
 
 
 @commands.command()
@@ -127,7 +129,7 @@ def resume(
             steps=steps,
         )
         status = get_run(database, run).status
-    echo(_("{run} is {status}.", run=run, status=status))
+    echo(_("{run} is {status}.", run=run, status=status_word(status)))
 
 
 @commands.command()

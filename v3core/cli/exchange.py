@@ -51,7 +51,7 @@ def export(run_ids: tuple[str, ...], experiment: str | None, target: Path, what:
         thinned = thinned_notice([get_run(database, one) for one in chosen])
     if thinned and what in (None, "all", "episodes", "expert_loads"):
         echo(thinned, err=True)
-    rows = "episodes" if what in (None, "all", "episodes") else "rows"
+    rows = _("episodes") if what in (None, "all", "episodes") else _("rows")
     echo(_("{count} {rows} written to {target}.", count=count, rows=rows, target=target))
 
 

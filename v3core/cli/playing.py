@@ -9,9 +9,9 @@ import click
 from v3core.cli.common import commands, json_option, opened, run_argument
 from v3core.config import MAX_SEED
 from v3core.errors import V3Error
-from v3core.insight.replays import MEDIAN, ROLES, Replay
-from v3core.messages import _
-from v3core.output import echo, echo_json
+from v3core.insight.replays import MEDIAN, ROLE_WORDS, ROLES, Replay
+from v3core.messages import _, translated
+from v3core.output import echo, echo_json, padded
 from v3core.store.runs import resolve
 
 PATIENCE = 10
@@ -79,9 +79,9 @@ def replay(
                 why = str(problem)
     if target is not None:
         if spec is not None:
-            count, what = replay_files.draw(spec, chosen, target), "frames"
+            count, what = replay_files.draw(spec, chosen, target), _("frames")
         else:
-            count, what = replay_files.write_steps(target, chosen), "steps"
+            count, what = replay_files.write_steps(target, chosen), _("steps")
             if chosen.expert_outputs is None:
                 echo(_("Without what each expert puts out: {why}", why=why), err=True)
         echo(
@@ -89,7 +89,7 @@ def replay(
                 "{count} {what} of the {role} episode written to {target}.",
                 count=count,
                 what=what,
-                role=role,
+                role=ROLE_WORDS[role],
                 target=target,
             )
         )
@@ -101,10 +101,17 @@ def replay(
     echo(_("Evaluation after {trained} episodes of training:", trained=trained))
     for one in described:
         shares = ", ".join(f"{share:.0%}" for share in one["expert_shares"])
-        echo(
-            f"  {one['role']:<7} episode {one['number']}: return {one['return']:.2f}, {one['steps']} steps, "
-            f"{one['switches']} switches between experts; their shares: {shares}"
+        said = _(
+            "{role} episode {number}: return {returned}, {steps} steps, {switches} switches between experts; their "
+            "shares: {shares}",
+            role=padded(ROLE_WORDS[one["role"]], 7),
+            number=one["number"],
+            returned=f"{one['return']:.2f}",
+            steps=one["steps"],
+            switches=one["switches"],
+            shares=shares,
         )
+        echo(f"  {translated(said)}")
 
 
 @commands.command()

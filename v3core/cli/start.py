@@ -37,6 +37,7 @@ from v3core.messages import _
 from v3core.output import echo, echo_json, fail, own_output
 from v3core.overrides import SETTINGS, set_values
 from v3core.paths import SERVE
+from v3core.phrases import stored
 from v3core.serve import Address, show_page
 from v3core.store.database import Database
 from v3core.store.runs import get_run
@@ -96,7 +97,7 @@ def train(
         run_id, status = _train_with_progress_bar(database, config, restarts)
         run = get_run(database, run_id)
     echo(run_id)
-    return fail(run.reason or "The run failed.", 1) if status == "failed" else 0
+    return fail(stored(run.reason) if run.reason else _("The run failed."), 1) if status == "failed" else 0
 
 
 @commands.command(cls=click.Command)  # it may become the server, which has its own output

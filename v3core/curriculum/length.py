@@ -89,7 +89,9 @@ class Length:
             V3Error: if that is not longer, or in a unit that the run is not planned in.
         """
         if episodes is None and steps is None:
-            raise V3Error("The new length is missing; give {value}.", value="steps" if self.is_by_steps else "episodes")
+            raise V3Error(
+                "The new length is missing; give {value}.", value=_("steps") if self.is_by_steps else _("episodes")
+            )
         if steps is not None and self.steps is None:
             raise V3Error(
                 "{who} is planned for {self}, not by environment steps; give its new length in episodes.",

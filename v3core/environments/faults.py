@@ -99,7 +99,7 @@ def picture_of(value: Any) -> NDArray[np.uint8]:
 def unusable_reward(reward: float) -> str | None:
     """Why nothing can be learned from a reward, after `a reward of …`; None if it is usable."""
     if not math.isfinite(reward):
-        return "which is not a finite number"
+        return _("which is not a finite number")
     return (
         _("too large to learn from (at most {largest_reward:g})", largest_reward=LARGEST_REWARD)
         if abs(reward) > LARGEST_REWARD
@@ -109,7 +109,7 @@ def unusable_reward(reward: float) -> str | None:
 
 def remedy_for(reward: float) -> str:
     """What to do about it."""
-    return "scale its rewards down" if math.isfinite(reward) else "fix the environment"
+    return _("scale its rewards down") if math.isfinite(reward) else _("fix the environment")
 
 
 def truth_of(value: Any, name: str) -> bool:
@@ -186,7 +186,7 @@ def _plain(value: Any) -> Any:
 
 def _described(value: Any) -> str:
     if isinstance(value, tuple | list):
-        return _("{value} values", value=len(value)) if len(value) != 1 else "1 value"
+        return _("{value} values", value=len(value)) if len(value) != 1 else _("1 value")
     if isinstance(value, np.ndarray):
         return _("an array of shape {shape}", shape=value.shape)
     if value is None or isinstance(value, bool | int | float | np.generic):

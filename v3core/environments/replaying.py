@@ -68,20 +68,20 @@ def play_again(spec: EnvironmentSpec, replay: Replay, *, frames: bool) -> Iterat
     row, digest, encode = np.zeros(spec.graph.size, dtype=spec.graph.dtype), Digest(), encoder(spec.graph)
     step = 0
     try:
-        observation, _ = faults.reset_result(env.reset(seed=replay.seed))
+        observation, _info = faults.reset_result(env.reset(seed=replay.seed))
         for step, action in enumerate(spec.actions.to_environment(replay.actions)):
             encode(observation, row)
             digest.add(row)
             yield Moment(row.copy(), _frame(env, spec, step + 1) if frames else None)
-            observation, reward, terminated, truncated, _ = faults.step_result(env.step(action))
+            observation, reward, terminated, truncated, _info = faults.step_result(env.step(action))
             if faults.reward_of(reward) != replay.rewards[step]:
-                raise _differs(spec, f"its reward at step {step + 1} is another one")
+                raise _differs(spec, _("its reward at step {step} is another one", step=step + 1))
             if (terminated or truncated) and step + 1 < len(replay):
-                raise _differs(spec, f"it ended at step {step + 1}")
+                raise _differs(spec, _("it ended at step {step}", step=step + 1))
         encode(observation, row)
         digest.add(row)
         if digest.text() != replay.seen:
-            raise _differs(spec, "its observations are others")
+            raise _differs(spec, _("its observations are others"))
         yield Moment(row.copy(), _frame(env, spec, len(replay) + 1) if frames else None)
     except V3Error:
         raise

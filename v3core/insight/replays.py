@@ -21,6 +21,7 @@ Floats = NDArray[np.float32]
 
 BEST, MEDIAN, WORST, LAST = "best", "median", "worst", "last"
 ROLES = (BEST, MEDIAN, WORST, LAST)
+ROLE_WORDS = {BEST: _("best"), MEDIAN: _("median"), WORST: _("worst"), LAST: _("last")}
 FORMAT = "v3lab-replays-2"
 EARLIER = "v3lab-replays-1"
 """Of files that have their numbers as they are, which are read too."""

@@ -118,10 +118,18 @@ def why_slow(sample: ProcessSample) -> str:
     if share < _MOST:
         return _("No single part takes most of the time.")
     return {
-        "acting": f"Choosing actions takes {share:.0%} of the time; a smaller network, or more environments side by "
-        "side, makes each step cheaper.",
-        "environments": f"The environments take {share:.0%} of the time; a faster simulator is what would help most.",
-        "learning": f"Updates take {share:.0%} of the time; fewer epochs, a larger minibatch or a smaller network make "
-        "them shorter.",
-        OTHER: f"Evaluations and pauses take {share:.0%} of the time.",
+        "acting": _(
+            "Choosing actions takes {share:.0%} of the time; a smaller network, or more environments side by side, "
+            "makes each step cheaper.",
+            share=share,
+        ),
+        "environments": _(
+            "The environments take {share:.0%} of the time; a faster simulator is what would help most.", share=share
+        ),
+        "learning": _(
+            "Updates take {share:.0%} of the time; fewer epochs, a larger minibatch or a smaller network make them "
+            "shorter.",
+            share=share,
+        ),
+        OTHER: _("Evaluations and pauses take {share:.0%} of the time.", share=share),
     }[part]

@@ -174,7 +174,7 @@ def progress_of(database: Database, name: str) -> Progress:
     if not runs:
         near = suggestion(name, experiments_of(list_runs(database)))
         raise V3Error(
-            "There is no experiment '{name}'. {value}", name=name, value=near or "List them with: experiments."
+            "There is no experiment '{name}'. {value}", name=name, value=near or _("List them with: experiments.")
         )
     return Progress(name, runs[0].created_at, tuple(runs), row.launches if row else ())
 

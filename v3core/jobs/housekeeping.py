@@ -12,7 +12,7 @@ from v3core.errors import V3Error
 from v3core.jobs.files import DELETED, run_folder
 from v3core.jobs.identity import current, is_alive, process_of
 from v3core.jobs.kinds import COMMANDS, check, named
-from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
+from v3core.jobs.lifecycle import ACTIVE, ENDED, Status, status_word
 from v3core.jobs.made_replays import FOLDER as MADE_REPLAYS
 from v3core.jobs.made_replays import discard_of_run
 from v3core.messages import _
@@ -261,7 +261,7 @@ def compact(database: Database) -> tuple[int, int]:
             "{named} is {status} and would have to wait while the database is rewritten; compact it when no run is "
             "training.",
             named=named(active[0]),
-            status=active[0].status,
+            status=status_word(active[0].status),
         )
     return database.compact()
 

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import NOTIFIED, Status
+from v3core.messages import _
 from v3core.store.alarms import AlarmRow, alarm_notices_due, claim_alarm_notice, settle_alarm_notice
 from v3core.store.database import Database
 from v3core.store.history import CALLED, FAILED, claim_notice, notices_due, settle_notice
@@ -58,7 +59,7 @@ def webhook() -> Webhook | None:
     except ValueError:
         raise V3Error("{variable} is not an address; write https://HOST/PATH.", variable=VARIABLE) from None
     if parts.scheme not in {"http", "https"}:
-        what = f"a '{parts.scheme}' address" if "://" in text else "no scheme"
+        what = _("a '{scheme}' address", scheme=parts.scheme) if "://" in text else _("no scheme")
         raise V3Error("{variable} has {what}; write https://HOST/PATH, or http.", variable=VARIABLE, what=what)
     if not host:
         raise V3Error("{variable} names no host; write {scheme}://HOST/PATH.", variable=VARIABLE, scheme=parts.scheme)
@@ -112,13 +113,17 @@ def post(target: Webhook, content: Mapping[str, Any]) -> str:
             words = f"{answer.status_code} {''.join(filter(str.isprintable, answer.reason or ''))[:60]}".strip()
             if 200 <= answer.status_code < 300:
                 return words
-            problem, tries = f"it answered {words}", 1 + (len(answer.raw.retries.history) if answer.raw.retries else 0)
-    after = f" ({tries} tries)" if tries > 1 else ""
+            problem, tries = (
+                _("it answered {words}", words=words),
+                1 + (len(answer.raw.retries.history) if answer.raw.retries else 0),
+            )
     raise V3Error(
-        "{shown} could not be notified: {problem}{after}; check {variable}.",
+        _("{shown} could not be notified: {problem} ({tries} tries); check {variable}.")
+        if tries > 1
+        else _("{shown} could not be notified: {problem}; check {variable}."),
         shown=target.shown,
         problem=problem,
-        after=after,
+        tries=tries,
         variable=VARIABLE,
     )
 
@@ -133,7 +138,7 @@ def _problem(error: Exception) -> str:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror.lower()
     if isinstance(reason, NoAnswerError):
-        return f"no answer within {TIMEOUT_SECONDS:g} seconds"
+        return _("no answer within {seconds:g} seconds", seconds=TIMEOUT_SECONDS)
     return type(reason).__name__
 
 
@@ -176,7 +181,7 @@ class WebhookCaller:
         try:
             call_webhooks(database)
         except V3Error as error:
-            self._complain(f"The webhook could not be processed: {error}")
+            self._complain(_("The webhook could not be processed: {error}", error=error))
 
     def wait(self) -> None:
         """Wait until the calls in progress have ended."""
@@ -230,7 +235,7 @@ def _send_alarm(database: Database, run_id: str, number: int, target: Webhook | 
 
 
 def _calling(target: Webhook | None) -> str:
-    return f"Calling {target.shown}." if target else f"Checking {VARIABLE}."
+    return _("Calling {shown}.", shown=target.shown) if target else _("Checking {variable}.", variable=VARIABLE)
 
 
 def _posted(target: Webhook | None, mistake: str | None, content: Mapping[str, Any]) -> tuple[bool, str]:
@@ -238,7 +243,7 @@ def _posted(target: Webhook | None, mistake: str | None, content: Mapping[str, A
     if target is None:
         return False, mistake or ""
     try:
-        return True, f"{target.shown} was notified: {post(target, content)}."
+        return True, _("{shown} was notified: {answer}.", shown=target.shown, answer=post(target, content))
     except V3Error as error:
         return False, str(error)
 

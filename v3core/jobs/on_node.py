@@ -22,7 +22,7 @@ from v3core.jobs.files import log_file
 from v3core.jobs.launch import launch_of
 from v3core.jobs.launcher import worker_command
 from v3core.jobs.launchers.processes import start_process
-from v3core.jobs.lifecycle import ACTIVE, Status
+from v3core.jobs.lifecycle import ACTIVE, Status, status_word
 from v3core.jobs.supervisor import end_without_process
 from v3core.messages import _
 from v3core.store.database import Database, DatabaseBusyError
@@ -82,7 +82,7 @@ def _start(database: Database, run: RunRow, generation: int) -> "subprocess.Pope
             address=address,
         )
     if run.generation != generation or run.status not in {Status.STARTING, Status.STOPPING}:
-        raise V3Error(_("The run is {status} by now."), status=run.status)
+        raise V3Error(_("The run is {status} by now."), status=status_word(run.status))
     with log.open("ab") as output:
         process = start_process(database, run, worker_command(run.id), output, subprocess.STDOUT)
     try:

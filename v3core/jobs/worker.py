@@ -17,7 +17,7 @@ from v3core.jobs.files import hold_reserve, log_file, release_reserve, run_folde
 from v3core.jobs.kept_replays import forget_replays
 from v3core.jobs.launcher import claim, create
 from v3core.jobs.launchers.local import LocalLauncher
-from v3core.jobs.lifecycle import ACTIVE, Status, change_status
+from v3core.jobs.lifecycle import ACTIVE, Status, change_status, status_word
 from v3core.jobs.logs import logger, logging_to
 from v3core.jobs.meanwhile import meanwhile
 from v3core.jobs.needs import Needs
@@ -160,7 +160,7 @@ def adopt(database: Database, run_id: str) -> RunRow:
             raise V3Error(
                 "Run {run_id} is {status}, not queued for this process; see: {command} runs.",
                 run_id=run_id,
-                status=run.status,
+                status=status_word(run.status),
                 command=COMMAND,
             )
         return get_run(tx, run_id)

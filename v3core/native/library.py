@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.native.build import LIBRARY as LIBRARY
 from v3core.native.build import defect
 from v3core.native.layouts import declare
@@ -54,7 +55,11 @@ def _load(path: Path) -> ctypes.CDLL:
 
 
 def _remedy() -> str:
-    return "reinstall V3 Lab with a C++ compiler" if INSTALLED else f"build it with `{COMMAND}.native`"
+    return (
+        _("reinstall V3 Lab with a C++ compiler")
+        if INSTALLED
+        else _("build it with `{command}.native`", command=COMMAND)
+    )
 
 
 def _cpu_flags() -> set[str]:

@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from v3core.config import BalanceOn
 from v3core.environments import StateGraphSpec
+from v3core.messages import _
 from v3core.native import library
 from v3core.native.layouts import (
     ACTIONS,
@@ -39,12 +40,12 @@ from v3core.policy.tokens import CategoryTokens, FeatureTokens, GridTokens, HubT
 def not_covered(policy: GATMoEPolicy, graph: StateGraphSpec) -> str | None:
     """What of a network the library cannot compute; None if it covers all."""
     if policy.router.weight.device.type != "cpu":
-        return f"it is on {policy.router.weight.device.type}"
+        return _("it is on {device}", device=policy.router.weight.device.type)
     for part in graph.parts:
         if part.kind not in PARTS:
-            return f"its observations have a part of kind {part.kind}"
+            return _("its observations have a part of kind {kind}", kind=part.kind)
         if part.kind in ("grid", "categories") and len(part.categories) > MAX_CHANNELS:
-            return f"a part of kind {part.kind} has more than {MAX_CHANNELS} categories"
+            return _("a part of kind {kind} has more than {most} categories", kind=part.kind, most=MAX_CHANNELS)
     return None
 
 

@@ -134,7 +134,7 @@ def _term(found: re.Match[str]) -> Term:
         )
         raise FilterError(sentences(no_field, quotes))
     if not value:
-        what = "a value is missing after the colon" if field else "a word is missing"
+        what = _("a value is missing after the colon") if field else _("a word is missing")
         raise FilterError(_("The filter cannot be read at {named}: {what}.", named=_named(word), what=what))
     if field and (problem := FIELDS[field].check(value)):
         raise FilterError(_("The filter cannot be read at {named}: it {problem}", named=_named(word), problem=problem))

@@ -9,6 +9,7 @@ from torch import Tensor
 from v3core.config import PPOConfig
 from v3core.environments import StateGraphSpec
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.native import layouts
 from v3core.native.library import VARIABLE
 from v3core.native.passes import NativeNetwork, not_covered, step_covers
@@ -118,15 +119,20 @@ def choose_backend(
     unless the variable asks for the library.
     """
     eager, asked = EagerBackend(policy, parameters, optimizer), os.environ.get(VARIABLE)
+    found: EagerBackend
+    remarks: list[str]
     if asked == "0" or (continues == eager.name and asked != "1"):
         found, remarks = eager, []
     elif reason := not_covered(policy, graph):
-        found, remarks = eager, [f"Torch computes the network, because the native library does not cover it: {reason}."]
+        found = eager
+        remarks = [
+            _("Torch computes the network, because the native library does not cover it: {reason}.", reason=reason)
+        ]
     else:
         try:
             found, remarks = NativeBackend(policy, parameters, optimizer, graph), []
         except V3Error as error:
             found, remarks = eager, [str(error)]
     if continues not in (None, found.name):
-        remarks.append(f"Continues on the {found.name} backend, after the {continues} one.")
+        remarks.append(_("Continues on the {name} backend, after the {before} one.", name=found.name, before=continues))
     return found, remarks

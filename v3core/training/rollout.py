@@ -12,8 +12,9 @@ from torch import Tensor
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError
 from v3core.environments.batch import Steps
 from v3core.environments.episode_facts import Fact
-from v3core.environments.faults import LARGEST_REWARD, STEP, remedy_for, unusable_reward
+from v3core.environments.faults import LARGEST_REWARD, remedy_for, unusable_reward
 from v3core.interruption import never, raise_if
+from v3core.messages import _
 from v3core.policy.memory import kept
 from v3core.training.eager import EagerBackend
 from v3core.training.losses import at
@@ -78,19 +79,28 @@ class Rollout(Played):
             step, env = bad_rewards[0].tolist()
             reward = float(self.rewards[step, env])
             return (
-                f"{STEP} of environment {env + 1} returned a reward of {reward:g} at step {step + 1} of the rollout, "
-                f"{unusable_reward(reward)}",
+                _(
+                    "step(action) of environment {env} returned a reward of {reward} at step {step} of the rollout, {why}",
+                    env=env + 1,
+                    reward=f"{reward:g}",  # with a hyphen
+                    step=step + 1,
+                    why=unusable_reward(reward),
+                ),
                 remedy_for(reward),
             )
         if self.observations.is_floating_point():
             bad = (~torch.isfinite(self.observations)).any(2).nonzero()
             if len(bad):
                 step, env = bad[0].tolist()
-                problem = f"the observation of environment {env + 1} is not finite at step {step + 1} of the rollout"
-                return problem, "fix the environment"
+                problem = _(
+                    "the observation of environment {env} is not finite at step {step} of the rollout",
+                    env=env + 1,
+                    step=step + 1,
+                )
+                return problem, _("fix the environment")
         if all(np.isfinite(values).all() for values in (self.values, self.cut_off_values, self.last_values)):
             return None
-        return "the value of an observation is not finite", "fix the environment"
+        return _("the value of an observation is not finite"), _("fix the environment")
 
 
 class InterruptedRolloutError(Exception):
@@ -190,7 +200,7 @@ class Collector:
         memory = None if self._memory is None else torch.cat((self._memory, *(each[None] for each in remembered)))
         values = self._backend.values(seen.to(self._observations.device), memory).double().cpu().numpy()
         cut_off_values = np.zeros((steps, count))
-        for (step, env, _), value in zip(cut_off, values[count:], strict=True):
+        for (step, env, _final), value in zip(cut_off, values[count:], strict=True):
             cut_off_values[step, env] = value
         drawn = torch.stack(actions)
         return Rollout(

@@ -17,6 +17,7 @@ from v3core.curriculum.until import MAX_WINDOW
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentSpec
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.native.library import VARIABLE
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.training.checkpoint import continued, load_checkpoint
@@ -108,7 +109,7 @@ class TrainingState:
         work = self.config.ppo.minibatch * self.policy.multiply_adds()
         if work <= MOST_ON_THE_CPU or not torch.cuda.is_available():
             return None
-        return ["CUDA computes the network, because it is too large for the native library to be faster."]
+        return [_("CUDA computes the network, because it is too large for the native library to be faster.")]
 
     def _place(self, device: torch.device) -> None:
         """Move the policy to a device, with an optimiser and a random generator there."""
@@ -245,8 +246,11 @@ class TrainingState:
             return
         self.generator.manual_seed(self._seed_at(step))
         self.backend_remarks.append(
-            f"Continues on {self.device.type} with other random numbers, because the checkpoint was written on another "
-            "kind of device."
+            _(
+                "Continues on {device} with other random numbers, because the checkpoint was written on another kind "
+                "of device.",
+                device=self.device.type,
+            )
         )
 
     def _seed_at(self, step: int) -> int:

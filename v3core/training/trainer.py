@@ -404,8 +404,8 @@ class Trainer:
             try:
                 done = update(state.backend, samples, settings.coefficients, ppo, state.random, self.interrupted)
             except NonFiniteUpdateError:
-                trouble = f"the loss or its gradient is not finite at learning rate {state.optimizer.lr:g}"
-                remedy = "lower it"
+                trouble = _("the loss or its gradient is not finite at learning rate {rate:g}", rate=state.optimizer.lr)
+                remedy = _("lower it")
                 assert self.before is not None
                 state.rollback_update(self.before)
             else:
@@ -521,17 +521,22 @@ class Trainer:
                 check_import(checkpoint, EnvironmentSetup(kept["env"]), known)
                 self.world = World.restored(kept, state, self.interrupted)
         except ReplayError as reason:
-            self.hooks.remark(f"The unfinished episodes start from scratch: {str(reason).rstrip('.')}.")
+            why = str(reason).rstrip(".")
+            self.hooks.remark(_("The unfinished episodes start from scratch: {reason}.", reason=why))
 
 
 def _other_world(config: RunConfig, loaded: dict[str, Any]) -> str:
     """Why a fork does not continue the environments of the checkpoint that it begins with; empty if it does."""
     trained = json.loads(loaded["config"])
     if trained["seed"] != config.seed:
-        return f"the fork has seed {config.seed}, the checkpoint {trained['seed']}"
+        return _("the fork has seed {seed}, the checkpoint {other}", seed=config.seed, other=trained["seed"])
     count = trained.get("ppo", {}).get("environments", PPOConfig().environments)
     if count != config.ppo.environments:
-        return f"the fork has {config.ppo.environments} environments, the checkpoint {count}"
+        return _(
+            "the fork has {environments} environments, the checkpoint {other}",
+            environments=config.ppo.environments,
+            other=count,
+        )
     return ""
 
 

@@ -17,8 +17,10 @@ from streamlit import config, net_util
 from streamlit.web.server.server_util import allowlisted_origins
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
+from v3core.messages import ENGLISH, _, from_environment, known_language, said
 from v3core.paths import SERVE
 from v3core.serve import ADDRESS
+from v3core.ui.language import tag
 
 HEALTH = "/_stcore/health"
 """Requested by monitoring, often by address, and by Streamlit's page before it connects; it reveals nothing."""
@@ -28,14 +30,21 @@ _COLUMNS = 50
 """As much as Streamlit's page shows of a line."""
 
 _PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>V3 Lab: unknown host name</title>
+<html lang="{tag}"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
 <style>body {{ font: 16px/1.5 sans-serif; max-width: 42em; margin: 4em auto; padding: 0 1em }}
 pre {{ white-space: pre-wrap }}</style></head>
-<body><h1>V3 Lab does not answer to this name</h1><p>{sentence}</p><pre>{command}</pre>
-<p>It answers only to names that it knows, so that no other web page can reach it under a name of its own; see
-docs/serving.md.</p></body></html>
+<body><h1>{heading}</h1><p>{sentence}</p><pre>{command}</pre>
+<p>{why}</p></body></html>
 """
+_WORDS = {
+    "title": _("V3 Lab: unknown host name"),
+    "heading": _("V3 Lab does not answer to this name"),
+    "why": _(
+        "It answers only to names that it knows, so that no other web page can reach it under a name of its own; see "
+        "docs/serving.md."
+    ),
+}
 
 logger = logging.getLogger("streamlit.v3core")
 
@@ -58,26 +67,31 @@ class KnownHosts:
             if origin is None or origin.netloc == host or _is_allowed(origin):
                 await self._app(scope, receive, send)
                 return
-            sentence = (
-                f"This page was opened at {origin.netloc}, but the proxy forwards the host name {host or ''} to "
-                "V3 Lab, which therefore rejects the connection. Configure the proxy to forward the original Host "
-                "header (nginx: proxy_set_header Host $http_host; Apache: ProxyPreserveHost On); see docs/serving.md."
+            sentence = _(
+                "This page was opened at {netloc}, but the proxy forwards the host name {host} to V3 Lab, which "
+                "therefore rejects the connection. Configure the proxy to forward the original Host header (nginx: "
+                "proxy_set_header Host $http_host; Apache: ProxyPreserveHost On); see docs/serving.md.",
+                netloc=origin.netloc,
+                host=host or "",
             )
             self._log(origin.netloc, sentence)
-            lines = "\n".join(textwrap.wrap(sentence, _COLUMNS))
+            lines = "\n".join(textwrap.wrap(sentence.in_language(_language(headers)), _COLUMNS))
             await JSONResponse(lines, status_code=MISDIRECTED)(scope, receive, send)
             return
         if is_host_allowed(host):
             await self._app(scope, receive, send)
             return
         name = re.sub(r":\d*$", "", host or "") or "(none)"
-        sentence = (
-            f"V3 Lab was requested under the host name {name!r}, which is not allowed. If it belongs to you, add it to "
-            "STREAMLIT_SERVER_ALLOWED_HOSTS (server.allowedHosts in .streamlit/config.toml) and restart V3 Lab."
+        sentence = _(
+            "V3 Lab was requested under the host name {name!r}, which is not allowed. If it belongs to you, add it to "
+            "STREAMLIT_SERVER_ALLOWED_HOSTS (server.allowedHosts in .streamlit/config.toml) and restart V3 Lab.",
+            name=name,
         )
         command = f"STREAMLIT_SERVER_ALLOWED_HOSTS='localhost 127.0.0.1 {name}' {SERVE}"
         self._log(name, f"{sentence} Start it with: {command}")
-        page = _PAGE.format(sentence=html.escape(sentence), command=html.escape(command))
+        language = _language(headers)
+        words = said({**_WORDS, "sentence": sentence, "command": command}, language)
+        page = _PAGE.format(tag=tag(language), **{name: html.escape(text) for name, text in words.items()})
         await HTMLResponse(page, status_code=403)(scope, receive, send)
 
     def _log(self, name: str, sentence: str) -> None:
@@ -99,6 +113,12 @@ def may_connect(headers: Headers) -> bool:
         return True
     parts = _origin(origin)
     return parts is not None and (parts.netloc == host or _is_allowed(parts))
+
+
+def _language(headers: Headers) -> str:
+    """What the browser prefers, as on a page; it has no session yet."""
+    preferred = re.split("[,;]", headers.get("accept-language") or "")[0].strip()
+    return (known_language(preferred) or ENGLISH) if preferred else from_environment()
 
 
 def _origin(referer: str | None) -> SplitResult | None:

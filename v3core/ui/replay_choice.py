@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from v3core.config import MAX_SEED
 from v3core.errors import V3Error
-from v3core.insight.replays import BEST, LAST, MEDIAN, ROLES, WORST, Replay
+from v3core.insight.replays import MEDIAN, ROLE_WORDS, ROLES, Replay
 from v3core.jobs.kept_replays import find_replays, recorded_replays
 from v3core.jobs.replay_making import Wanted
 from v3core.messages import _, say, translated
@@ -29,7 +29,6 @@ _EPISODE, _SEED, _WITH, _WITH_EPISODE = "replay-episode", "replay-seed", "replay
 NOTHING = _("Nothing")
 FIRST_SEED = 1
 """Of an episode that is played because none was recorded."""
-_ROLES = {BEST: _("best"), MEDIAN: _("median"), WORST: _("worst"), LAST: _("last")}
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def _episodes(database: Database, run: RunRow) -> dict[int, str]:
 def _title(run: RunRow, episode: str, recorded: Mapping[str, Replay], seed: int) -> str:
     roles = [role for role, replay in recorded.items() if replay.seed == seed]
     which = (
-        _("{roles} episode of the evaluation", roles=strung("/", [_ROLES[role] for role in roles]))
+        _("{roles} episode of the evaluation", roles=strung("/", [ROLE_WORDS[role] for role in roles]))
         if roles
         else _("played with seed {seed}", seed=seed)
     )
@@ -136,7 +135,7 @@ def _pick_seed(place: DeltaGenerator, recorded: Mapping[str, Replay]) -> int:
     words = {
         seed: _(
             "{capitalize}: return {return_:.4g}, {replay:,} steps",
-            capitalize=capitalised(strung("/", [_ROLES[role] for role in roles[seed]])),
+            capitalize=capitalised(strung("/", [ROLE_WORDS[role] for role in roles[seed]])),
             return_=replay.return_,
             replay=len(replay),
         )

@@ -11,7 +11,7 @@ from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.kinds import COMMANDS, Command, trained_elsewhere
 from v3core.jobs.lifecycle import ACTIVE, ENDED, Status
-from v3core.messages import _
+from v3core.messages import Message, _
 from v3core.store.database import Database
 from v3core.store.history import CheckpointRow
 from v3core.store.run_row import RunRow
@@ -90,21 +90,39 @@ def _problem(command: Command, run: RunRow, asked: Collection[str], checkpoint: 
 
 def resume_hint(run: RunRow, checkpoint: CheckpointRow | None) -> str:
     """How an ended run can be continued, or why not."""
-    sentence = resume_sentence(run, checkpoint)
-    return _problem(COMMANDS["resume"], run, (), checkpoint) or f"Resume {sentence[0].lower()}{sentence[1:]}"
+    return _problem(COMMANDS["resume"], run, (), checkpoint) or _resumption(run, checkpoint)[1]
 
 
 def resume_sentence(run: RunRow, checkpoint: CheckpointRow | None) -> str:
     """From where a resume continues, and which episodes are trained again."""
+    return _resumption(run, checkpoint)[0]
+
+
+def _resumption(run: RunRow, checkpoint: CheckpointRow | None) -> tuple[Message, Message]:
+    """The same by itself and, where there is no button beside it, with what the button is called."""
     if checkpoint is None:
-        return _("Starts from the beginning, because no episode was completed.")
-    again = run.episode - checkpoint.episode
+        return (
+            _("Starts from the beginning, because no episode was completed."),
+            _("Resume starts from the beginning, because no episode was completed."),
+        )
+    at, again = checkpoint.episode, run.episode - checkpoint.episode
     if again <= 0:
-        return _("Continues from the checkpoint at episode {episode:,}.", episode=checkpoint.episode)
-    return _(
-        "Continues from the checkpoint at episode {episode:,}; {again} will be trained again.",
-        episode=checkpoint.episode,
-        again=counted(again, "later episode"),
+        return (
+            _("Continues from the checkpoint at episode {episode:,}.", episode=at),
+            _("Resume continues from the checkpoint at episode {episode:,}.", episode=at),
+        )
+    later = counted(again, "later episode")
+    return (
+        _(
+            "Continues from the checkpoint at episode {episode:,}; {again} will be trained again.",
+            episode=at,
+            again=later,
+        ),
+        _(
+            "Resume continues from the checkpoint at episode {episode:,}; {again} will be trained again.",
+            episode=at,
+            again=later,
+        ),
     )
 
 

@@ -105,7 +105,7 @@ def _details(points: StateMap, place: int, experts: int) -> None:
     acted, gate = points.expert[place] + 1, points.gate[place]
     st.markdown(md("**Expert {}** has the largest gate, {:.0%}.", acted, gate))
     if points.scenario:
-        st.markdown(md("Scenario: {}", points.scenarios[points.scenario[place]] or "none"))
+        st.markdown(md("Scenario: {}", points.scenarios[points.scenario[place]] or _("none")))
     if points.gates:
         st.dataframe(
             said(

@@ -81,7 +81,15 @@ def test_emphasis_in_a_translation_is_seen_as_such(source: Path) -> None:
 
 def words_of(english: str) -> str:
     """Without values, and without what is code: quoted names, options, paths of settings."""
-    code = (r"'\{[^{}]*\}'", r"\S*[\w}][.=/][\w{]\S*", r"\{[^{}]*\}", r"'[\w.:= ]+'", r"--\w+", r"[\w, \n]*_[\w, \n]*")
+    code = (
+        r"step\(action\)",
+        r"'\{[^{}]*\}'",
+        r"\S*[\w}][.=/][\w{]\S*",
+        r"\{[^{}]*\}",
+        r"'[\w.:= ]+'",
+        r"--\w+",
+        r"[\w, \n]*_[\w, \n]*",
+    )
     words = (r"regular intervals", r"default: \w+", r"observation, info", r"^actions is", r"\b[A-Z]{4,}\b")
     return re.sub("|".join((*words, *code)), " ", english)
 

@@ -9,7 +9,7 @@ from v3core.charts.figure import Figure
 from v3core.charts.flat import MAX_NAMED, flat_frame
 from v3core.charts.frame import colour_bar
 from v3core.charts.palette import NEUTRAL, SYMBOLS, colour_scale, expert_colours, pattern
-from v3core.messages import say
+from v3core.messages import _, said, say, translated
 
 HEIGHT = 300
 
@@ -19,7 +19,7 @@ def situation_figure(run: str, situation: str, points: Sequence[tuple[int, tuple
 
     `last` is the newest episode of the run.
     """
-    experts = max((len(loads) for _, loads in points), default=0)
+    experts = max((len(loads) for _episode, loads in points), default=0)
     alt = say(
         "Load of {experts} experts in the situation '{situation}' of {run}, over the run's episodes.",
         experts=experts,
@@ -29,14 +29,14 @@ def situation_figure(run: str, situation: str, points: Sequence[tuple[int, tuple
     many = experts > MAX_NAMED
     figure = flat_frame(f"situation-{situation}:{run}", alt, height=HEIGHT, legend=not many)
     figure.layout.xaxis.merge({"range": [0, max(last, 1)], "title": {"text": say("Episode"), "standoff": 8}})
-    episodes = [episode for episode, _ in points]
-    loads = np.array([one for _, one in points], dtype=np.float64).T
-    names = [say("Expert {number}", number=number) for number in range(1, experts + 1)]
+    episodes = [episode for episode, _loads in points]
+    loads = np.array([one for _episode, one in points], dtype=np.float64).T
+    names = [_("Expert {number}", number=number) for number in range(1, experts + 1)]
     if many:
         figure.add(
             "heatmap",
             x=episodes,
-            y=names,
+            y=said(names),
             z=loads,
             colorscale=colour_scale(),
             zmin=0,
@@ -63,14 +63,14 @@ def situation_figure(run: str, situation: str, points: Sequence[tuple[int, tuple
             mode="lines+markers",
             line={"color": colour, "width": 2},
             marker={"size": 5, "symbol": pattern(SYMBOLS, place)},
-            hovertemplate=f"{name}: %{{y:.1%}}<extra></extra>",
+            hovertemplate=f"{translated(name)}: %{{y:.1%}}<extra></extra>",
         )
     if experts > 1:
         figure.add(
             "scatter",
             x=[0, max(last, 1)],
             y=[1 / experts, 1 / experts],
-            name=say("Fair share 1/{experts}", experts=experts),
+            name=_("Fair share 1/{experts}", experts=experts),
             mode="lines",
             line={"color": NEUTRAL, "width": 1, "dash": "dot"},
             hoverinfo="skip",

@@ -80,7 +80,8 @@ class Rollout(Played):
             reward = float(self.rewards[step, env])
             return (
                 _(
-                    "step(action) of environment {env} returned a reward of {reward} at step {step} of the rollout, {why}",
+                    "step(action) of environment {env} returned a reward of {reward} at step {step} of the rollout, "
+                    "{why}",
                     env=env + 1,
                     reward=f"{reward:g}",  # with a hyphen
                     step=step + 1,

@@ -16,6 +16,8 @@ from tests.catalogues import ERRORS, FILES, extracted, has_words, is_translated,
 from tests.chinese import glossary, missing, not_emphasised, otherwise
 from tests.longer_language import CODE, LETTER, write_longer
 from v3core import messages
+from v3core.curriculum.presets import parse
+from v3core.errors import V3Error
 from v3core.insight.alarms import RULES
 from v3core.insight.alarms.rules import STALLED
 from v3core.messages import compile_catalogue, ids, known_language, recalled, say, speaking, translated
@@ -111,13 +113,13 @@ def untranslated() -> Iterator[str]:
     for path in FILES:
         for scope, call in _calls(ast.parse(path.read_text(encoding="utf-8"))):
             name = name_of(call.func)
-            said = call.args[:1] if name in ("echo", "fail") else []
+            said = call.args[:2] if name in SHOWN and not isinstance(call.func, ast.Attribute) else []
             if name in SAYS:
                 said = [*call.args[2 if name == "several" else 1 :], *(one.value for one in call.keywords)]
             for text in said:
                 alternatives = list(_alternatives(text, scope))
                 for one in alternatives:
-                    is_whole = name in SAYS and (len(alternatives) == 1 or isinstance(text, ast.Name))
+                    is_whole = name in SAYS and len(alternatives) == 1 and not isinstance(text, ast.Name)
                     if (
                         isinstance(one, TEXTS)
                         and not is_whole
@@ -127,9 +129,14 @@ def untranslated() -> Iterator[str]:
                         yield f"{path.name}:{call.lineno}: {ast.unparse(one)[:80]}"
 
 
+SHOWN = ("echo", "fail", "refuse", "explain", "explained", "error", "ValueError", "TypeError", "_wrong")
+"""What prints or raises its first or second argument, for people."""
 TEXTS = (ast.Constant, ast.JoinedStr, ast.BinOp)
-CODE_WORDS = re.compile(r"python -m | train --env |PORT=|--port |: $| at ")
-"""Commands, options and variables; and what an error of another program says."""
+CODE_WORDS = re.compile(
+    r" ?(python -m|pip|make|train|knockout) |PORT=|--port |: $|V3_[A-Z]+|(reset|step|render)\(|observation, reward|"
+    r"/\w+\?|data/| *(cuda|read|written|knockout|rgb_array|task|task_id|topk|ln|GPU)\b|[ .,:]*$"
+)
+"""Commands, options, variables and other names of code; and what an error of another program says."""
 
 
 def _calls(tree: ast.Module) -> Iterator[tuple[dict[str, list[ast.expr]], ast.Call]]:
@@ -302,3 +309,36 @@ def test_every_message_that_depends_on_a_number_is_recalled():
             values = {name: 7 for name in fields(many) if name}
             if "" not in fields(many):
                 assert recalled(string.Formatter().vformat(re.sub(r"[!:][^{}]*", "", many), (), values), "zh_CN")
+
+
+@pytest.mark.parametrize(
+    ("text", "english", "chinese"),
+    [
+        (
+            "{name: x, phases: [{name: a, until: {}}]}",
+            "Curriculum: phase 'a': An 'until' must have exactly one of 'episode', 'step' and 'metric'; this one has "
+            "none.",
+            "课程：阶段 'a'：'until' 必须有且只有 'episode'、'step' 和 'metric' 之一；此处为：无。",
+        ),
+        (
+            "{name: x, phases: [{name: a, until: {step: 0}}]}",
+            "Curriculum: 'until.step' of phase 1 is 0; it must be at least 1.",
+            "课程：阶段 1 的“until.step”（0）应为不小于 1 的值。",
+        ),
+        (
+            "{name: x, phases: [{name: a, env_args: {3: 4}}]}",
+            "Curriculum: 3 is not a valid name of an environment argument; use letters, digits and _.",
+            "课程：3 不是有效的环境参数名；请使用字母、数字和 _。",
+        ),
+        ("{name: x, phases: 4}", "Curriculum: 'phases' is 4; it must be a list.", "课程：'phases'（4）应为列表。"),
+        (
+            "{name: x, phases: [{name: a, top_k_weights: x}]}",
+            "Curriculum: 'top_k_weights' of phase 1 is 'x'; it must be 'renormalised', 'probabilities' or 'sigmoid'.",
+            "课程：阶段 1 的“top_k_weights”（'x'）应为'renormalised'、'probabilities' 或 'sigmoid'。",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_curriculum_is_in_one_language(text: str, english: str, chinese: str) -> None:
+    with pytest.raises(V3Error) as caught:
+        parse(text)
+    assert (str(caught.value), caught.value.message.in_language("zh_CN")) == (english, chinese)

@@ -292,7 +292,7 @@ class RunConfig(_Frozen):
             check_fits(self.curriculum, self.episodes, self.steps)
             check_facts(self.curriculum, self.episode_facts)
         except V3Error as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(error.message) from None
         return self
 
 

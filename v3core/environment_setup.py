@@ -147,7 +147,7 @@ def joined(envs: Iterable[str]) -> str:
     """The text that names all of these environments at once; V3Error if they are fewer than two."""
     names = [env.strip() for env in envs]
     if len(names) < 2 and not any(map(is_several, names)):
-        given = _("only {names}", names=names[0]) if names else "none"
+        given = _("only {names}", names=names[0]) if names else _("none")
         raise V3Error("envs names {given}; give at least two environments there, or one as env.", given=given)
     return canonical(" + ".join(names))
 
@@ -256,21 +256,39 @@ def _literal(node: ast.expr) -> Any:
 def _checked_args(value: Any, error: type[Exception] = ValueError) -> dict[str, EnvArg]:
     """Validated arguments."""
     if not isinstance(value, Mapping):
-        raise error("The environment's arguments are not a mapping; write them as in env_args: {size: 8}.")
+        raise error(
+            _(
+                "The environment's arguments are not a mapping; write them as in env_args: {example}.",
+                example="{size: 8}",
+            )
+        )
     if len(value) > MAX_ARGUMENTS:
-        raise error(f"The environment has {len(value)} arguments; give at most {MAX_ARGUMENTS}.")
+        raise error(
+            _("The environment has {count} arguments; give at most {most}.", count=len(value), most=MAX_ARGUMENTS)
+        )
     for name, given in value.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise error(f"{name!r} is not a valid name of an environment argument; use letters, digits and _.")
+            raise error(
+                _("{name!r} is not a valid name of an environment argument; use letters, digits and _.", name=name)
+            )
         if name in _RESERVED:
-            raise error(f"'{name}' is not allowed as an environment argument; remove it.")
+            raise error(_("'{name}' is not allowed as an environment argument; remove it.", name=name))
         if not _is_plain(given):
             raise error(
-                f"The environment's argument '{name}' must be a finite number, a string, true, false, null or a list "
-                "of them."
+                _(
+                    "The environment's argument '{name}' must be a finite number, a string, true, false, null or a "
+                    "list of them.",
+                    name=name,
+                )
             )
     if len(text := format_args(value)) > MAX_TEXT:
-        raise error(f"The environment's arguments have {len(text)} characters; give at most {MAX_TEXT}.")
+        raise error(
+            _(
+                "The environment's arguments have {count} characters; give at most {most}.",
+                count=len(text),
+                most=MAX_TEXT,
+            )
+        )
     return dict(value)
 
 
@@ -293,7 +311,7 @@ def _checked_wrappers(value: Any) -> tuple[str, ...]:
         try:
             parse_wrapper(entry)
         except V3Error as problem:
-            raise ValueError(str(problem)) from None
+            raise ValueError(problem.message) from None
     return tuple(entry.strip() for entry in value)
 
 

@@ -1,8 +1,10 @@
 """Errors that a user can fix."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -38,21 +40,69 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 def explain(error: ValidationError, subject: str) -> str:
     """The first problem as one sentence that names the field of `subject`, e.g. `Curriculum file v3.yaml`."""
     first = error.errors()[0]
-    where = _place(first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "value_error":
+    kind, where, value = first["type"], _place(first["loc"]), first["input"]
+    message = reason_of(error)
+    if kind == "value_error":
         return message if message[0].isupper() else _("{subject}: {problem}", subject=subject, problem=message)
     message = f"{message[0].lower()}{message[1:]}."
-    value = first["input"]
-    shown = repr(value) if isinstance(value, str | int | float | bool) or value is None else "of the wrong type"
+    shown = repr(value) if isinstance(value, str | int | float | bool) or value is None else _("of the wrong type")
     known = {
         "extra_forbidden": _("{where} is not a known key; check the spelling.", where=where),
         "missing": _("{where} is missing.", where=where),
         "too_short": _("{where} is empty; give at least one value.", where=where),
         "json_invalid": message,
     }
+    if needed := _needed(kind, first.get("ctx", {})):
+        known[kind] = _("{where} is {shown}; it must be {needed}.", where=where, shown=shown, needed=needed)
     otherwise = _("{where} is {shown}; {message}", where=where, shown=shown, message=message)
-    return _("{subject}: {problem}", subject=subject, problem=known.get(first["type"], otherwise))
+    return _("{subject}: {problem}", subject=subject, problem=known.get(kind, otherwise))
+
+
+def reason_of(error: ValidationError) -> str:
+    """What its first problem is: what a validator of ours said, as the message that it is, else in pydantic's words."""
+    first = error.errors()[0]
+    raised = first.get("ctx", {}).get("error")
+    said = raised.args[0] if isinstance(raised, ValueError) and raised.args else None
+    return said if isinstance(said, Message) else first["msg"].removeprefix("Value error, ")
+
+
+def _needed(kind: str, values: Mapping[str, Any]) -> str | None:
+    """What pydantic asks for in an error of a kind; None if only its own words say it."""
+    if kind in {"literal_error", "enum"}:
+        return either(re.split(", | or ", values["expected"]))
+    return _NEEDED[kind].filled(**values) if kind in _NEEDED else None
+
+
+_LIST, _MAPPING, _WHOLE, _NUMBER, _SWITCH = (
+    _("a list"),
+    _("a mapping"),
+    _("a whole number"),
+    _("a number"),
+    _("true or false"),
+)
+_NEEDED: dict[str, Message] = {
+    "greater_than": _("greater than {gt}"),
+    "greater_than_equal": _("at least {ge}"),
+    "less_than": _("less than {lt}"),
+    "less_than_equal": _("at most {le}"),
+    "finite_number": _("a finite number"),
+    "string_type": _("a text"),
+    "string_too_short": _("a text of at least {min_length} characters"),
+    "string_too_long": _("a text of at most {max_length} characters"),
+    "bool_type": _SWITCH,
+    "bool_parsing": _SWITCH,
+    "int_type": _WHOLE,
+    "int_parsing": _WHOLE,
+    "int_from_float": _WHOLE,
+    "float_type": _NUMBER,
+    "float_parsing": _NUMBER,
+    "list_type": _LIST,
+    "tuple_type": _LIST,
+    "dict_type": _MAPPING,
+    "model_type": _MAPPING,
+    "mapping_type": _MAPPING,
+}
+"""What pydantic asks for, by the type of its error, with the names of its values: its own words are English."""
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from v3core.curriculum.table import parse_setting
 from v3core.curriculum.typed import format_number
 from v3core.errors import V3Error, either, explain, explained, suggestion
 from v3core.messages import _
+from v3core.phrases import one_of
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "base": BaseConfig,
@@ -73,7 +74,7 @@ class Setting:
     @property
     def _words(self) -> str:
         if self.choices:
-            return _("choose {choices}", choices=" or ".join(self.choices))
+            return _("choose {choices}", choices=one_of(self.choices))
         words = self.allowed.words
         if self.kind is int and self.optional:
             return _("give a whole number {words}, or nothing", words=words)

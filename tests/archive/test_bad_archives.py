@@ -191,9 +191,9 @@ def test_flipped_bits_anywhere(there, archive):
     [
         ({"version": 2}, "it was made by a newer V3 Lab .archive version 2, this one knows 1.; update V3 Lab"),
         ({"schema_version": 9999}, "it was made by a newer V3 Lab .schema 9999"),
-        ({"format": "other"}, "its manifest is invalid: format"),
-        ({"run_id": "../../etc"}, "its manifest is invalid: run_id"),
-        ({"extra": 1}, "its manifest is invalid: extra"),
+        ({"format": "other"}, "its manifest is invalid: 'format'"),
+        ({"run_id": "../../etc"}, "its manifest is invalid: 'run_id'"),
+        ({"extra": 1}, "its manifest is invalid: 'extra'"),
         ({"members": []}, "its manifest and its content differ"),
         ({"members": 7}, "its manifest is invalid"),
         ({"run_id": "00000000-0000-4000-8000-000000000000"}, "its manifest names another run"),

@@ -66,7 +66,7 @@ def test_the_ways_to_write_an_end(text, until):
         ("success >= 90", "it is a rate, so choose from 0 to 1"),
         ("return >= 5 (100) within 50", "too few for it to fire: raise it to 100"),
         ("return >= nan", "finite number"),
-        ("return >= 5 (0)", "greater than or equal to 1"),
+        ("return >= 5 (0)", "it must be at least 1"),
     ],
 )
 def test_ends_that_cannot_be_read(text, sentence):

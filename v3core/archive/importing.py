@@ -19,7 +19,7 @@ from v3core.insight.replays import from_bytes
 from v3core.jobs.files import log_file, run_folder
 from v3core.jobs.housekeeping import remove_abandoned, remove_hidden
 from v3core.jobs.identity import NOWHERE, current
-from v3core.jobs.lifecycle import ENDED, Status
+from v3core.jobs.lifecycle import ENDED, Status, status_word
 from v3core.jobs.shipped_logs import put_log, rotated
 from v3core.messages import _
 from v3core.paths import COMMAND
@@ -207,7 +207,7 @@ def _finish(database: Database, reader: ArchiveReader, run: ArchivedRun, run_id:
     status, reason = run.values["status"], run.values["reason"]
     values: dict[str, Any] = dict(NOWHERE)
     if status not in ENDED:
-        reason = _("The run was {status} when it was archived.", status=status)
+        reason = _("The run was {status} when it was archived.", status=status_word(status))
         status = Status.STOPPED
         values |= {"ended_at": manifest.made_at, "traceback": None}
     message = _(
@@ -216,6 +216,6 @@ def _finish(database: Database, reader: ArchiveReader, run: ArchivedRun, run_id:
         host=manifest.host,
     )
     with database.write() as tx:
-        reject_open(tx, run_id, reason="The run was archived before the command was carried out.", now=now)
+        reject_open(tx, run_id, reason=_("The run was archived before the command was carried out."), now=now)
         add_event(tx, run_id, actor="user", kind=IMPORT, message=message, now=now)
         update_run(tx, run_id, values | {"status": status, "reason": reason}, only_in={HIDDEN})

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from v3core.archive import layout
 from v3core.archive.layout import Manifest, Member, is_file, is_known
-from v3core.errors import V3Error
+from v3core.errors import V3Error, explain
 from v3core.messages import _
 from v3core.store.schema import SCHEMA_VERSION
 
@@ -177,9 +177,9 @@ class ArchiveReader:
     def _read_manifest(self) -> Manifest:
         info = self._infos.get(layout.MANIFEST)
         if info is None:
-            self.refuse("it has no manifest; the file is from another program, or incomplete")
+            self.refuse(_("it has no manifest; the file is from another program, or incomplete"))
         elif info.file_size > layout.MAX_SMALL_BYTES:
-            self.refuse("its manifest is too large")
+            self.refuse(_("its manifest is too large"))
         content = self.json(b"".join(self._unpacked(layout.MANIFEST)), layout.MANIFEST)
         version = content.get("version") if isinstance(content, dict) else None
         schema = content.get("schema_version") if isinstance(content, dict) else None
@@ -203,14 +203,12 @@ class ArchiveReader:
         try:
             return Manifest.model_validate(content)
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "it"
-            return self.refuse(_("its manifest is invalid: {place}: {lower}", place=place, lower=first["msg"].lower()))  # type: ignore[no-any-return]
+            return self.refuse(explain(error, _("its manifest is invalid")))  # type: ignore[no-any-return]
 
     def _checked_members(self) -> dict[str, Member]:
         members = {member.name: member for member in self.manifest.members}
         if len(members) != len(self.manifest.members):
-            self.refuse("its manifest names a member twice")
+            self.refuse(_("its manifest names a member twice"))
         if different := members.keys() ^ (self._infos.keys() - {layout.MANIFEST}):
             self.refuse(_("its manifest and its content differ in '{min}'", min=min(different)))
         for name, member in members.items():

@@ -49,9 +49,9 @@ def read_run(reader: ArchiveReader, *, allow_import: bool) -> ArchivedRun:
         config_json = text.decode()
         config = RunConfig.model_validate_json(config_json)
     except ValidationError as error:
-        reader.refuse(_("its configuration is invalid: {explain}", explain=explain(error, "in it")))
+        reader.refuse(_("its configuration is invalid: {explain}", explain=explain(error, _("in it"))))
     except UnicodeDecodeError:
-        reader.refuse("its configuration is not text")
+        reader.refuse(_("its configuration is not text"))
     content = reader.json(reader.small(RUN), RUN)
     if not isinstance(content, dict):
         reader.refuse(_("'{run}' is not an object", run=RUN))
@@ -76,7 +76,7 @@ def read_run(reader: ArchiveReader, *, allow_import: bool) -> ArchivedRun:
                 )
             )
     if values["id"] != reader.manifest.run_id:
-        reader.refuse("its manifest names another run")
+        reader.refuse(_("its manifest names another run"))
     if values["status"] not in STORED:
         reader.refuse(_("'{values}' is not the status of a run", values=values["status"]))
     if min(values["episode"], values["step"], values["generation"]) < 0:
@@ -91,10 +91,15 @@ def _check_environments(reader: ArchiveReader, run: ArchivedRun, curriculum: Cur
     modules = imports_of(run.config.environment, [curriculum])
     if modules and not run.allow_import:
         name = min(modules)
-        what = "wrapper" if name in run.config.wrappers else "environment"
+        what = _("wrapper") if name in run.config.wrappers else _("environment")
         reader.refuse(
-            f"its {what} '{name}' imports code on this machine; if you trust it, use: {COMMAND} import FILE "
-            "--allow-import"
+            _(
+                "its {what} '{name}' imports code on this machine; if you trust it, use: {command} import FILE "
+                "--allow-import",
+                what=what,
+                name=name,
+                command=COMMAND,
+            )
         )
 
 
@@ -192,10 +197,10 @@ def _moment(text: str) -> datetime | None:
 
 
 _KINDS = {
-    Kind.FLOAT: "a number",
-    Kind.INTEGER: "a whole number in range",
-    Kind.TEXT: "a text within the allowed length",
-    Kind.TIME: "a time with a time zone",
+    Kind.FLOAT: _("a number"),
+    Kind.INTEGER: _("a whole number in range"),
+    Kind.TEXT: _("a text within the allowed length"),
+    Kind.TIME: _("a time with a time zone"),
 }
 
 
@@ -280,12 +285,16 @@ def _revisions(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -> 
             _check_environments(reader, run, Curriculum.model_validate_json(row["curriculum"]))
         except ValidationError as error:
             reader.refuse(
-                _("its curriculum revision {count} is invalid: {explain}", count=count, explain=explain(error, "in it"))
+                _(
+                    "its curriculum revision {count} is invalid: {explain}",
+                    count=count,
+                    explain=explain(error, _("in it")),
+                )
             )
         applied = applied or row["state"] == commands.APPLIED
         yield row
     if not applied:
-        reader.refuse("none of its curricula was applied")
+        reader.refuse(_("none of its curricula was applied"))
 
 
 def _commands(reader: ArchiveReader, rows: Iterator[Row], run: ArchivedRun) -> Iterator[Row]:

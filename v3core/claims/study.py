@@ -235,7 +235,7 @@ def _configs(study: Study, arm: Arm, seeds: Sequence[int], recipe: Recipe) -> li
 def _curriculum(study: Study, arm: Arm) -> Curriculum:
     if isinstance(arm.curriculum, str):
         return load_curriculum(arm.curriculum)[0]
-    with explained(f"Study {study.name}, the curriculum of arm '{arm.name}'"):
+    with explained(_("Study {study}, the curriculum of arm '{arm}'", study=study.name, arm=arm.name)):
         return Curriculum.model_validate({"name": arm.name, **arm.curriculum})
 
 
@@ -266,5 +266,5 @@ def load_study(name: str) -> Study:
         raise V3Error(
             "Study file {file} must be a mapping with 'question', 'environment', 'steps' and 'arms'.", file=file
         )
-    with explained(f"Study file {file}"):
+    with explained(_("Study file {file}", file=file)):
         return Study.model_validate({"name": name, **content})

@@ -16,7 +16,7 @@ from v3core.curriculum.until import Until
 from v3core.environment_setup import EnvArg, EnvironmentSetup
 from v3core.errors import V3Error, explained
 from v3core.messages import _
-from v3core.phrases import listed, strung
+from v3core.phrases import listed, strung, within
 
 _EDITED = " (edited)"
 _IS_EDITED = re.compile(r" \(edited(?: (\d{1,6}))?\)$")
@@ -181,7 +181,7 @@ def changes(old: Curriculum, new: Curriculum) -> list[str]:
         for name in ("until", *SETTINGS):
             before, after = getattr(was, name), getattr(asked, name)
             if before != after:
-                title = "end" if name == "until" else SETTINGS[name].title.lower()
+                title = _("end") if name == "until" else within(_(SETTINGS[name].title))
                 found.append(
                     _(
                         "{name}: {title} {before} to {after}",
@@ -210,7 +210,7 @@ def summary(old: Curriculum, new: Curriculum) -> str:
 
 def _text(name: str, value: Any) -> str:
     if value is None:
-        return "unset"
+        return _("unset")
     if name == "until":
         return format_end(value)
     return format_value(value) if name in KNOBS else str(value)

@@ -17,6 +17,7 @@ from pydantic import (
 from v3core.curriculum.knobs import FROM_RECIPE, KNOBS, MAX_EXPERTS, Graph, Routing, TopKWeights
 from v3core.curriculum.until import Frozen, Until
 from v3core.environment_setup import EnvArgs
+from v3core.errors import reason_of
 from v3core.messages import _
 
 Shape = Literal["linear", "cosine", "exponential"]
@@ -103,11 +104,10 @@ class _Phase(Frozen):
         try:
             return handler(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            if first["type"] != "value_error":
+            if error.errors()[0]["type"] != "value_error":
                 raise  # a wrong field, which pydantic names itself
-            reason = first["msg"].removeprefix("Value error, ")
-            raise ValueError(_("phase '{get}': {reason}", get=info.data.get("name", "?"), reason=reason)) from None
+            phase = info.data.get("name", "?")
+            raise ValueError(_("phase '{get}': {reason}", get=phase, reason=reason_of(error))) from None
 
     @field_validator(*KNOBS, mode="wrap", check_fields=False)
     @classmethod

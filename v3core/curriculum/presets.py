@@ -98,14 +98,14 @@ def _load_file(path: Path) -> Curriculum:
     return parse(text, subject=_("Curriculum file {path}", path=path))
 
 
-def parse(text: str, subject: str = "Curriculum") -> Curriculum:
+def parse(text: str, subject: str = _("Curriculum")) -> Curriculum:
     """A curriculum from YAML text; `subject` begins every error sentence."""
     try:
         content: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = _(" at line {value}", value=mark.line + 1) if mark is not None else ""
-        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        problem = getattr(error, "problem", None) or _("it cannot be parsed")
         raise V3Error(
             "{subject} is not valid YAML{where}: {problem}.", subject=subject, where=where, problem=problem
         ) from None

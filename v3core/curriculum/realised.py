@@ -77,7 +77,7 @@ def realised(editions: Sequence[Edition], progress: Progress, base: BaseValues) 
         for phase in newest.phases[len(starts) :]:
             phases.append(phase.model_copy(update={"name": _name(phases, phase.name)}))
     length = progress.episode if is_complete else None if progress.length.is_by_steps else progress.episodes
-    with explained("What the run trained under"):
+    with explained(_("What the run trained under")):
         return Curriculum(name=newest.name, episodes=length, policy=newest.policy, phases=tuple(phases))
 
 

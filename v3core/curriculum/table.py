@@ -12,6 +12,7 @@ from v3core.curriculum.typed import format_end, format_value, parse_end, parse_v
 from v3core.curriculum.until import Until
 from v3core.environment_setup import format_args, parse_args, split
 from v3core.errors import V3Error, explained
+from v3core.messages import _
 
 COMMON = ("name", "until", "routing", *FROM_RECIPE)
 """The columns that every editor shows."""
@@ -105,7 +106,7 @@ def from_rows(
     if problems or not phases:
         return Checked(None, problems)
     try:
-        with explained("Curriculum"):
+        with explained(_("Curriculum")):
             written_for = None if Length(episodes, steps).is_by_steps else episodes
             curriculum = Curriculum(
                 name=name, description=description, episodes=written_for, policy=policy, phases=tuple(phases)
@@ -137,5 +138,5 @@ def _phase(row: PhaseRow, last: bool) -> Phase:
     values = {key: parse_setting(key, getattr(row, key)) for key in SETTINGS if key != "until"}
     if not row.name.strip():
         raise V3Error("This phase has no name; give it one.")
-    with explained("Phase"):
+    with explained(_("Phase")):
         return Phase(name=row.name, until=None if last else parse_end(row.until), **values)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serial
 
 from v3core.curriculum.knobs import METRICS
 from v3core.messages import _
+from v3core.phrases import all_of
 from v3core.rollup import LONGEST_WINDOW
 
 MAX_WINDOW = 10_000
@@ -59,7 +60,7 @@ class Until(Frozen):
     def _exactly_one_end(self) -> Self:
         ends = [name for name in ("episode", "step", "metric") if getattr(self, name) is not None]
         if len(ends) != 1:
-            said = " and ".join(f"'{name}'" for name in ends) or "none"
+            said = all_of([f"'{name}'" for name in ends]) if ends else _("none")
             raise ValueError(
                 _("An 'until' must have exactly one of 'episode', 'step' and 'metric'; this one has {said}.", said=said)
             )

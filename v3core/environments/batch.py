@@ -240,7 +240,7 @@ class EnvironmentBatch:
         except KeyboardInterrupt:
             raise
         except BaseException as problem:
-            where = _("reset after step {steps}", steps=self._steps) if self._steps else "its first reset"
+            where = _("reset after step {steps}", steps=self._steps) if self._steps else _("its first reset")
             raise self._failure(number, where, RESET, problem) from problem
 
     def _take_mask(self, number: int, info: dict[str, Any] | None) -> None:

@@ -63,7 +63,7 @@ def _numbers(part: NodePart, entries: slice, dtype: str) -> Encoder:
         if values.dtype.kind not in kinds:
             raise _wrong(part, _("is of type {dtype}", dtype=values.dtype))
         if fits is not None and values.dtype.name not in fits and (values.min() < 0 or values.max() > 255):
-            raise _wrong(part, "contains a number that is not a byte")
+            raise _wrong(part, _("contains a number that is not a byte"))
         if part.channels_first:
             values = values.transpose(1, 2, 0)
         row[entries] = values if one_axis else values.reshape(-1)
@@ -85,7 +85,7 @@ def _category(part: NodePart) -> Encoder:
             observation = values.item()
         category = int(observation) - first
         if not 0 <= category < count:
-            raise _wrong(part, "contains a category outside its space")
+            raise _wrong(part, _("contains a category outside its space"))
         row[part.start] = category
 
     return write
@@ -106,7 +106,7 @@ def _categories(part: NodePart, entries: slice) -> Encoder:
         if starts is not None:
             values = values.astype(np.int64) - starts
         if (values > highest).any() or (values.dtype.kind == "i" and (values < 0).any()):
-            raise _wrong(part, "contains a category outside its space")
+            raise _wrong(part, _("contains a category outside its space"))
         row[entries] = values
 
     return write

@@ -34,8 +34,8 @@ from v3core.messages import _
 STEPS = 40
 """Steps of each of the three times that an environment is played."""
 SEED = 1
-_EXACT = "a resume will not be exact (docs/exactness.md)"
-_UNSEEDED = (
+_EXACT = _("a resume will not be exact (docs/exactness.md)")
+_UNSEEDED = _(
     "returned different observations: its seed does not decide an episode, evaluations are of other episodes each "
     "time, and a resume will not be exact (docs/exactness.md)."
 )
@@ -226,10 +226,10 @@ def _outside(observation: Any, space: spaces.Space[Any]) -> str | None:
                     dtype=observation.dtype,
                     dtype2=space.dtype,
                 )
-            return "outside the bounds of its observation_space"
+            return _("outside the bounds of its observation_space")
     except Exception:  # a space may be the environment's own class
         return None
-    return "not in its observation_space"
+    return _("not in its observation_space")
 
 
 def _action(space: spaces.Space[Any], mask: Any, random: np.random.Generator) -> Any:
@@ -244,7 +244,7 @@ def _action(space: spaces.Space[Any], mask: Any, random: np.random.Generator) ->
 
 def _repeats(first: list[bytes], again: list[bytes], other: list[bytes]) -> Iterator[str]:
     """Differences between episodes with the same seed and the same actions."""
-    for played, who in ((other, "of two copies"), (again, "one after the other")):
+    for played, who in ((other, _("of two copies")), (again, _("one after the other"))):
         if played == first:
             continue
         pairs = zip(first, played, strict=False)

@@ -38,7 +38,7 @@ not change with its version."""
 SHARED = 10
 """Places that all other words share, each at the one that its checksum says."""
 
-_ADVICE = "wrap it so that it observes a vector of numbers, or register your own graph (docs/environments.md)"
+_ADVICE = _("wrap it so that it observes a vector of numbers, or register your own graph (docs/environments.md)")
 
 
 def state_graph(space: spaces.Space[object], categories: dict[str, int] | None = None) -> StateGraphSpec:
@@ -110,7 +110,7 @@ def _parts(space: spaces.Space[object], path: Path, start: int) -> Iterator[Node
 
 
 def _leaf(space: spaces.Space[object], path: Path, start: int) -> NodePart:
-    of = _("its observations{value}", value=f" at {path}" if path else "")
+    of = _("its observations at {path}", path=path) if path else _("its observations")
     match space:
         case spaces.Discrete():
             part = NodePart("categories", 1, start, 1, (1,), path, (), (int(space.start),), categories=(int(space.n),))

@@ -31,6 +31,7 @@ from v3core.environments.tasks import TaskEnvironment
 from v3core.environments.types import StateGraphSpec
 from v3core.errors import V3Error, suggestion
 from v3core.messages import Message, _
+from v3core.phrases import all_of
 
 
 def make_environment(env: EnvironmentSetup | str, *, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
@@ -304,7 +305,7 @@ def _argument_problem(setup: EnvironmentSetup, problem: BaseException) -> str | 
         return _(
             "Environment {env_id} needs the argument {names}; give {given}.",
             env_id=setup.env_id,
-            names=" and ".join(names),
+            names=all_of(names),
             given=given,
         )
     return None

@@ -219,5 +219,5 @@ def _cell(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:
         before = f"{states.get(int(values[2]), '')} " if name == "door" else ""
         shade = "#{:02x}{:02x}{:02x}".format(*(int(one) for one in COLORS[colour])) if colour in COLORS else ""
         return f"{before}{colour} {name}".strip(), shade
-    labels = part.labels or tuple(f"channel {place}" for place in range(1, len(values) + 1))
+    labels = part.labels or tuple(_("channel {number}", number=place) for place in range(1, len(values) + 1))
     return ", ".join(f"{label} {int(value)}" for label, value in zip(labels, values, strict=True)), ""

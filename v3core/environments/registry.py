@@ -89,9 +89,9 @@ def check_environment(env: EnvironmentSetup | str, *, allow_import: bool) -> Env
     """
     setup = setup_of(env)
     if setup.imports and not allow_import:
-        what, option, instead = ("Environment", "env", "registered id")
+        what, option, instead = (_("Environment"), "env", _("registered id"))
         if ":" not in setup.env_id:
-            what, option, instead = ("Wrapper", "wrapper", "wrapper of Gymnasium")
+            what, option, instead = (_("Wrapper"), "wrapper", _("wrapper of Gymnasium"))
         raise V3Error(
             "{what} '{imports}' imports code, which is only possible from the command line; train with `{command} "
             "train --{option}`, or choose a {instead}.",
@@ -172,19 +172,19 @@ def _check_id(env_id: str) -> None:
         stem = None
     versions = [known for known in registry if known.rpartition("-v")[0] == (stem or env_id)]
     if versions:
-        missing = "has no version" if stem is None else "does not exist in this version"
+        missing = _("has no version") if stem is None else _("does not exist in this version")
         raise V3Error(
             "Environment '{env_id}' {missing}; use {versions}.",
             env_id=env_id,
             missing=missing,
-            versions=" or ".join(sorted(versions)),
+            versions=either(sorted(versions)),
         )
     matches = matching_environments(env_id)
     if len(matches) > _MAX_LISTED:
         matches = [*matches[:_MAX_LISTED], _("one of {value} more", value=len(matches) - _MAX_LISTED)]
     hint = _("Did you mean {matches}?", matches=either(matches)) if matches else suggestion(env_id, registry)
     if not hint:
-        hint = "Give an id such as CartPole-v1, or module:Name-v0 for an environment registered by your own module."
+        hint = _("Give an id such as CartPole-v1, or module:Name-v0 for an environment registered by your own module.")
     raise V3Error("There is no environment '{env_id}'. {hint}", env_id=env_id, hint=hint)
 
 
@@ -216,18 +216,17 @@ def check_run(run: EnvironmentSetup | str, *curricula: Curriculum, allow_import:
 
     V3Error if one of them cannot be trained on, or a phase's differs in its observations or actions.
     """
-    (first, _), *others = environments_of(setup_of(run), curricula)
+    (first, _phase), *others = environments_of(setup_of(run), curricula)
     spec = check_environment(first, allow_import=allow_import)
     for setup, phase in others:
         other = check_environment(setup, allow_import=allow_import)
-        what = "observations" if other.graph != spec.graph else "actions" if other.actions != spec.actions else None
-        if what is not None:
+        if other.graph != spec.graph or other.actions != spec.actions:
             raise V3Error(
                 "Phase '{phase}' trains on {setup}, whose {what} differ from those of {run}; they must be the same "
                 "in every phase.",
                 phase=phase,
                 setup=setup,
-                what=what,
+                what=_("observations") if other.graph != spec.graph else _("actions"),
                 run=first,
             )
     return spec

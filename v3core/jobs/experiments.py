@@ -26,7 +26,7 @@ from v3core.jobs.several import Outcome, for_each
 from v3core.jobs.sweep import experiment_name, experiments_of
 from v3core.messages import _
 from v3core.overrides import SETTINGS
-from v3core.phrases import counted, listed
+from v3core.phrases import counted, listed, one_of
 from v3core.store.database import Database
 from v3core.store.experiment_rows import read_experiment, read_experiments
 from v3core.store.run_row import RunRow
@@ -210,7 +210,7 @@ def resume_stopped(database: Database, name: str, actor: str = "user") -> Outcom
 def _resume(database: Database, name: str, statuses: Collection[Status], actor: str) -> Outcome:
     runs = [run for run in progress_of(database, name).runs if run.status in statuses]
     if not runs:
-        words = " or ".join(statuses)
+        words = one_of([status_word(status) for status in statuses])
         raise V3Error("No run of experiment '{name}' is {words}; there is nothing to resume.", name=name, words=words)
     return for_each(runs, partial(control.resume, database, actor=actor))
 

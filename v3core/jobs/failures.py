@@ -27,7 +27,7 @@ def describe_failure(error: BaseException) -> str:
                 command=COMMAND,
             )
         if isinstance(cause, OSError) and cause.errno in {errno.ENOSPC, errno.EDQUOT}:
-            problem = cause.strerror or "No space left on device"
+            problem = cause.strerror or _("No space left on device")
             if not cause.filename:
                 return _("{problem}; free some space, then resume the run.", problem=problem)
             return _(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from v3core.errors import V3Error
+from v3core.phrases import all_of
 
 MAX_BYTES = 1 << 30
 """Of the frames of one replay; later frames are left out."""
@@ -51,7 +52,7 @@ class FrameWriter:
         """
         self._shape = self._shape or frame.shape
         if frame.shape != self._shape:
-            sizes = " and ".join(f"{width} × {height}" for height, width, _ in (self._shape, frame.shape))
+            sizes = all_of([f"{width} × {height}" for height, width, _ in (self._shape, frame.shape)])
             raise V3Error("The environment draws frames of several sizes, {sizes}; fix its render method.", sizes=sizes)
         content = to_png(frame)
         if self._end + len(content) > MAX_BYTES:

@@ -46,7 +46,7 @@ def intact_checkpoint(database: Database, run_id: str, episode: int | None = Non
         else:
             whole = {row.episode: row for row in whole_checkpoints(database, run_id, tx)}
             found = whole.get(episode)
-            available = ", ".join(map(str, reversed(whole))) or "none"
+            available = ", ".join(map(str, reversed(whole))) or _("none")
             missing = _(
                 "no intact checkpoint at episode {episode}; available: {available}",
                 episode=episode,

@@ -371,7 +371,7 @@ class Recorder:
         self._note("remark", message)
 
     def edit_applied(self, edit: Edit, episode: int) -> None:
-        ends = ", ".join(map(str, edit.curriculum.boundaries)) or "none"
+        ends = ", ".join(map(str, edit.curriculum.boundaries)) or _("none")
         self._writer.mark(Edited(episode, edit.curriculum))
         self._note(
             "edit",

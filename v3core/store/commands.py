@@ -310,7 +310,9 @@ def _read_curriculum(text: Any, revision: int) -> Curriculum:
     try:
         return Curriculum.model_validate_json(str(text))
     except ValidationError as error:
-        raise V3Error(explain(error, f"Revision {revision} of its curriculum cannot be read")) from None
+        raise V3Error(
+            explain(error, _("Revision {revision} of its curriculum cannot be read", revision=revision))
+        ) from None
 
 
 def _name_curriculum(tx: Transaction, run_id: str, curriculum: Curriculum) -> None:

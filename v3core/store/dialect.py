@@ -33,7 +33,7 @@ IDLE_SECONDS = 10
 gone, and what it has locked would stay so for hours."""
 SCHEMA_TIMEOUT_SECONDS = 600
 """How long to wait for another process that makes or changes the tables."""
-FORMS = "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
+FORMS = _("write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME")
 _DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 _SLOW_STATE = "25P03"
 _LOCKED_STATES = {"55P03", "40P01", "40001", _SLOW_STATE}

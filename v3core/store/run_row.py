@@ -198,7 +198,7 @@ class RunRow:
         return values | {"seconds_left": self.seconds_left, "version": self.version}
 
 
-def parse_config(text: str, context: str = "The configuration of a run cannot be read") -> RunConfig:
+def parse_config(text: str, context: str = _("The configuration of a run cannot be read")) -> RunConfig:
     """What a run was launched with, of its JSON.
 
     Raises:

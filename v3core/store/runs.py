@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from v3core.config import RunConfig
 from v3core.curriculum import Length
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.paths import COMMAND
 from v3core.store.database import Database, reading
 from v3core.store.dialect import database_bytes
@@ -214,10 +215,9 @@ def resolve(database: Database, prefix: str) -> str:
         raise V3Error("There is no run '{prefix}'; list them with: {command} runs.", prefix=prefix, command=COMMAND)
     if len(found) > 1:
         names = ", ".join(f"{run_id[: len(wanted) + 8]} '{name}'" for run_id, name in found[:3])
-        more = " and more" if len(found) > 3 else ""
-        raise V3Error(
-            "Several runs match '{prefix}': {names}{more}; give more of the id.", prefix=prefix, names=names, more=more
-        )
+        if len(found) > 3:
+            names = _("{names} and more", names=names)
+        raise V3Error("Several runs match '{prefix}': {names}; give more of the id.", prefix=prefix, names=names)
     return str(found[0][0])
 
 

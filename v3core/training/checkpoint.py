@@ -13,6 +13,7 @@ from v3core.atomic_write import replacing
 from v3core.curriculum import Length
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
+from v3core.messages import _
 
 FORMAT = "v3lab-checkpoint-3"
 FORMER = "v3lab-checkpoint-2"
@@ -81,7 +82,7 @@ def check_import(path: Path, environment: EnvironmentSetup, known: Collection[st
     """
     for name in environment.imports:
         if name not in known:
-            what = "wrapper" if name in environment.wrappers else "environment"
+            what = _("wrapper") if name in environment.wrappers else _("environment")
             raise V3Error(
                 "Checkpoint {path} names the {what} '{name}', which imports code and does not belong to its run; "
                 "choose another checkpoint.",

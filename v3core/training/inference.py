@@ -181,7 +181,7 @@ class TrainedPolicy:
         size = None if self._memory is None else self._memory.shape[1]
         if remembered is None or size is None:
             if remembered is not None or size is not None:
-                needed = "none, because it was trained without" if size is None else f"{size} numbers"
+                needed = _("none, because it was trained without") if size is None else _("{size} numbers", size=size)
                 raise ValueError(
                     _("The memory of this policy is {needed}; set what `memory` was, or call `reset()`.", needed=needed)
                 )

@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from v3core.charts.look import Look
 from v3core.errors import V3Error
+from v3core.messages import _
 from v3core.ui import news
 from v3core.ui.chart_sources import Source, Zoom
 from v3core.ui.feed import Answer, Feed, Shown, feed_of, message
@@ -282,7 +283,7 @@ def _read(message: str | bytes) -> tuple[tuple[Shown, ...], dict[str, str], int]
     try:
         screen = Screen.model_validate_json(message)
     except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"])) or "the message"
+        where = ".".join(map(str, error.errors()[0]["loc"])) or _("the message")
         what = error.errors()[0]["msg"]
         raise V3Error(
             "The page asks for charts in a way that cannot be read ({where}: {what}); reload it.",

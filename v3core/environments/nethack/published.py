@@ -14,6 +14,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from v3core.environments.types import NodePart, StateGraphSpec
+from v3core.messages import _
 
 BLOCKS = {"belief": 50, "pre": 15, "scene": 15, "effect": 8, "rule": 10, "confidence": 1, "goal": 16}
 """Numbers of each block, in order."""
@@ -42,7 +43,7 @@ class PublishedFeatures(gymnasium.ObservationWrapper[dict[str, Any], Any, Any]):
         if not isinstance(env.observation_space, spaces.Dict) or not {"glyphs", "blstats"} <= set(
             env.observation_space.spaces
         ):
-            raise TypeError("it takes the whole observation of a NetHack or MiniHack")
+            raise TypeError(_("it takes the whole observation of a NetHack or MiniHack"))
         self.observation_space = spaces.Dict(
             {name: spaces.Box(-np.inf, np.inf, (size,), np.float32) for name, size in BLOCKS.items()}
         )

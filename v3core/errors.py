@@ -2,13 +2,14 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from pydantic import ValidationError
 
 from v3core.messages import Message, _
+from v3core.phrases import one_of
 
 
 class V3Error(Exception):
@@ -25,16 +26,11 @@ class V3Error(Exception):
         super().__init__(self.message)
 
 
-def either(names: Sequence[str]) -> str:
-    """As in `A, B or C`."""
-    return names[0] if len(names) == 1 else _("{join} or {names}", join=", ".join(names[:-1]), names=names[-1])
-
-
 def suggestion(word: str, known: Iterable[str]) -> str:
     """`Did you mean A, B or C?` with the nearest of the known names, case ignored; empty if none is near."""
     by_lower = {name.lower(): name for name in known}
     found = difflib.get_close_matches(word.lower(), by_lower, cutoff=0.5)
-    return _("Did you mean {either}?", either=either([by_lower[name] for name in found])) if found else ""
+    return _("Did you mean {either}?", either=one_of([by_lower[name] for name in found])) if found else ""
 
 
 def explain(error: ValidationError, subject: str) -> str:
@@ -69,7 +65,7 @@ def reason_of(error: ValidationError) -> str:
 def _needed(kind: str, values: Mapping[str, Any]) -> str | None:
     """What pydantic asks for in an error of a kind; None if only its own words say it."""
     if kind in {"literal_error", "enum"}:
-        return either(re.split(", | or ", values["expected"]))
+        return one_of(re.split(", | or ", values["expected"]))
     return _NEEDED[kind].filled(**values) if kind in _NEEDED else None
 
 

@@ -17,7 +17,7 @@ from v3core.curriculum.knobs import Range
 from v3core.curriculum.table import SETTINGS as PHASE_SETTINGS
 from v3core.curriculum.table import parse_setting
 from v3core.curriculum.typed import format_number
-from v3core.errors import V3Error, either, explain, explained, suggestion
+from v3core.errors import V3Error, explain, explained, suggestion
 from v3core.messages import _
 from v3core.phrases import one_of
 
@@ -226,7 +226,7 @@ def _nearest(path: str, curricula: Sequence[Curriculum]) -> str:
     name = path.rpartition(".")[2]
     same_name = difflib.get_close_matches(path, [one for one in known if one.rpartition(".")[2] == name], cutoff=0)
     if same_name:
-        return _("Did you mean {same_name}?", same_name=either(same_name))
+        return _("Did you mean {same_name}?", same_name=one_of(same_name))
     return suggestion(path, known) or _("Examples: ppo.epochs, policy.experts, base.lr, phases.warmup.lr.")
 
 

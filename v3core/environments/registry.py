@@ -18,9 +18,10 @@ from v3core.environments.make import graph_of, import_minigrid, make_or_explain
 from v3core.environments.nethack.ids import PACKAGES, import_package, is_installed, package_of
 from v3core.environments.tasks import TaskEnvironment, with_task
 from v3core.environments.types import EnvironmentSpec
-from v3core.errors import V3Error, either, suggestion
+from v3core.errors import V3Error, suggestion
 from v3core.messages import _
 from v3core.paths import COMMAND
+from v3core.phrases import one_of
 
 # They give no reward, or need further packages.
 _OFFERED = ("gymnasium.envs.classic_control", "gymnasium.envs.box2d", "gymnasium.envs.toy_text")
@@ -177,12 +178,12 @@ def _check_id(env_id: str) -> None:
             "Environment '{env_id}' {missing}; use {versions}.",
             env_id=env_id,
             missing=missing,
-            versions=either(sorted(versions)),
+            versions=one_of(sorted(versions)),
         )
     matches = matching_environments(env_id)
     if len(matches) > _MAX_LISTED:
         matches = [*matches[:_MAX_LISTED], _("one of {value} more", value=len(matches) - _MAX_LISTED)]
-    hint = _("Did you mean {matches}?", matches=either(matches)) if matches else suggestion(env_id, registry)
+    hint = _("Did you mean {matches}?", matches=one_of(matches)) if matches else suggestion(env_id, registry)
     if not hint:
         hint = _("Give an id such as CartPole-v1, or module:Name-v0 for an environment registered by your own module.")
     raise V3Error("There is no environment '{env_id}'. {hint}", env_id=env_id, hint=hint)

@@ -110,9 +110,10 @@ def is_text(node: ast.expr) -> bool:
 def has_words(message: str | tuple[str, ...]) -> bool:
     """Whether there is something to translate beside values, icons and colours."""
     whole = message if isinstance(message, str) else " ".join(message)
-    if re.fullmatch(r"(\{\w*\}|[ ,;:().*])+", whole) and re.search(r"[,;(]|[:.] |[:.]\**$", whole):
+    marks = re.sub(r"\{[^{}]*\}|:[a-z]+/[a-z_]+:|:[a-z-]+(?=\[)", "", whole)
+    if re.fullmatch(r"[ ,;:().*'\[\]+−-]*", marks) and re.search(r"[,;(]|[:.]\**( |\]|$)", marks):
         return True  # punctuation, which Chinese has others for
-    if re.fullmatch(r"\{[a-z]+\} \{[a-z]+\}", whole):
+    if re.fullmatch(r"\{[a-z]+(:,)?\} \{[a-z]+\}", whole):
         return True  # an adjective with its noun, which Chinese does not part
     return re.search(r"[^\W\d_]{2}", re.sub(r"\{[^{}]*\}|:[a-z]+/[a-z_]+:|:[a-z-]+(?=\[)", "", whole)) is not None
 

@@ -123,6 +123,7 @@ def untranslated() -> Iterator[str]:
                     if (
                         isinstance(one, TEXTS)
                         and not is_whole
+                        and re.search("[a-z]", _words(one))
                         and _has_words(one)
                         and not CODE_WORDS.match(_words(one))
                     ):

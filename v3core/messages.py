@@ -240,7 +240,10 @@ def _after_semicolon(before: Message, part: Message) -> Message:
 
 def _known(values: Mapping[str, str], language: str) -> dict[str, object]:
     """Values of which some are sentences of ours themselves, such as a reason within a reason."""
-    found = {name: recognised(value, language, within=True) if " " in value else None for name, value in values.items()}
+    found = {
+        name: recognised(value, language, within=True) if " " in value or name in _WORDS else None
+        for name, value in values.items()
+    }
     return {name: value if found[name] is None else found[name] for name, value in values.items()}
 
 
@@ -265,6 +268,8 @@ _LITERAL = 8
 """Letters that a template has at least, to be recognised where its values may be any words."""
 _LITERAL_OF_NUMBERS = 4
 """Letters of one whose values are all numbers."""
+_WORDS = frozenset({"status", "verdict"})
+"""Values that are a word of ours; another single word is a name."""
 _LONGEST = 2000
 """Characters of a sentence that is looked up."""
 _NUMBER = re.compile(r"(?:[-+−]?[\d,.]+(?:e[-+]?\d+)?%?|nan|inf)")

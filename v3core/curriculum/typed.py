@@ -121,7 +121,7 @@ def parse_value(text: str, knob: str) -> Value | None:
     except V3Error as unreadable:
         problem = unreadable.message
     if problem:
-        raise V3Error("{title} '{text}' {problem}.", title=KNOBS[knob].title, text=text, problem=problem)
+        raise V3Error("{title} '{text}' {problem}.", title=_(KNOBS[knob].title), text=text, problem=problem)
     return value
 
 

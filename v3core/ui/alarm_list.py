@@ -30,7 +30,7 @@ from v3core.ui.live_chart import live_chart
 from v3core.ui.notices import notify
 from v3core.ui.run_actions import is_second_click
 from v3core.ui.status import counted
-from v3core.ui.text import md, plain
+from v3core.ui.text import Markdown, md, plain
 
 _SHOWN = 20
 """Alarms that are listed at once; of more, the newest."""
@@ -144,7 +144,7 @@ def _alarm(database: Database, run: RunRow, alarm: AlarmRow, series: RunSeries, 
             last=alarm.last_episode,
             phase=alarm.phase,
         )
-    st.markdown(md(f"{icon} **{{}}**: {{}}. :gray[{{}}]", alarm.title, stored(alarm.detail), span))
+    st.markdown(md("{} **{}**: {}. :gray[{}]", Markdown(icon), alarm.title, stored(alarm.detail), span))
     if alarm.reason:
         st.caption(md("Muted: {}", alarm.reason))
     key = f"{alarm.rule}-{alarm.first_episode}-{run.id}"

@@ -135,7 +135,7 @@ SHOWN = ("echo", "fail", "refuse", "explain", "explained", "error", "ValueError"
 TEXTS = (ast.Constant, ast.JoinedStr, ast.BinOp)
 CODE_WORDS = re.compile(
     r" ?(python -m|pip|make|train|knockout) |PORT=|--port |: $|V3_[A-Z]+|(reset|step|render)\(|observation, reward|"
-    r"/\w+\?|data/| *(cuda|read|written|knockout|rgb_array|task|task_id|topk|ln|GPU)\b|[ .,:]*$"
+    r"/\w+\?|data/|, \{| *(cuda|read|written|knockout|rgb_array|task|task_id|topk|ln|GPU)\b|[ .,:]*$"
 )
 """Commands, options, variables and other names of code; and what an error of another program says."""
 

@@ -1,7 +1,8 @@
-"""Take the README's screenshots from the running app: `make screenshots`.
+"""Take the screenshots of both READMEs from the running app: `make screenshots`.
 
 Trains two real runs and an experiment of ten to their end, and one more that is still running, in a data folder of its
-own, then photographs every page, and the list of five hundred runs. Takes some ten minutes on two cores.
+own, then photographs every page, and the list of five hundred runs: in English light and dark, in Chinese light. Takes
+some ten minutes on two cores.
 """
 
 import json
@@ -10,7 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -20,10 +23,17 @@ from tests.wall import add_wall
 from v3core.curriculum import load_preset
 from v3core.jobs.demo import METRIC, WITH, WITHOUT
 from v3core.jobs.lifecycle import ENDED
+from v3core.messages import say, speaking, spoken, translation
 from v3core.store.opening import open_database
 
 IMAGES = ROOT / "docs" / "images"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+VIEWS: tuple[tuple[str, str, Literal["light", "dark"]], ...] = (
+    ("en", "", "light"),
+    ("en", "", "dark"),
+    ("zh_CN", "zh-CN/", "light"),
+)
+"""Language, folder within the pictures, and colours."""
 WIDTH = 1360
 EXPERIMENT = "With or without a curriculum"
 
@@ -108,34 +118,44 @@ def start_from_browser_queue(server: Server) -> str:
 
 
 def photograph_all(server: Server, with_curriculum: str, without: str, running: str) -> None:
-    """Every page, light and dark."""
-    IMAGES.mkdir(parents=True, exist_ok=True)
+    """Every page."""
     executable = next((path for path in map(shutil.which, BROWSERS) if path), None)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=executable, args=["--no-sandbox", "--disable-dev-shm-usage"]
         )
-        for scheme in ("light", "dark"):
-            context = browser.new_context(
-                viewport={"width": WIDTH, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-            )
-            page = context.new_page()
-            photograph(page, f"{server.url}/live?run={running}", f"running-{scheme}", 2300, charts=7)
-            photograph(page, f"{server.url}/live?run={with_curriculum}", f"live-{scheme}", 2300, charts=7)
-            photograph_process(page, f"{server.url}/live?run={with_curriculum}", f"process-{scheme}")
-            photograph_alarms(page, f"{server.url}/live?run={without}", f"alarms-{scheme}")
-            photograph_experts(page, f"{server.url}/live?run={with_curriculum}&experts=true", f"experts-{scheme}")
-            photograph_replay(page, f"{server.url}/replay?run={with_curriculum}&step=40", f"replay-{scheme}")
-            photograph(page, f"{server.url}/launch", f"launch-{scheme}", 1760, charts=1)
+        for folder, scheme, page in pages(browser):
+            photograph(page, f"{server.url}/live?run={running}", f"{folder}running-{scheme}", 2300, charts=7)
+            photograph(page, f"{server.url}/live?run={with_curriculum}", f"{folder}live-{scheme}", 2300, charts=7)
+            photograph_process(page, f"{server.url}/live?run={with_curriculum}", f"{folder}process-{scheme}")
+            photograph_alarms(page, f"{server.url}/live?run={without}", f"{folder}alarms-{scheme}")
+            experts = f"{server.url}/live?run={with_curriculum}&experts=true"
+            photograph_experts(page, experts, f"{folder}experts-{scheme}")
+            photograph_replay(page, f"{server.url}/replay?run={with_curriculum}&step=40", f"{folder}replay-{scheme}")
+            photograph(page, f"{server.url}/launch", f"{folder}launch-{scheme}", 1760, charts=1)
             compared = urlencode({"experiment": EXPERIMENT, "metric": METRIC})
-            photograph(page, f"{server.url}/compare?{compared}", f"compare-{scheme}", 1650, charts=2)
+            photograph(page, f"{server.url}/compare?{compared}", f"{folder}compare-{scheme}", 1650, charts=2)
             which = urlencode({"experiment": EXPERIMENT})
-            photograph(page, f"{server.url}/experiments?{which}", f"experiment-{scheme}", 1100, charts=0)
-            photograph(page, f"{server.url}/claims", f"claims-{scheme}", 1300, charts=0)
-            photograph_sweep(page, server, scheme)
-            context.close()
+            photograph(page, f"{server.url}/experiments?{which}", f"{folder}experiment-{scheme}", 1100, charts=0)
+            photograph(page, f"{server.url}/claims", f"{folder}claims-{scheme}", 1300, charts=0)
+            photograph_sweep(page, server, f"{folder}queue-{scheme}")
         photograph_wall(browser)
         browser.close()
+
+
+def pages(browser: Browser) -> Iterator[tuple[str, str, Page]]:
+    """A page of a browser for each of `VIEWS`, with its folder and colours; until the next, its language is spoken."""
+    for language, folder, scheme in VIEWS:
+        (IMAGES / folder).mkdir(parents=True, exist_ok=True)
+        context = browser.new_context(
+            viewport={"width": WIDTH, "height": 900},
+            color_scheme=scheme,
+            reduced_motion="reduce",
+            locale=language.replace("_", "-"),
+        )
+        with speaking(language):
+            yield folder, scheme, context.new_page()
+        context.close()
 
 
 def photograph_replay(page: Page, url: str, name: str) -> None:
@@ -167,7 +187,7 @@ def photograph_process(page: Page, url: str, name: str) -> None:
     """What a run's process spent its time on."""
     page.set_viewport_size({"width": WIDTH, "height": 5000})
     page.goto(url)
-    panel = page.get_by_test_id("stExpander").filter(has=page.get_by_text("Process", exact=True))
+    panel = page.get_by_test_id("stExpander").filter(has=page.get_by_text(translation("Process"), exact=True))
     panel.locator("summary").click()
     panel.locator(".main-svg").first.wait_for()
     page.wait_for_timeout(2500)
@@ -177,25 +197,20 @@ def photograph_process(page: Page, url: str, name: str) -> None:
 
 def photograph_wall(browser: Browser) -> None:
     """The list of five hundred runs, on a server of its own, with one pinned and two selected."""
-    with tempfile.TemporaryDirectory() as folder:
-        server = serve(ROOT / "app.py", Path(folder))
+    with tempfile.TemporaryDirectory() as data:
+        server = serve(ROOT / "app.py", Path(data))
         try:
             database = open_database(f"sqlite:///{server.data / 'v3.db'}", server.data)
             add_wall(database, 500)
             database.close()
-            for scheme in ("light", "dark"):
-                context = browser.new_context(
-                    viewport={"width": WIDTH, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
-                )
-                page = context.new_page()
+            for folder, scheme, page in pages(browser):
                 page.goto(server.url)
                 for row in (0, 2):
                     page.locator(".v3-runs tbody tr").nth(row).get_by_role("checkbox").check()
-                page.get_by_text("2 selected").wait_for()
+                page.get_by_text(say("**{chosen:,} selected**", chosen=2).strip("*")).wait_for()
                 page.wait_for_timeout(2500)
-                page.screenshot(path=IMAGES / f"wall-{scheme}.png")
-                print(IMAGES / f"wall-{scheme}.png")
-                context.close()
+                page.screenshot(path=IMAGES / f"{folder}wall-{scheme}.png")
+                print(IMAGES / f"{folder}wall-{scheme}.png")
         finally:
             server.stop()
 
@@ -204,7 +219,7 @@ def photograph_experts(page: Page, url: str, name: str) -> None:
     """The section about the experts, once all of its charts are drawn; they are only where they can be seen."""
     page.set_viewport_size({"width": WIDTH, "height": 8000})
     page.goto(url)
-    section = page.get_by_test_id("stExpander").filter(has_text="Load over time")
+    section = page.get_by_test_id("stExpander").filter(has_text=translation("Load over time"))
     for key in ("area-load", "decisions", "actions", "distances", "distance-history", "map", "knockout"):
         section.locator(f"[class*='st-key-{key}'] .main-svg").first.wait_for()
     page.wait_for_timeout(2500)
@@ -212,15 +227,15 @@ def photograph_experts(page: Page, url: str, name: str) -> None:
     print(IMAGES / f"{name}.png")
 
 
-def photograph_sweep(page: Page, server: Server, scheme: str) -> None:
+def photograph_sweep(page: Page, server: Server, name: str) -> None:
     """A sweep that waits in the queue, which is then stopped as one."""
-    experiment = f"Warmup or not, {scheme}"
+    experiment = f"Warmup or not, {spoken()}, {name.rpartition('-')[2]}"
     command(
         server,
         *("sweep", "--env", "CartPole-v1", "--curricula", "v3,direct-sparsemax", "--seeds", "3-6"),
         *("--experiment", experiment),
     )
-    photograph(page, f"{server.url}/", f"queue-{scheme}", 1100, charts=0)
+    photograph(page, f"{server.url}/", name, 1100, charts=0)
     command(server, "stop", "--experiment", experiment)
 
 

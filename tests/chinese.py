@@ -201,8 +201,9 @@ class Section:
 
     @property
     def images(self) -> list[str]:
-        """The names of its pictures' files."""
-        return [Path(target).name for target in re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", self.text)]
+        """The names of its pictures, without light or dark: pages in Chinese have their own, which are light."""
+        found = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", self.text)
+        return [re.sub(r"-(light|dark)$", "", Path(target).stem) for target in found]
 
     @property
     def follows(self) -> list["Source"]:

@@ -2,8 +2,12 @@
 
 The peer is Stable-Baselines3's PPO with its own `MultiInputPolicy` on the same observation, without the message, which
 it cannot take: no graph, no experts. By turns in one process and one thread, in wall time and in processor time.
+
+`--random EPISODES` times nothing: it prints what a policy reaches that chooses each action with equal probability.
 """
 
+import argparse
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +20,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from v3core.config import recipe_for
+from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import make_environment
 from v3core.environments.nethack import ids
+from v3core.environments.nethack.game import FACTS
 
 ENVIRONMENT = "NetHackScore-v0"
 TURNS = 3
@@ -102,5 +108,48 @@ def benchmark() -> list[_bench.Result]:
     ]
 
 
+def random_policy(episodes: int, limit: int | None) -> dict[str, tuple[float, float]]:
+    """Mean and standard error (NaN of one episode) of a uniform random policy, in episodes with the seeds 1 to N.
+
+    `limit` is the environment's `max_episode_steps`, by default its own.
+    """
+    env = make_environment(EnvironmentSetup(ENVIRONMENT, {} if limit is None else {"max_episode_steps": limit}))
+    assert isinstance(env.action_space, gymnasium.spaces.Discrete)
+    found: dict[str, list[float]] = {name: [] for name in ("return", "score", "depth", "steps")}
+    for seed in range(1, episodes + 1):
+        random = np.random.default_rng(seed)
+        env.reset(seed=seed)
+        total, steps, ended = 0.0, 0, False
+        while not ended:
+            _, reward, terminated, truncated, info = env.step(int(random.integers(env.action_space.n)))
+            total, steps, ended = total + float(reward), steps + 1, terminated or truncated
+        facts = info[FACTS]
+        for name, value in zip(found, (total, facts["score"], facts["depth"], steps), strict=True):
+            found[name].append(value)
+    env.close()
+    return {
+        name: (float(np.mean(values)), float(np.std(values, ddof=1) / episodes**0.5) if episodes > 1 else float("nan"))
+        for name, values in found.items()
+    }
+
+
+def main() -> None:
+    """The random policy, if it is asked for; else the comparison, with the options of all benchmarks."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--random", type=int, metavar="EPISODES")
+    parser.add_argument("--limit", type=int, metavar="STEPS")
+    asked, others = parser.parse_known_args()
+    if asked.random is None and asked.limit is None:
+        _bench.main(
+            benchmark, "NetHackScore-v0: steps per second of training, of the environment alone, and of a peer."
+        )
+        return
+    if others or asked.random is None or asked.random < 1 or (asked.limit is not None and asked.limit < 1):
+        sys.exit("--random needs a number of episodes; --limit, of steps, goes with it, and nothing else does.")
+    print(f"{ENVIRONMENT}, uniform random policy, {asked.random} episodes, seeds 1 to {asked.random}:")
+    for name, (mean, error) in random_policy(asked.random, asked.limit).items():
+        print(f"  {name:<6}  {mean:>10,.2f} ± {error:,.2f}")
+
+
 if __name__ == "__main__":
-    _bench.main(benchmark, "NetHackScore-v0: steps per second of training, of the environment alone, and of a peer.")
+    main()

@@ -4,11 +4,14 @@ The peer is Stable-Baselines3's PPO with its own `MultiInputPolicy` on the same 
 it cannot take: no graph, no experts. By turns in one process and one thread, in wall time and in processor time.
 
 `--random EPISODES` times nothing: it prints what a policy reaches that chooses each action with equal probability.
+`--policy CHECKPOINT EPISODES` prints the same of a trained one, which draws its actions as in training; of both,
+`--limit STEPS` cuts the episodes.
 """
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import _bench
@@ -19,11 +22,13 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from v3core import load_policy
 from v3core.config import recipe_for
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import make_environment
 from v3core.environments.nethack import ids
 from v3core.environments.nethack.game import FACTS
+from v3core.training.inference import evaluate
 
 ENVIRONMENT = "NetHackScore-v0"
 TURNS = 3
@@ -127,27 +132,52 @@ def random_policy(episodes: int, limit: int | None) -> dict[str, tuple[float, fl
         for name, value in zip(found, (total, facts["score"], facts["depth"], steps), strict=True):
             found[name].append(value)
     env.close()
-    return {
-        name: (float(np.mean(values)), float(np.std(values, ddof=1) / episodes**0.5) if episodes > 1 else float("nan"))
-        for name, values in found.items()
-    }
+    return {name: _mean(values) for name, values in found.items()}
+
+
+def trained_policy(checkpoint: str, episodes: int, limit: int | None) -> dict[str, tuple[float, float]]:
+    """Mean and standard error of the policy of a checkpoint, in episodes that are the same for all policies."""
+    policy = load_policy(checkpoint)
+    setup = policy.spec.environment
+    if limit is not None:
+        setup = replace(setup, args={**setup.args, "max_episode_steps": limit})
+    found = evaluate(policy.backend, replace(policy.spec, environment=setup), episodes, seed=1, sampled=True)
+    return {"return": _mean([one.return_ for one in found]), "steps": _mean([one.length for one in found])}
+
+
+def _mean(values: Sequence[float]) -> tuple[float, float]:
+    """With its standard error, NaN of one value."""
+    error = np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else float("nan")
+    return float(np.mean(values)), float(error)
 
 
 def main() -> None:
-    """The random policy, if it is asked for; else the comparison, with the options of all benchmarks."""
+    """What a policy reaches, if it is asked for; else the comparison, with the options of all benchmarks."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--random", type=int, metavar="EPISODES")
+    parser.add_argument("--policy", nargs=2, metavar=("CHECKPOINT", "EPISODES"))
     parser.add_argument("--limit", type=int, metavar="STEPS")
     asked, others = parser.parse_known_args()
-    if asked.random is None and asked.limit is None:
+    if asked.random is asked.policy is asked.limit is None:
         _bench.main(
             benchmark, "NetHackScore-v0: steps per second of training, of the environment alone, and of a peer."
         )
         return
-    if others or asked.random is None or asked.random < 1 or (asked.limit is not None and asked.limit < 1):
-        sys.exit("--random needs a number of episodes; --limit, of steps, goes with it, and nothing else does.")
-    print(f"{ENVIRONMENT}, uniform random policy, {asked.random} episodes, seeds 1 to {asked.random}:")
-    for name, (mean, error) in random_policy(asked.random, asked.limit).items():
+    checkpoint, episodes = asked.policy or (None, asked.random)
+    is_number = str(episodes).isdecimal() and int(episodes) > 0 and (asked.limit is None or asked.limit > 0)
+    if others or not is_number or None not in (asked.random, asked.policy):
+        sys.exit(
+            "--random or --policy, not both, needs a number of episodes; --limit, of steps, goes with it, and nothing "
+            "else does."
+        )
+    found = (
+        random_policy(int(episodes), asked.limit)
+        if checkpoint is None
+        else trained_policy(checkpoint, int(episodes), asked.limit)
+    )
+    what = f"uniform random policy, {episodes} episodes, seeds 1 to {episodes}" if checkpoint is None else checkpoint
+    print(f"{ENVIRONMENT}, {what}:")
+    for name, (mean, error) in found.items():
         print(f"  {name:<6}  {mean:>10,.2f} ± {error:,.2f}")
 
 

@@ -1,5 +1,6 @@
 """What the benchmark prints of a random policy, beside which trained ones are shown."""
 
+import os
 import re
 import subprocess
 import sys
@@ -31,8 +32,30 @@ def test_a_limit_alone_is_refused():
     ran = _run("--limit", "30")
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr == (
-        "--random needs a number of episodes; --limit, of steps, goes with it, and nothing else does.\n"
+        "--random or --policy, not both, needs a number of episodes; --limit, of steps, goes with it, and nothing "
+        "else does.\n"
     )
+
+
+def test_it_prints_what_a_trained_policy_reaches(tmp_path):
+    config = {"environments": 1, "rollout_steps": 32, "minibatch": 32, "epochs": 1}
+    settings = [word for name, value in config.items() for word in ("--set", f"ppo.{name}={value}")]
+    trained = subprocess.run(
+        [sys.executable, "-m", "v3core", "train", "--env", "NetHackScore-v0", "--steps", "32", "--scale", *settings],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"V3_DATA_DIR": str(tmp_path)},
+    )
+    assert trained.returncode == 0, trained.stderr
+    (checkpoint, *_) = sorted(tmp_path.glob("runs/*/checkpoints/*.pt"))
+    ran = _run("--policy", str(checkpoint), "2", "--limit", "20")
+    assert ran.returncode == 0, ran.stderr
+    heading, *lines = ran.stdout.splitlines()
+    assert heading == f"NetHackScore-v0, {checkpoint}:"
+    found = {match[1]: float(match[2]) for line in lines if (match := _LINE.fullmatch(line))}
+    assert list(found) == ["return", "steps"]
+    assert found["steps"] == 20
 
 
 _LINE = re.compile(r"  (\w+) +(-?[\d.,]+) ± ([\d.,]+)")

@@ -231,7 +231,7 @@ def test_it_is_compiled_with_every_string() -> None:
     [
         (
             "Alarm 'Dead experts' of episode 5 was muted: Known; we test this.",
-            "第 5 回合的告警“死亡专家” 已静音：Known; we test this.",
+            "第 5 回合的告警“死亡专家”已静音：Known; we test this.",
         ),
         (
             "Phase 2 'x' would end at episode 5, but the run is already at 9; choose 10 or later.",
@@ -249,7 +249,7 @@ def test_it_is_compiled_with_every_string() -> None:
         ),
         (
             "Alarm 'Dead experts' of episode 5: 3 of 16 experts dead, last used at episodes 3, 4; raise load balance.",
-            "第 5 回合的告警“死亡专家”：16 个专家中有 3 个死亡专家，最后一次用到是在第 3, 4 回合；提高负载均衡系数。",
+            "第 5 回合的告警“死亡专家”：16 个专家中有 3 个死亡专家，最后一次用到是在第 3、4 回合；提高负载均衡系数。",
         ),
         (
             "Alarm 'A setting without effect' of episode 12: alpha is planned at 1.5 but not used; jitter is planned "
@@ -289,6 +289,71 @@ def test_it_is_compiled_with_every_string() -> None:
             "kind words.",
             "网络由 Torch 计算，因为本地库不支持它：其观测中有类型为 words 的部分。",
         ),
+        ("Resuming from the checkpoint at episode 50.", "从第 50 回合的检查点恢复。"),
+        ("Training from the checkpoint at episode 50.", "从第 50 回合的检查点训练。"),
+        ("Resuming from the beginning.", "从头恢复。"),
+        (
+            "Resuming from the beginning. It no longer needs the cluster at ray://x, because it was resumed elsewhere.",
+            "从头恢复。它不再需要位于 ray://x 的集群，因为它是在别处恢复的。",
+        ),
+        (
+            "Forked from Run 3f2a 'x' at episode 1,500, with curriculum c and seed 3.",
+            "由运行 3f2a 'x'在第 1,500 回合分叉，课程 c，种子 3。",
+        ),
+        (
+            "Forked from Run 3f2a 'x y' at episode 1,500, with curriculum c and seed 3.",
+            "由运行 3f2a 'x y'在第 1,500 回合分叉，课程 c，种子 3。",
+        ),
+        (
+            "Environment X-v0, copy 3, failed at step 5: step(action) raised ValueError: bad value; "
+            "fix the environment.",
+            "环境 X-v0 的第 3 个副本在第 5 步失败：step(action) 引发了 ValueError: bad value；请修正环境。",
+        ),
+        (
+            "Environment X-v0, copy 3, failed at its first reset: reset(seed=…) raised ValueError: "
+            "x; fix the environment.",
+            "环境 X-v0 的第 3 个副本在其第一次重置失败：reset(seed=…) 引发了 ValueError: x；请修正环境。",
+        ),
+        (
+            "Environment X-v0: its constructor crashed the process (signal 11); fix the environment.",
+            "环境 X-v0：其构造函数使进程崩溃（信号 11）；请修复该环境。",
+        ),
+        (
+            "Imported from an archive of 2026-01-02 03:04 UTC; trained on 'h1'.",
+            "导入自 2026-01-02 03:04 UTC 的归档；在“h1”上训练。",
+        ),
+        ("New tags and notes.", "新的标签和备注。"),
+        ("New notes.", "新的备注。"),
+        (
+            "Queued: 100 episodes or 5,000 steps of X-v0 with curriculum c.",
+            "已排队：X-v0，100 个回合或 5,000 步，课程 c。",
+        ),
+        (
+            "Length changed from 100 episodes or 5,000 steps to 200 episodes or 9,000 steps.",
+            "长度已更改：从 100 个回合或 5,000 步到 200 个回合或 9,000 步。",
+        ),
+        (
+            "Alarm 'Dead experts' of episode 5: 3 of 16 experts dead, last used at episode 3, 1 never used; "
+            "raise load balance.",
+            "第 5 回合的告警“死亡专家”：16 个专家中有 3 个死亡专家，最后一次用到是在第 3 回合，1 个从未用到；"
+            "提高负载均衡系数。",
+        ),
+        ("Curriculum: 'lr' of phase 1 is missing.", "课程：缺少阶段 1 的“lr”。"),
+        (
+            "Curriculum: 'top_k' of phase 1 is 0; it must be at least 1.",
+            "课程：阶段 1 的“top_k”（0）应为不小于 1 的值。",
+        ),
+        ("Completed at episode 5, before b and c began.", "于第 5 回合完成，此时 b 和 c 尚未开始。"),
+        ("Curriculum edited from episode 7 on; boundaries: none.", "课程自第 7 回合起已修改；边界：无。"),
+        (
+            "Its row in the database is invalid: seed is 'x', not a whole number from 1 to 3; name is 7, not a text.",
+            "它在数据库中的行无效：seed 是 'x'，不是从 1 到 3 的整数；name 是 7，不是文本。",
+        ),
+        (
+            "Alarm 'Dead experts' of episode 5 was muted: Known and tested.",
+            "第 5 回合的告警“死亡专家”已静音：Known and tested.",
+        ),
+        ("Alarm 'Dead experts' of episode 5 was muted: step 5.", "第 5 回合的告警“死亡专家”已静音：step 5."),
     ],
 )
 def test_values_within_a_stored_sentence_are_recalled(english, chinese):

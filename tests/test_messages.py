@@ -30,6 +30,12 @@ msgid "{count:,} run is queued: {reason}"
 msgid_plural "{count:,} runs are queued: {reason}"
 msgstr[0] "{count:,} 个运行在排队：{reason}"
 
+msgid "Stopped {part}."
+msgstr "{part}停止。"
+
+msgid "gone"
+msgstr "消失"
+
 msgid "Stopped."
 msgstr "已停止。"
 """
@@ -165,3 +171,15 @@ def test_long_texts_of_others_take_no_time_to_be_looked_up() -> None:
 
 def test_nothing_stays_nothing_in_every_language() -> None:
     assert [_("").in_language(language) for language in ("en", "zh_CN")] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(_("gone"), "没有消失，其 消失"), ("cart", "没有 cart，其 消失"), ("小车 甲", "没有小车 甲，其 消失")],
+)
+def test_chinese_has_no_space_between_a_template_and_chinese_words(value: str, said: str) -> None:
+    """Only at the edges of values: those that people wrote stay as they are, and so does the template."""
+    zh = messages.Filling("zh_CN")
+    values = {"value": translated(value, "xx")}
+    assert zh.vformat("没有 {value}，其 消失", (), values) == said
+    assert messages.Filling("de").vformat("没有 {value}", (), values) == f"没有 {values['value']}"

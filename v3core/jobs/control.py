@@ -25,7 +25,7 @@ from v3core.jobs.slots import save_requested_slots
 from v3core.jobs.supervisor import reconcile
 from v3core.messages import Message, _
 from v3core.paths import COMMAND
-from v3core.phrases import sentences
+from v3core.phrases import all_of, sentences
 from v3core.store import commands
 from v3core.store.alarms import set_muted
 from v3core.store.database import Database
@@ -179,11 +179,14 @@ def _tags(words: list[str]) -> str | None:
     return joined
 
 
+_ANNOTATIONS = {"tags": _("tags"), "notes": _("notes")}
+
+
 def _annotate(tx: Transaction, run: RunRow, values: dict[str, str | None], actor: str) -> None:
     changes = {name: value for name, value in values.items() if value != getattr(run, name)}
     if changes:
         update_run(tx, run.id, changes, only_in=tuple(Status))
-        message = _("New {changes}.", changes=" and ".join(changes))
+        message = _("New {changes}.", changes=all_of([_ANNOTATIONS[name] for name in changes]))
         add_event(tx, run.id, actor=actor, kind="note", message=message, now=datetime.now(UTC))
 
 

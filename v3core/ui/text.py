@@ -10,13 +10,12 @@ is, so it had better be a literal of ours.
 """
 
 import re
-import string
 from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
 
-from v3core.messages import Message, formatted, translated, translation
+from v3core.messages import Filling, Message, formatted, spoken, translated, translation
 from v3core.ui import language as language
 
 BREAK = ":color{}"
@@ -69,15 +68,15 @@ def md(template: str, /, *values: object, **named: object) -> Markdown:
     Said in the reader's language. Values are formatted as by `str.format`, and escaped, except those that are
     `Markdown` already.
     """
-    return Markdown(_Escaping().vformat(translation(template), values, named))
+    return Markdown(_Escaping(spoken()).vformat(translation(template), values, named))
 
 
-class _Escaping(string.Formatter):
-    def format_field(self, value: Any, format_spec: str) -> str:
+class _Escaping(Filling):
+    def shown(self, value: Any, form: str) -> str:
         if isinstance(value, Markdown):
             return value
         is_said = isinstance(value, Message | Exception)
-        return plain(value if is_said else formatted(value, format_spec))
+        return plain(value if is_said else formatted(value, form))
 
 
 _PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"

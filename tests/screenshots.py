@@ -126,6 +126,7 @@ def photograph_all(server: Server, with_curriculum: str, without: str, running: 
         )
         for folder, scheme, page in pages(browser):
             photograph(page, f"{server.url}/live?run={running}", f"{folder}running-{scheme}", 2300, charts=7)
+        for folder, scheme, page in pages(browser):  # after them, because the run soon completes
             photograph(page, f"{server.url}/live?run={with_curriculum}", f"{folder}live-{scheme}", 2300, charts=7)
             photograph_process(page, f"{server.url}/live?run={with_curriculum}", f"{folder}process-{scheme}")
             photograph_alarms(page, f"{server.url}/live?run={without}", f"{folder}alarms-{scheme}")

@@ -3,7 +3,7 @@
 import pytest
 
 from v3core.config import EvaluationConfig, PolicyConfig, PPOConfig, build_run_config, recipe_for
-from v3core.curriculum import environments_of, load_preset, preset_names_for, scaled
+from v3core.curriculum import Curriculum, environments_of, load_preset, preset_names_for, scaled
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import make_environment
 from v3core.environments.registry import check_run, known_environments
@@ -73,6 +73,28 @@ def test_v3_trains_on_each(env, tmp_path):
     assert train(config, curriculum=config.curriculum, hooks=hooks) is Outcome.COMPLETED
     assert [episode.episode for episode in hooks.episodes] == [1, 2, 3, 4, 5, 6]
     assert all(episode.situations for episode in hooks.episodes)
+
+
+def test_a_phase_that_waits_for_a_word_says_so_once(tmp_path):
+    """Of the cause of death there is no mean, so that the trigger does not fire."""
+    until = {"metric": "fact:death", "at_least": 1, "window": 2, "max_episodes": 5}
+    phases = [{"name": "waits", "until": until}, {"name": "rest"}]
+    curriculum = Curriculum.model_validate({"name": "words", "phases": phases})
+    recipe = recipe_for(ROOM).model_copy(update={"policy": PolicyConfig(width=16, heads=4)})
+    assert "death" in recipe.episode_facts
+    limited = EnvironmentSetup(ROOM, {"max_episode_steps": 5})
+    config = build_run_config(name="x", env=limited, seed=1, episodes=12, curriculum=curriculum, recipe=recipe)
+    sizes = PPOConfig(environments=2, rollout_steps=8, minibatch=8, epochs=1)
+    config = config.model_copy(update={"ppo": sizes, "evaluation": EvaluationConfig(episodes=0)})
+    remarks = []
+    hooks = Hooks(tmp_path)
+    hooks.remark = remarks.append
+    assert train(config, curriculum=config.curriculum, hooks=hooks) is Outcome.COMPLETED
+    (said,) = [remark for remark in remarks if "waits" in remark]
+    assert said == (
+        "Phase 'waits' waits for the episode fact 'death', which is a word here, 'time limit', and not a number, so "
+        "that its trigger does not fire; edit the curriculum to watch another fact."
+    )
 
 
 def test_a_door_that_does_not_open_ends_the_step_all_the_same():

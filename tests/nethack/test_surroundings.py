@@ -5,12 +5,14 @@ import pytest
 
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import check_environment, make_environment, register_graph, state_graph
+from v3core.environments.batch import EnvironmentBatch
 from v3core.environments.describe import as_text
 from v3core.environments.encode import encoder
 from v3core.environments.graph_spec import _builders
 from v3core.environments.nethack import glyphs, surroundings
 from v3core.environments.nethack.published import BLOCKS, published_features
 from v3core.environments.node_words import node_names, node_words
+from v3core.errors import V3Error
 
 SCORE, ROOM = "NetHackScore-v0", "MiniHack-Room-5x5-v0"
 PUBLISHED = ("v3core.environments.nethack:PublishedFeatures",)
@@ -122,6 +124,30 @@ def test_the_graph_sees_by_adjacency_and_the_player_sees_all():
     text = as_text(check_environment(SCORE, allow_import=False))
     assert "5 × 5 cells around the player" in text
     assert "the 12 nearest things that matter further away" in text
+
+
+@pytest.mark.parametrize("key", surroundings.KEYS)
+def test_a_key_that_is_missing_is_named(key):
+    spec = check_environment(SCORE, allow_import=False)
+    batch = EnvironmentBatch(spec, 1, 1)
+    outer = batch._envs[0]
+    while not isinstance(outer, surroundings.Surroundings):
+        outer = outer.env
+    game = outer.env.unwrapped
+    original = game._get_observation
+    game._get_observation = lambda found: {name: one for name, one in original(found).items() if name != key}
+    with pytest.raises(V3Error) as error:
+        batch.step(np.zeros((1, 1), dtype=np.int64))
+    batch.close()
+    sentence = f"step(action): the observation has no '{key}'; fix the environment."
+    assert str(error.value) == f"Environment {SCORE}, copy 1, failed at step 1: {sentence}"
+
+
+def test_a_player_who_was_swallowed_has_a_monster_beside():
+    seen = {"near": np.full((2, 5, 5, 1), surroundings.CLASSES - 1)}
+    seen["near"][1, 1:4, 1:4] = glyphs.classes()[glyphs._SWALLOW + 3]
+    assert glyphs.class_name(int(seen["near"][1, 1, 1, 0])) == "the inside of a monster"
+    assert surroundings.SITUATIONS["monster adjacent"](seen).tolist() == [False, True]
 
 
 def test_inventory_and_message():

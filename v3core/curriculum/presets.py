@@ -70,7 +70,8 @@ def preset_names_for(env: str) -> list[str]:
 
 def _trains_on(name: str, env: str) -> bool:
     try:
-        return env in (environments_of(load_preset(name)) or (env,))
+        named = environments_of(load_preset(name))
+        return not named or env.rpartition(":")[2] in {one.rpartition(":")[2] for one in named}
     except V3Error:  # a file that somebody put there
         return False
 

@@ -315,7 +315,7 @@ def built_graph(env: gymnasium.Env[Any, Any]) -> StateGraphSpec | None:
             "its graph builder '{pattern}' raised {name}: {problem}.",
             pattern=pattern,
             name=type(problem).__name__,
-            problem=problem,
+            problem=str(problem).rstrip("."),
         ) from problem
     if isinstance(built, StateGraphSpec):
         return built

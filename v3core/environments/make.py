@@ -23,7 +23,7 @@ from v3core.environment_setup import (
     setup_of,
 )
 from v3core.environments.graph_spec import builder_for, built_graph, minigrid_graph, state_graph
-from v3core.environments.nethack.ids import package_of
+from v3core.environments.nethack.ids import PACKAGES, package_of
 from v3core.environments.nethack.making import make_game, with_view
 from v3core.environments.situations import check_name, computed, registered_for
 from v3core.environments.state_words import MINIGRID_CELL
@@ -49,10 +49,12 @@ def make_environment(env: EnvironmentSetup | str, *, render_mode: str | None = N
     setup = setup_of(env)
     if setup.tasks:
         return _together(setup, [make_environment(task, render_mode=render_mode) for task in setup.tasks])
+    _import_module_of(setup.env_id)
     if package_of(setup.env_id) is not None:
         return _nethack(setup, drawn=render_mode is not None)
     if setup.env_id.startswith(("MiniGrid-", "BabyAI-")):
         import_minigrid()
+    _check_files(setup)
     args: dict[str, Any] = dict(setup.args) | ({"render_mode": render_mode} if render_mode else {})
     made = gymnasium.make(setup.env_id, disable_env_checker=True, **args)
     inner = [text for text in setup.wrappers if parse_wrapper(text).module == "minigrid.wrappers"]
@@ -75,6 +77,26 @@ def make_environment(env: EnvironmentSetup | str, *, render_mode: str | None = N
 
         made = ImgObsWrapper(made)  # type: ignore[no-untyped-call]
     return wrap(made, outer)
+
+
+def _import_module_of(env_id: str) -> None:
+    """Import the module that an id names, so that what it registers is known."""
+    module = env_id.rpartition(":")[0]
+    if module and module not in PACKAGES:
+        importlib.import_module(module)
+
+
+def _check_files(setup: EnvironmentSetup) -> None:
+    """Refuse arguments that have an environment open a window or read a file: a page must not do that to a server."""
+    if setup.args.get("render_mode") == "human":
+        raise V3Error("its argument 'render_mode' is not allowed to be human, because it opens a window; remove it.")
+    spec = registry.get(setup.env_id.rpartition(":")[2])
+    shipped = spec is not None and str(spec.entry_point).startswith("gymnasium.")
+    if shipped and "xml_file" in setup.args:
+        raise V3Error(
+            "its argument 'xml_file' is not allowed, because it reads a file; register an environment with it in a "
+            "module of your own."
+        )
 
 
 def _nethack(setup: EnvironmentSetup, *, drawn: bool) -> gymnasium.Env[Any, Any]:
@@ -122,7 +144,9 @@ def make_or_explain(setup: EnvironmentSetup) -> gymnasium.Env[Any, Any]:
         raise V3Error("Environment {setup} cannot be created: {problem}", setup=setup, problem=problem) from problem
     except ModuleNotFoundError as problem:
         # gymnasium wraps a failed `module:` import in its own error, which no longer names the module.
-        missing = problem.name or getattr(problem.__cause__, "name", None) or env_id.partition(":")[0]
+        missing = problem.name or getattr(problem.__cause__, "name", None)
+        if missing is None:  # raised by its own code, as by one that lacks files
+            raise V3Error(_cannot_be_created(setup, _sentence(problem))) from problem
         raise V3Error(
             "Environment {env_id} needs the Python package '{missing}', which is not installed; install it, or "
             "choose another environment.",

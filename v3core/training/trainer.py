@@ -3,7 +3,7 @@
 import copy
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -130,6 +130,8 @@ class Trainer:
     """How long checkpoints took."""
     reported_saving: float = 0.0
     """What of that is in the reports to `hooks.spent`."""
+    remarked_on_words: bool = False
+    """Whether the run's history says that a phase waits for a word."""
 
     def run(self) -> Outcome:
         """Train to the end, or until a stop."""
@@ -443,9 +445,31 @@ class Trainer:
         state.step += played.steps
         state.recent.extend((record.return_, record.length, record.success) for record in records)
         if state.config.episode_facts:
-            state.recent_facts.extend(_numbers(json.loads(record.facts or "{}")) for record in records)
+            facts = [json.loads(record.facts or "{}") for record in records]
+            state.recent_facts.extend(map(_numbers, facts))
+            self.remark_on_words(facts)
         world.pass_on_remarks(self.hooks.remark)
         self.hooks.record(records, state.step)
+
+    def remark_on_words(self, facts: Iterable[dict[str, float | str]]) -> None:
+        """Report, once, that a phase waits for a fact that is a word: its trigger never fires."""
+        phases = self.curriculum.phases
+        phase = phases[min(len(self.state.starts), len(phases)) - 1]
+        watched = phase.until.fact if phase.until is not None else None
+        if watched is None or self.remarked_on_words:
+            return
+        word = next((one[watched] for one in facts if isinstance(one.get(watched), str)), None)
+        if word is not None:
+            self.remarked_on_words = True
+            self.hooks.remark(
+                _(
+                    "Phase '{phase}' waits for the episode fact '{fact}', which is a word here, '{word}', and not a "
+                    "number, so that its trigger does not fire; edit the curriculum to watch another fact.",
+                    phase=phase.name,
+                    fact=watched,
+                    word=word,
+                )
+            )
 
     def in_force(self, settings: Settings, learned: Learned, env: str) -> InForce:
         """The settings that router, optimiser and loss really used."""

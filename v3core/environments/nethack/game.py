@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from v3core.environments.nethack.surroundings import KEYS
 from v3core.environments.nethack.terminal import picture_of_terminal
-from v3core.errors import V3Error, suggestion
-from v3core.messages import _
 
 FACTS = "nethack"
 """Key of `info` at the end of an episode: score, deepest level, turns and the cause of death."""
@@ -144,22 +142,3 @@ def _reads_more(world: Any) -> bool:
     own_step = type(world).step is not MiniHack.step
     crops = any(key not in KEYS for key in world._minihack_obs_keys)
     return own_step or crops or world.reward_manager is not None or bool(world.use_wiki)
-
-
-def actions_of(names: Any) -> list[Any]:
-    """NetHack's actions for a list of their names; V3Error names one that there is not."""
-    from nle import nethack
-
-    known: dict[str, Any] = {}
-    for group in (nethack.Command, nethack.MiscAction, nethack.MiscDirection, nethack.CompassDirection):
-        known |= {action.name: action for action in group}
-    known |= {f"FAR_{action.name}": action for action in nethack.CompassDirectionLonger}
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise V3Error("actions is not a list of names; write it as in actions=[N,E,S,W,SEARCH].")
-    for name in names:
-        if name.upper() not in known:
-            hint = suggestion(name.upper(), known) or _("It has {known}.", known=", ".join(known))
-            raise V3Error("NetHack has no action '{name}'. {hint}", name=name, hint=hint)
-    if len(set(map(str.upper, names))) < len(names):
-        raise V3Error("actions names an action twice; name each once.")
-    return [known[name.upper()] for name in names]

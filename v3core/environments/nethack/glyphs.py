@@ -39,6 +39,8 @@ CLASSES = _OBJECTS + len(OBJECT_KINDS) + len(_OTHERS)
 """Of a glyph: a species of monster, a pet, a symbol of the map, a kind of object, or something else."""
 INVISIBLE = CLASSES - len(_OTHERS)
 """The class of an invisible monster."""
+SWALLOWED = INVISIBLE + _OTHERS.index("the inside of a monster")
+"""The class of what is around a player who was swallowed."""
 
 _DOORS = {12: "a doorway", 13: "an open door", 14: "an open door", 15: "a closed door", 16: "a closed door"}
 _FEATURES = (

@@ -1,11 +1,15 @@
 """Which environments are NetHack's, and importing the packages that register them, if they are installed."""
 
 import importlib.util
+import re
 import sys
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from gymnasium.envs.registration import EnvSpec, load_env_creator, registry
 
 from v3core.errors import V3Error
 from v3core.messages import _
@@ -13,12 +17,35 @@ from v3core.paths import INSTALLED
 
 PACKAGES = {"nle": "1.3.0", "minihack": "1.0.2"}
 """Their versions that V3 Lab was tested with, as in requirements-nethack.txt."""
+_STARTS = ("NetHack", "MiniHack-")
+_OWN = re.compile(r"NetHack(Score|Staircase|StaircasePet|Oracle|Gold|Eat|Scout|Challenge)?(-v\d+)?")
+"""The ids of nle; minihack has hundreds."""
 
 
 def package_of(env_id: str) -> str | None:
-    """The package that an id is of, `nle` or `minihack`; None for all other environments."""
-    name = env_id.rpartition(":")[2]
-    return "nle" if name.startswith("NetHack") else "minihack" if name.startswith("MiniHack-") else None
+    """The package that an environment is of, `nle` or `minihack`; None for all other environments.
+
+    Of a registered one that is where its class is from, or a class that it derives from; of one that is not, its name.
+    """
+    module, _colon, name = env_id.rpartition(":")
+    if (spec := registry.get(name)) is not None:
+        return _origin(spec) if name.startswith(_STARTS) else None
+    if module:
+        return module if module in PACKAGES else None  # another one registers its ids when it is imported
+    return "nle" if _OWN.fullmatch(name) else "minihack" if name.startswith("MiniHack-") else None
+
+
+def _origin(spec: EnvSpec) -> str | None:
+    entry: Any = spec.entry_point
+    first = (entry if isinstance(entry, str) else getattr(entry, "__module__", "")).partition(":")[0].partition(".")[0]
+    if first in PACKAGES:
+        return first
+    try:
+        maker = load_env_creator(entry) if isinstance(entry, str) else entry
+    except Exception:  # creating it will say what is wrong
+        return None
+    bases = [base.__module__.partition(".")[0] for base in getattr(maker, "__mro__", ())]
+    return next((package for package in bases if package in PACKAGES), None)
 
 
 def is_installed(package: str) -> bool:

@@ -4,10 +4,11 @@ from typing import Any
 
 import gymnasium
 
-from v3core.environment_setup import NETHACK_WRAPPERS, EnvironmentSetup, parse_wrapper
+from v3core.environment_setup import NETHACK_WRAPPERS, EnvironmentSetup, format_value, parse_wrapper
 from v3core.environments.graph_spec import builder_for, register_graph, state_graph
 from v3core.environments.nethack import published, surroundings
-from v3core.environments.nethack.game import DRAWN, Game, actions_of
+from v3core.environments.nethack.arguments import actions_of, check_arguments
+from v3core.environments.nethack.game import DRAWN, Game
 from v3core.environments.nethack.ids import import_package, package_of
 from v3core.environments.nethack.published import PublishedFeatures
 from v3core.environments.nethack.surroundings import Surroundings
@@ -21,23 +22,42 @@ def make_game(setup: EnvironmentSetup, *, drawn: bool) -> gymnasium.Env[Any, Any
     """The game without wrappers: seeded, and asked only for what is used, unless its arguments name `observation_keys`.
 
     Its argument `actions` is a list of names, such as `[N, E, S, W, SEARCH]`; `max_episode_steps` replaces its own
-    limit, to which gymnasium's would be added. V3Error if its package is not installed.
+    limit, to which gymnasium's would be added. V3Error if its package is not installed, or an argument cannot be given.
     """
     import_package(setup.env_id)
+    package = package_of(setup.env_id)
+    assert package is not None
+    check_arguments(setup.args, package)
     args: dict[str, Any] = dict(setup.args)
     if "actions" in args:
         args["actions"] = actions_of(args["actions"])
     keys = args.get("observation_keys", list(surroundings.KEYS))
-    if drawn and package_of(setup.env_id) == "nle" and isinstance(keys, list):
+    if drawn and package == "nle":
         keys = list(dict.fromkeys([*keys, *DRAWN]))
     max_steps = args.pop("max_episode_steps", None)
-    if max_steps is not None and (not isinstance(max_steps, int) or max_steps < 1):
+    if max_steps is not None and (type(max_steps) is not int or max_steps < 1):
         raise V3Error(
             "max_episode_steps is {max_steps!r}; it must be a whole number of at least 1.", max_steps=max_steps
         )
     # The phase of the moon and the hour are those of the seed: a game repeats on another day.
-    args = {"fix_moon_phase": True, **args, "observation_keys": tuple(keys) if isinstance(keys, list) else keys}
-    return Game(gymnasium.make(setup.env_id, disable_env_checker=True, **args), drawn=drawn, max_steps=max_steps)
+    args = {"fix_moon_phase": True, **args, "observation_keys": tuple(keys)}
+    made = gymnasium.make(setup.env_id, disable_env_checker=True, **args)
+    game = Game(made, drawn=drawn, max_steps=max_steps)
+    if "options" in setup.args:
+        _begins(made, setup)
+    return game
+
+
+def _begins(made: gymnasium.Env[Any, Any], setup: EnvironmentSetup) -> None:
+    """V3Error if a game does not begin with its options: NetHack waits for a key, and nle begins again without end."""
+    try:
+        made.reset()
+    except RecursionError:
+        made.close()
+        raise V3Error(
+            "NetHack does not begin a game with options={options}; name options that it has, such as [color,showexp].",
+            options=format_value(setup.args["options"]),
+        ) from None
 
 
 def with_view(env: gymnasium.Env[Any, Any], setup: EnvironmentSetup) -> gymnasium.Env[Any, Any]:

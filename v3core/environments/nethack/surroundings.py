@@ -21,6 +21,7 @@ from v3core.environments.nethack.glyphs import (
     INVISIBLE,
     MONSTERS,
     OBJECT_KINDS,
+    SWALLOWED,
     THINGS,
     classes,
     things,
@@ -128,7 +129,10 @@ class Surroundings(gymnasium.ObservationWrapper[dict[str, Any], Any, Any]):
         )
 
     def observation(self, observation: dict[str, Any]) -> dict[str, Any]:
-        """Of NetHack's Dict with at least `KEYS`."""
+        """Of NetHack's Dict with at least `KEYS`; ValueError names one that is not there."""
+        missing = next((key for key in KEYS if key not in observation), None)
+        if missing is not None:
+            raise ValueError(_("the observation has no '{name}'", name=missing))
         status: list[int] = observation["blstats"].tolist()
         glyphs: NDArray[np.int16] = observation["glyphs"]
         column, row = status[0], status[1]
@@ -257,11 +261,14 @@ STEPS_ON_NEW_LEVEL = 20
 
 
 def _monster_adjacent(seen: Seen) -> NDArray[np.bool_]:
-    """Whether a monster that is not a pet is on one of the eight cells around the player; peaceful ones count."""
+    """Whether a monster that is not a pet is on one of the eight cells around the player; peaceful ones count.
+
+    One that has swallowed the player is on all of them.
+    """
     beside = slice(REACH - 1, REACH + 2)
     glyphs = seen["near"][:, beside, beside, 0].reshape(-1, 9)
     around = np.delete(glyphs, 4, axis=1)
-    return np.asarray(((around < MONSTERS) | (around == INVISIBLE)).any(1))
+    return np.asarray(((around < MONSTERS) | (around == INVISIBLE) | (around == SWALLOWED)).any(1))
 
 
 SITUATIONS: dict[str, Situation] = {

@@ -82,3 +82,10 @@ def test_the_recipe_of_several_environments_is_found_in_whatever_order_they_are_
     tasks = load_recipe(RECIPES / "minigrid-mt3.yaml").envs
     assert recipe_for(" + ".join(tasks)).name == recipe_for(" + ".join(reversed(tasks))).name == "minigrid-mt3"
     assert recipe_for(" + ".join(tasks[1:])).name != "minigrid-mt3"
+
+
+def test_a_name_is_refused_in_the_readers_language():
+    for name, chinese in (("", "运行没有名称；请为其命名。"), ("x" * 500, "运行的名称有 500 个字符；")):
+        with pytest.raises(V3Error) as caught:
+            config(name=name)
+        assert caught.value.message.in_language("zh_CN").startswith(chinese)

@@ -297,7 +297,7 @@ class RunConfig(_Frozen):
 
 
 def check_name(of: str, name: str) -> None:
-    """Raise V3Error for a name that a line of a list cannot show."""
+    """Raise V3Error for a name that a line of a list cannot show; `of` says of what it is."""
     if not name.strip():
         raise V3Error("The {of} has no name; give it one.", of=of)
     if len(name.strip()) > MAX_NAME:
@@ -370,7 +370,7 @@ def build_run_config(
     It is as long as `episodes` or `steps`, whichever is reached first; one of them is needed. Steps are rounded up to a
     multiple of the environments, which are stepped together. A V3Error names the field that is invalid.
     """
-    check_name("run", name)
+    check_name(_("run"), name)
     if not 0 <= seed <= MAX_SEED:
         raise V3Error(
             "Seed {seed} is out of range; choose a whole number from 0 to {max_seed}.", seed=seed, max_seed=MAX_SEED

@@ -247,6 +247,31 @@ def test_each_mistake_gets_its_sentence(text, sentence):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "chinese"),
+    [
+        (
+            "{name: x, phases: [{name: a, lr: foo}]}",
+            "阶段 'a' 的 lr 为 'foo'；请给出一个数（大于 0）、{times: F} 或 {from: A, to: B}。",
+        ),
+        ("{name: x, phases: [{name: a, gate_entropy: x}]}", "请给出数字或 {from: A, to: B}。"),
+        ("{name: x, phases: [{name: a, alpha: {times: 2}}]}", "没有可乘的基准值；请直接写数。"),
+        (
+            "{name: x, phases: [{name: a, until: {step: 9}}, {name: b, until: {step: 9}}, {name: c}]}",
+            "阶段 2“b”在第 9 步结束，但阶段 1“a”在 9 结束；每个阶段都必须在前一个之后结束。",
+        ),
+        (
+            "{name: x, phases: [{name: a, until: {episode: 5}}, {name: b, until: {episode: 4}}, {name: c}]}",
+            "阶段 2“b”在第 4 回合结束，但阶段 1“a”在 5 结束；每个阶段都必须在前一个之后结束。",
+        ),
+    ],
+)
+def test_a_mistake_is_said_in_the_readers_language(text, chinese):
+    with pytest.raises(V3Error) as caught:
+        parse(text)
+    assert chinese in caught.value.message.in_language("zh_CN")
+
+
 def test_presets_are_saved_in_a_folder_that_is_made_once(monkeypatch, tmp_path):
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path / "not" / "yet"))
     for name in ("mine", "other"):

@@ -21,6 +21,7 @@ from v3core.curriculum import (
 from v3core.curriculum.edit import rest_of_run
 from v3core.curriculum.length import MAX_EPISODES, MAX_STEPS
 from v3core.errors import V3Error
+from v3core.messages import translated
 
 CURRICULUM = parse(
     "{name: c, episodes: 800, phases: [{name: a, until: {episode: 150}, lr: {from: {times: 1}, to: {times: 0.5}, "
@@ -137,6 +138,28 @@ def test_scaled_to_steps_each_phase_ends_at_the_same_part_of_the_run():
 def test_a_length_that_is_not_longer_is_refused(length, asked, sentence):
     with pytest.raises(V3Error, match=sentence):
         length.extended(*asked, at=(60, 1000), environments=4)
+
+
+@pytest.mark.parametrize(
+    ("length", "asked", "chinese"),
+    [
+        (Length(60, 2000), (None, 3000), "x 也已训练完其全部回合；请将两者都调大。"),
+        (Length(70, 1000), (80, None), "x 也已训练完其全部环境步；请将两者都调大。"),
+        (Length(60), (60, None), "x 已训练 60 个回合；请选择更大的数。"),
+        (Length(80, 2000), (70, None), "x 的计划为 80 个回合；请选择更大的数：运行可以延长，不能缩短。"),
+        (Length.of(None, 2000), (70, None), "x 的计划为 2,000 步，不按回合计；请以环境步数给出新的长度。"),
+    ],
+)
+def test_why_a_length_is_refused_is_said_in_the_readers_language(length, asked, chinese):
+    with pytest.raises(V3Error) as caught:
+        length.extended(*asked, at=(60, 1000), environments=4, who="x")
+    assert caught.value.message.in_language("zh_CN") == chinese
+
+
+def test_a_change_of_length_is_said_in_the_readers_language():
+    assert translated(Length(60).changed_to(Length(110)), "zh_CN") == "由 60 到 110 个回合"
+    both = Length(60, 2000).changed_to(Length(110, 5000))
+    assert translated(both, "zh_CN") == "从 60 个回合或 2,000 步 到 110 个回合或 5,000 步"
 
 
 def test_either_of_two_lengths_can_be_extended():

@@ -90,6 +90,19 @@ def test_each_knob_has_its_range(knob, text, sentence):
     assert parse_value("-0.5", "gate_entropy") == -0.5
 
 
+@pytest.mark.parametrize(
+    ("knob", "text", "chinese"),
+    [
+        ("alpha", "×2", "没有可乘的基准值；请直接写数。"),
+        ("load_balance", "0 → 1 exponential", "不能从小于等于 0 的值或向其指数渐变；请用线性渐变。"),
+    ],
+)
+def test_what_is_wrong_with_a_knob_is_said_in_the_readers_language(knob, text, chinese):
+    with pytest.raises(V3Error) as caught:
+        parse_value(text, knob)
+    assert caught.value.message.in_language("zh_CN").endswith(chinese)
+
+
 @pytest.mark.parametrize("name", preset_names())
 def test_a_preset_survives_the_table(name):
     preset = load_preset(name)

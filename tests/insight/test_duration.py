@@ -4,6 +4,7 @@ import pytest
 
 from v3core.curriculum import Length
 from v3core.insight.duration import Duration, Pace, seconds_for, steps_for, time_left, total_time
+from v3core.messages import translated
 
 
 def pace(episodes=100, *, steps_per_episode=20.0, seconds_per_step=0.01, gaps=()):
@@ -83,6 +84,17 @@ def test_groups_of_runs_share_the_slots_and_the_longest_run_is_the_least():
 )
 def test_durations_are_short_words(low, high, words):
     assert Duration(low, high).describe() == words
+
+
+def test_durations_are_in_the_readers_language():
+    ranges = [(20, 22), (20, 55), (40 * 60, 5040), (86400 * 3.5, 86400 * 10)]
+    assert [translated(Duration(low, high).describe(), "zh_CN") for low, high in ranges] == [
+        "约 21秒",
+        "20 至 55秒",
+        "40分钟 至 1.4小时",
+        "3.5 至 10天",
+    ]
+    assert translated(time_left(3960), "zh_CN") == "约剩 1.1小时"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from tests.markdown import shown as literal
 from tests.pages.recorded import add_checkpoint_file, add_recorded_run
 from tests.pages.test_states import text_of
 from tests.waiting import wait_for
+from v3core.errors import V3Error
 from v3core.jobs.evaluating import BackgroundEvaluation, Played
 from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
@@ -80,8 +81,9 @@ def test_an_evaluation_is_played_in_a_process_of_its_own(trained):
     assert played.lengths == tuple(int(value) for value in played.returns)  # CartPole gives 1 a step
     missing = BackgroundEvaluation(database, get_run(database, run_id), 7, 3)
     wait_for(missing.is_over)
-    with pytest.raises(Exception, match=r"The evaluation failed: .* has no intact checkpoint at episode 7; available"):
+    with pytest.raises(V3Error, match=r"The evaluation failed: .* has no intact checkpoint at episode 7; available") as caught:
         missing.result()
+    assert caught.value.message.in_language("zh_CN").startswith("评估失败：")
     database.close()
 
 

@@ -89,7 +89,7 @@ def sweep(
     --set phases.transition.load_balance=0.001,0.01,0.1. What it costs is printed first.
     """
     if experiment is not None:
-        check_name("experiment", experiment)
+        check_name(_("experiment"), experiment)
     names, numbers = curricula.split(","), parse_seeds(seeds)
     grid = grid_of(setups, names, numbers, episodes, assignments, steps=steps, scale=scale)
     cells = list(cells_of(grid))

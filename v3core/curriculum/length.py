@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from v3core.errors import V3Error
 from v3core.messages import Message, _, several
-from v3core.phrases import listed
+from v3core.phrases import counted, listed
 
 MAX_EPISODES = 100_000_000
 MAX_STEPS = 10_000_000_000
@@ -96,39 +96,38 @@ class Length:
             raise V3Error(
                 "{who} is planned for {self}, not by environment steps; give its new length in episodes.",
                 who=who,
-                self=self,
+                self=self.words,
             )
         if episodes is not None and self.is_by_steps:
             raise V3Error(
                 "{who} is planned for {self}, not by episodes; give its new length in environment steps.",
                 who=who,
-                self=self,
+                self=self.words,
             )
         for asked, planned, trained, what in (
-            (episodes, self.episodes, at[0], "episodes"),
-            (steps, self.steps or 0, at[1], "steps"),
+            (episodes, self.episodes, at[0], "episode"),
+            (steps, self.steps or 0, at[1], "step"),
         ):
             if asked is not None and asked <= trained:
                 raise V3Error(
-                    "{who} has already trained {trained:,} {what}; choose more than that.",
+                    "{who} has already trained {trained}; choose more than that.",
                     who=who,
-                    trained=trained,
-                    what=what,
+                    trained=counted(trained, what),
                 )
             if asked is not None and asked <= planned:
                 raise V3Error(
-                    "{who} is planned for {planned:,} {what}; choose more: a run can be extended, not shortened.",
+                    "{who} is planned for {planned}; choose more: a run can be extended, not shortened.",
                     who=who,
-                    planned=planned,
-                    what=what,
+                    planned=counted(planned, what),
                 )
         wanted = None if steps is None else at[1] - (at[1] - steps) // environments * environments
         if self.is_by_steps:
             return Length.of(None, wanted)
         longer = Length.of(self.episodes if episodes is None else episodes, self.steps if steps is None else wanted)
         if longer.is_reached(*at):
-            other = _("environment steps") if steps is None else _("episodes")
-            raise V3Error("{who} has also trained all of its {other}; choose more of both.", who=who, other=other)
+            if steps is None:
+                raise V3Error("{who} has also trained all of its environment steps; choose more of both.", who=who)
+            raise V3Error("{who} has also trained all of its episodes; choose more of both.", who=who)
         return longer
 
     def reached(self, episode: int, step: int) -> str:
@@ -142,10 +141,10 @@ class Length:
     def changed_to(self, other: "Length") -> str:
         """As in `from 60 to 110 episodes`."""
         if self.steps is None:
-            return _("from {episodes:,} to {other}", episodes=self.episodes, other=other)
+            return _("from {episodes:,} to {other}", episodes=self.episodes, other=other.words)
         if self.is_by_steps:
-            return _("from {steps:,} to {other}", steps=self.steps, other=other)
-        return _("from {length} to {other}", length=self.words, other=other)
+            return _("from {steps:,} to {other}", steps=self.steps, other=other.words)
+        return _("from {length} to {other}", length=self.words, other=other.words)
 
     def __str__(self) -> str:
         """As in `800 episodes`, `20,000 steps` or `800 episodes or 20,000 steps`."""

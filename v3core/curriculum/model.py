@@ -19,6 +19,7 @@ from v3core.curriculum.until import Frozen, Until
 from v3core.environment_setup import EnvArgs
 from v3core.errors import reason_of
 from v3core.messages import _
+from v3core.phrases import one_of
 
 Shape = Literal["linear", "cosine", "exponential"]
 MAX_NAME = 60
@@ -119,15 +120,15 @@ class _Phase(Frozen):
             parsed: Value | None = handler(value)
         except ValueError:
             allowed = KNOBS[info.field_name].allowed
-            factor = ", {times: F}" if info.field_name in FROM_RECIPE else ""
+            number = _("a number") if allowed.low == -math.inf else _("a number {words}", words=allowed.words)
+            factor = ["{times: F}"] if info.field_name in FROM_RECIPE else []
             raise ValueError(
                 _(
-                    "phase '{get}' has {field_name} {value!r}; give a number{value2}{factor} or {{from: A, to: B}}.",
+                    "phase '{get}' has {field_name} {value!r}; give {forms}.",
                     get=info.data.get("name", "?"),
                     field_name=info.field_name,
                     value=value,
-                    value2="" if allowed.low == -math.inf else f" {allowed.words}",
-                    factor=factor,
+                    forms=one_of([number, *factor, "{from: A, to: B}"]),
                 )
             ) from None
         if problem := value_problem(parsed, info.field_name):
@@ -220,12 +221,11 @@ def order_problem(before: Sequence[Phase], phase: Phase, *, last: bool) -> str:
             previous = getattr(other.until, unit, None)
             if end is not None and previous is not None and end <= previous:
                 return _(
-                    "Phase {number} '{name}' ends at {unit} {end} but phase {earlier} '{name2}' ends at {previous}; "
-                    "each phase must end after the previous one.",
+                    "Phase {number} '{name}' ends at {end} but phase {earlier} '{name2}' ends at {previous}; each phase "
+                    "must end after the previous one.",
                     number=number,
                     name=phase.name,
-                    unit=unit,
-                    end=end,
+                    end=_("step {steps}", steps=end) if unit == "step" else _("episode {episodes}", episodes=end),
                     earlier=earlier,
                     name2=other.name,
                     previous=previous,
@@ -307,11 +307,11 @@ def value_problem(value: Value | None, knob: str) -> str:
     levels = levels_of(value)
     numbers = [level.times if isinstance(level, Times) else level for level in levels]
     if any(isinstance(level, Times) for level in levels) and not KNOBS[knob].from_recipe:
-        return "has no base value to multiply; write the number itself"
+        return _("has no base value to multiply; write the number itself")
     if not all(math.isfinite(number) and allowed.holds(number) for number in numbers):
         return _("must be {words}", words=allowed.words)
     if isinstance(value, Ramp) and value.shape == "exponential" and min(numbers) <= 0:
-        return "cannot ramp exponentially to or from 0 or less; use a linear ramp"
+        return _("cannot ramp exponentially to or from 0 or less; use a linear ramp")
     return ""
 
 

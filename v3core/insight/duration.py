@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from v3core.curriculum import Length
-from v3core.messages import _
+from v3core.messages import Message, _
+from v3core.phrases import with_unit
 
 CHUNKS = 8
 """Parts of equal steps that a run's speed is measured in; a pause or a resume spoils one of them, not the median."""
@@ -40,9 +41,8 @@ class Duration:
         """As in `about 40 s`, `about 2.5 min` or `1.5 to 4 h`."""
         if self.high < ALIKE * self.low:
             return _("about {duration}", duration=_in_words((self.low + self.high) / 2))
-        low, high = _in_words(self.low), _in_words(self.high)
-        value, unit = low.split()
-        return _("{low} to {high}", low=value if high.endswith(f" {unit}") else low, high=high)
+        (amount, unit), (_most, last) = _amount(self.low), _amount(self.high)
+        return _("{low} to {high}", low=amount if unit == last else with_unit(amount, unit), high=_in_words(self.high))
 
 
 def steps_for(pace: Pace, length: Length | int) -> float | None:
@@ -103,9 +103,14 @@ def time_left(seconds: float) -> str:
     return _("about {duration} left", duration=_in_words(seconds))
 
 
-def _in_words(seconds: float) -> str:
+def _in_words(seconds: float) -> Message:
+    return with_unit(*_amount(seconds))
+
+
+def _amount(seconds: float) -> tuple[str, str]:
+    """How many of the largest unit that fits, and that unit."""
     for unit, size in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= size * (2 if unit == "days" else 1):
             amount = seconds / size
-            return f"{amount:.0f} {unit}" if amount >= 10 else f"{amount:.1f}".removesuffix(".0") + f" {unit}"
-    return f"{max(1, round(seconds))} s"
+            return f"{amount:.0f}" if amount >= 10 else f"{amount:.1f}".removesuffix(".0"), unit
+    return str(max(1, round(seconds))), "s"

@@ -36,7 +36,7 @@ class Played:
 class BackgroundEvaluation:
     """`python -m v3core evaluate` of one checkpoint of a run, in progress or finished."""
 
-    command, name = "evaluate", "evaluation"
+    command, name = "evaluate", _("evaluation")
 
     def __init__(self, database: Database, run: RunRow, checkpoint: int, episodes: int) -> None:
         """Start to play `episodes` with the run's checkpoint at that episode count."""
@@ -110,7 +110,7 @@ class BackgroundKnockout(BackgroundEvaluation):
     It plays one evaluation more than there are experts.
     """
 
-    command, name = "knockout", "knock-out"
+    command, name = "knockout", _("knock-out")
 
     def _read(self, found: Any) -> Played:
         return Played(tuple(found["returns"]), (), ())

@@ -38,7 +38,7 @@ from v3core.jobs.retention import need_whole
 from v3core.jobs.slots import save_requested_slots
 from v3core.messages import _
 from v3core.overrides import set_values
-from v3core.phrases import listed
+from v3core.phrases import counted, listed
 from v3core.places import Place, PlaceError
 from v3core.store import commands
 from v3core.store.alarms import copy_alarms
@@ -246,16 +246,16 @@ def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
 
 
 def _nothing_left(origin: Origin, length: Length) -> V3Error:
-    where, unit = origin.checkpoint, "episodes"
+    where, unit = origin.checkpoint, "episode"
     done, planned = where.episode, length.episodes
     if length.steps is not None and where.step >= length.steps:
-        unit, done, planned = "steps", where.step, length.steps
+        unit, done, planned = "step", where.step, length.steps
     return V3Error(
-        "{named} has {done:,} {unit} at that checkpoint, and the fork is planned for {planned:,}; give it more with "
-        "--{unit}, or begin at an earlier checkpoint.",
+        "{named} has {done} at that checkpoint, and the fork is planned for {planned:,}; give it more with "
+        "--{option}, or begin at an earlier checkpoint.",
         named=named(origin.run),
-        done=done,
-        unit=unit,
+        done=counted(done, unit),
+        option=f"{unit}s",
         planned=planned,
     )
 
@@ -283,7 +283,7 @@ def _wanted(change: Change, in_force: Curriculum, progress: Progress, trained: R
 
 def _name(origin: Origin, change: Change, seed: int) -> str:
     if change.name is not None:
-        check_name("run", change.name)
+        check_name(_("run"), change.name)
         return change.name.strip()
     parts = [f"from {origin.checkpoint.episode}"]
     if change.curriculum is not None and change.curriculum.name != origin.curriculum.name:
@@ -365,7 +365,7 @@ def fork_all(
     database.place.check()
     check_priority(priority)
     if experiment is not None:
-        check_name("experiment", experiment)
+        check_name(_("experiment"), experiment)
     if not 0 < len(changes) <= MAX_FORKS:
         raise V3Error(
             "{changes} forks at once are out of range; choose 1 to {max_forks}.",

@@ -70,7 +70,7 @@ def enqueue(
     kept_checkpoints()
     check_priority(priority)
     if experiment is not None:
-        check_name("experiment", experiment)
+        check_name(_("experiment"), experiment)
     now = datetime.now(UTC)
     group = uuid.UUID(token) if token else uuid.uuid4()
     ids = [str(uuid.uuid5(group, str(place))) for place in range(len(configs))]

@@ -184,9 +184,11 @@ class Acted:
         compared=False,
     )
     situations: str | None = _metric(
-        "Situations",
-        "JSON: each situation that the environment declares, and `none of these`, to its steps in the episode and the "
-        "mean gate of each expert in them; a step can be in several.",
+        _("Situations"),
+        _(
+            "JSON: each situation that the environment declares, and `none of these`, to its steps in the episode and "
+            "the mean gate of each expert in them; a step can be in several."
+        ),
         since=8,
         compared=False,
     )

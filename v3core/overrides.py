@@ -19,7 +19,7 @@ from v3core.curriculum.table import parse_setting
 from v3core.curriculum.typed import format_number
 from v3core.errors import V3Error, explain, explained, suggestion
 from v3core.messages import _
-from v3core.phrases import one_of
+from v3core.phrases import listed, one_of
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "base": BaseConfig,
@@ -235,7 +235,7 @@ def _with_phase_setting(curriculum: Curriculum, path: str, text: str, episodes: 
     name, _dot, key = path.removeprefix("phases.").rpartition(".")
     phases = {phase.name: phase for phase in curriculum.phases}
     if name not in phases:
-        hint = suggestion(name, phases) or _("Its phases are {phases}.", phases=", ".join(phases))
+        hint = suggestion(name, phases) or _("Its phases are {phases}.", phases=listed(list(phases)))
         raise V3Error(
             "Curriculum '{name}' has no phase '{name2}' (in {path}). {hint}",
             name=curriculum.name,
@@ -245,7 +245,7 @@ def _with_phase_setting(curriculum: Curriculum, path: str, text: str, episodes: 
         )
     if key not in PHASE_SETTINGS:
         hint = suggestion(key, PHASE_SETTINGS) or _(
-            "A phase has {phase_settings}.", phase_settings=", ".join(PHASE_SETTINGS)
+            "A phase has {phase_settings}.", phase_settings=listed(list(PHASE_SETTINGS))
         )
         raise V3Error("A phase has no setting '{key}' (in {path}). {hint}", key=key, path=path, hint=hint)
     try:

@@ -44,6 +44,7 @@ _THINGS: dict[str, Callable[[int], Message]] = {
     "slot": lambda n: several("{count:,} slot", "{count:,} slots", count=n),
     "state": lambda n: several("{count:,} state", "{count:,} states", count=n),
     "step": lambda n: several("{count:,} step", "{count:,} steps", count=n),
+    "word": lambda n: several("{count:,} word", "{count:,} words", count=n),
 }
 """What is counted: a language has its own plurals, and its own words between a number and a thing."""
 

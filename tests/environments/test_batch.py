@@ -14,6 +14,7 @@ from v3core.environments import EnvironmentBatch, EnvironmentFailureError, Envir
 from v3core.environments.action_space import action_spec
 from v3core.environments.make import graph_of, make_environment
 from v3core.errors import V3Error
+from v3core.messages import translated
 
 REAL = [
     "CartPole-v1",
@@ -197,6 +198,15 @@ def test_trouble_names_environment_copy_and_step_in_one_sentence(batch_of, give,
     assert sentence.endswith("; fix the environment.") or "; it must " in sentence
     assert sentence.endswith(".")
     assert "\n" not in sentence
+
+
+def test_what_an_environment_returned_is_said_in_the_readers_language(batch_of):
+    batch = batch_of(give=lambda usual: (*usual[:4], {1}), at=1)
+    with pytest.raises(EnvironmentFailureError) as failure:
+        batch.step(np.zeros((2, 1), dtype=np.int64))
+    chinese = translated(failure.value, "zh_CN")
+    assert "在第 1 步失败：step(action) 返回的 info 是 类型为 set 的值" in chinese
+    assert not re.search(r"returned|must|value", chinese)
 
 
 @pytest.mark.parametrize("value", [True, np.True_, 1, np.array(True)])

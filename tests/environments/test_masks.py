@@ -9,6 +9,7 @@ from gymnasium import spaces
 
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError, ReplayError, check_environment
+from v3core.messages import translated
 
 
 class Masked(gymnasium.Env):
@@ -173,8 +174,11 @@ def test_a_step_may_go_wrong_too(masked):
     batch._envs[0].unwrapped._always = np.zeros(3, np.int8)
     with pytest.raises(
         EnvironmentFailureError, match=r"at step 1: step\(action\): the action mask forbids every action"
-    ):
+    ) as failure:
         batch.step(allowed_actions(spec, batch.masks, np.random.default_rng(0)))
+    chinese = translated(failure.value, "zh_CN")
+    assert "在第 1 步失败：step(action)：动作掩码" in chinese
+    assert "forbids" not in chinese
 
 
 def test_where_nothing_is_said_everything_is_allowed(masked):

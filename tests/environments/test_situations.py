@@ -1,5 +1,6 @@
 """Declaring situations: for an id, of a graph, of several environments; and what is said of a wrong one."""
 
+import re
 from dataclasses import replace
 
 import gymnasium
@@ -87,6 +88,7 @@ def test_a_wrong_one_is_refused_before_a_run(declare, function, reason):
         check_environment("CartPole-v1", allow_import=False)
     said = str(refused.value)
     assert f"Situation 'fast' cannot be computed: {reason}; correct its function" in said
+    assert not re.search("it (raised|returned)|observation|bool each", refused.value.message.in_language("zh_CN"))
 
 
 def test_several_environments_have_those_of_the_first(declare):

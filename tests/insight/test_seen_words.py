@@ -10,8 +10,8 @@ from v3core.environments.action_names import action_names, chosen_words
 from v3core.environments.node_words import node_names, node_words
 from v3core.environments.state_words import described_states
 from v3core.insight.actions import ActionFacts
-from v3core.insight.seen_words import in_words
-from v3core.messages import speaking
+from v3core.insight.seen_words import end_in_words, in_words
+from v3core.messages import speaking, translated
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,18 @@ from v3core.messages import speaking
         ("red ball at column 3, row 1", "红色球，第 3 列第 1 行"),
         ("agent, facing up", "智能体，朝上"),
         ("nothing", "无"),
+        ("Player", "玩家"),
+        ("2 west, 1 north", "西 2 格、北 1 格"),
+        ("1 south", "南 1 格"),
+        ("Game active", "游戏进行中"),
+        ("Share of hit points", "生命值占比"),
+        ("Camera, column 1, row 1", "Camera、第 1 列，第 1 行"),
+        ("Feature 1 to 4", "特征 1 至 4"),
+        ("Position 1", "位置 1"),
+        ("Health (hub)", "生命（枢纽）"),
+        ("no words", "无词"),
+        ("3 words", "3 个词"),
+        ("my own 3", "my own 3"),
         ("my own key 3 ahead", "my own key 3 ahead"),
         ("0.25", "0.25"),
         ("", ""),
@@ -65,6 +77,14 @@ def test_all_that_is_recorded_of_an_environment_is_said_in_chinese(env_id):
         said = {word: in_words(word) for word in words if ", the" not in word}  # a mission's
 
     assert {word: text for word, text in said.items() if re.search("[A-Za-z]{2}", text)} == {}
+
+
+def test_an_end_of_a_game_is_said_in_the_readers_language():
+    assert [translated(end_in_words(word), "zh_CN") for word in ("time limit", "task done", "killed by a newt")] == [
+        "时间上限",
+        "任务完成",
+        "killed by a newt",
+    ]
 
 
 def test_a_chosen_action_is_said_in_the_readers_language():

@@ -284,8 +284,9 @@ def test_a_fork_is_planned_in_the_unit_of_its_parent(db, make, train, monkeypatc
     assert get_run(db, child.id).step == STEPS
     longer = get_run(db, forks.fork(db, parent, episode=checkpoint.episode, steps=1501))
     assert (longer.steps, longer.length.is_by_steps) == (1504, True)
-    with pytest.raises(V3Error, match=r"has [\d,]+ steps at that checkpoint, and the fork is planned for 128") as caught:
+    with pytest.raises(V3Error, match=r"has [\d,]+ steps at that checkpoint, and the fork is planned for 128") as why:
         forks.fork(db, parent, episode=read_checkpoints(db, parent)[-1].episode, steps=128)
-    assert re.search(r"在该检查点已有 [\d,]+ 步，而分叉的计划为 128；请用 --steps ", caught.value.message.in_language("zh_CN"))
+    chinese = why.value.message.in_language("zh_CN")
+    assert re.search(r"在该检查点已有 [\d,]+ 步，而分叉的计划为 128；请用 --steps ", chinese)
     with pytest.raises(V3Error, match=r"has 1,000 steps at that checkpoint.* give it more with --steps"):
         forks.fork(db, parent, episode=get_run(db, parent).episode)

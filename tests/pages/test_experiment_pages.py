@@ -88,6 +88,8 @@ def test_one_experiment_shows_progress_failures_and_what_was_asked_for(open_page
     assert not app.exception
     text = shown(text_of(app))
     assert "curricula: softmax, sparsemax · environments: CartPole-v1 · ppo.epochs: 1 · seeds: 1, 2" in text
+    in_chinese = shown(text_of(open_page("pages/experiments.py", experiment="E", lang="zh")))
+    assert "课程：softmax、sparsemax · 环境：CartPole-v1 · ppo.epochs：1 · 种子：1、2" in in_chinese
     assert "1 run of this experiment was deleted." in text
     assert "**2 runs failed**" in text
     assert "Failed after 7 episodes" in text

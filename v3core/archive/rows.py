@@ -16,6 +16,7 @@ from v3core.errors import explain
 from v3core.jobs.kinds import COMMANDS
 from v3core.messages import _
 from v3core.paths import COMMAND
+from v3core.phrases import listed
 from v3core.store import alarms, commands
 from v3core.store.run_tables import RUN_TABLES, Field, Kind
 from v3core.store.runs import columns_of
@@ -264,7 +265,7 @@ def _ascending(*names: str) -> Callable[[ArchiveReader, Iterator[Row], ArchivedR
                 reader.refuse(
                     _(
                         "it has a row of {names} {here} that is out of order or out of range",
-                        names=", ".join(names),
+                        names=listed(list(names)),
                         here=here,
                     )
                 )

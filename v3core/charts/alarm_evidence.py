@@ -14,7 +14,7 @@ from v3core.charts.traces import add_metric
 from v3core.insight.alarms import Rule
 from v3core.messages import _, say
 from v3core.metrics import METRICS
-from v3core.phrases import listed, within
+from v3core.phrases import listed, strung, within
 
 _FOOT = 0.012
 """Height of the mark at the foot of a chart, as a share of the plot."""
@@ -62,9 +62,12 @@ def mark_alarms(figure: Figure, spans: Sequence[tuple[str, int, int]]) -> None:
         return
     foot = {"y1": _FOOT, "fillcolor": rgba(ALARM, 0.8), "layer": "above"}
     figure.layout.shapes = [*figure.layout.shapes, *(span_mark(first, last) | foot for _, first, last in spans)]
-    words = "; ".join(
-        say("{title}, episodes {first:,} to {last:,}", title=title, first=first, last=last)
-        for title, first, last in spans
+    words = strung(
+        _("; "),
+        [
+            _("{title}, episodes {first:,} to {last:,}", title=title, first=first, last=last)
+            for title, first, last in spans
+        ],
     )
     figure.layout.meta.alt = say("{description} Alarms: {words}.", description=figure.layout.meta.alt, words=words)
 

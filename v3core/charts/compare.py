@@ -16,8 +16,9 @@ from v3core.charts.palette import DASHES, curriculum_colours, curriculum_mark, p
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_partial
 from v3core.insight.measures import measured
-from v3core.messages import say, translated
+from v3core.messages import _, say, translated
 from v3core.metrics import AT_EVALUATIONS, COMPARED, ENTROPY_SHARE, EVALUATION, EVALUATION_SUCCESS, KNOCKOUT
+from v3core.phrases import listed, strung
 from v3core.rollup import Floats, Series, trailing_mean
 
 _STRIP = 16
@@ -73,7 +74,7 @@ def compare_figure(
             say(
                 "Not shown, because the phase {phase} has not begun: {missing}.",
                 phase=look.phase,
-                missing=", ".join(missing),
+                missing=listed(missing),
             )
         )
     # A run keeps its colour and pattern, whoever is missing.
@@ -92,7 +93,9 @@ def compare_figure(
         "{metric}, of {runs} runs: {each}.",
         metric=smoothed,
         runs=len(runs),
-        each="; ".join(say("{name} at episode {completed:,}", name=run.name, completed=run.completed) for run in runs),
+        each=strung(
+            _("; "), [_("{name} at episode {completed:,}", name=run.name, completed=run.completed) for run in runs]
+        ),
     )
     name = "compare:" + metric + ":" + ":".join(run.name for run in runs)
     figure = plain_frame(name, alt, end=max(math.ceil(end), 1), height=520, legend=True)
@@ -161,10 +164,10 @@ def environment_words(names: Sequence[str], environments: Sequence[str]) -> str:
     if len(set(environments)) < 2:
         return ""
     of_each = {
-        env: ", ".join(name for name, own in zip(names, environments, strict=True) if own == env)
+        env: listed([name for name, own in zip(names, environments, strict=True) if own == env])
         for env in dict.fromkeys(environments)
     }
-    parts = "; ".join(f"{env} ({runs})" for env, runs in of_each.items())
+    parts = strung(_("; "), [_("{name} ({value})", name=env, value=runs) for env, runs in of_each.items()])
     return say(
         "These runs train in different environments, so their numbers have different scales: {parts}.", parts=parts
     )

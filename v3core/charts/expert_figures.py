@@ -23,7 +23,7 @@ from v3core.insight.experts import ExpertProfile, StateMap, closest_and_farthest
 from v3core.insight.removals import Interval, Removal, interval
 from v3core.messages import Message, _, say, translated
 from v3core.metrics import of_chart
-from v3core.phrases import listed
+from v3core.phrases import listed, strung
 
 MAX_PAIRS = 6
 """With more pairs than this, only the closest, the mean and the farthest are drawn over time."""
@@ -302,9 +302,12 @@ def _by_scenario(points: StateMap) -> list[tuple[str, Any, dict[str, Any]]]:
 def knockout_figure(run: str, complete: Sequence[float], removals: Sequence[Removal]) -> Figure:
     """Mean return without each expert with its 95 % interval, beside that with all experts."""
     whole, count = interval(complete), len(complete)
-    verdicts = "; ".join(
-        say("expert {number} {verdict}", number=removal.expert + 1, verdict=removal.verdict.words)
-        for removal in removals[:MAX_NAMED]
+    verdicts = strung(
+        _("; "),
+        [
+            _("expert {number} {verdict}", number=removal.expert + 1, verdict=removal.verdict.words)
+            for removal in removals[:MAX_NAMED]
+        ],
     )
     alt = say(
         "Mean return of {run} without each expert over {count} episodes, with all {mean:.4g}: {verdicts}.",

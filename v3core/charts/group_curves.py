@@ -13,6 +13,7 @@ from v3core.charts.palette import rgba
 from v3core.insight.estimates import ENOUGH_SEEDS, FEW_SEEDS
 from v3core.insight.grids import Axis, Band, Grid
 from v3core.messages import _, say, translated
+from v3core.phrases import strung
 
 _TITLES: dict[Axis, str] = {
     "step": _("Environment steps"),
@@ -83,7 +84,7 @@ def groups_figure(
     parts = [_described(group) for group in groups]
     figure = plain_frame(
         f"groups:{name}",
-        say("{metric}: {groups}.", metric=label, groups="; ".join(parts)),
+        say("{metric}: {groups}.", metric=label, groups=strung(_("; "), parts)),
         end=1,
         height=460,
         legend=True,

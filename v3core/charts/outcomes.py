@@ -14,6 +14,7 @@ from v3core.insight.compared import GroupResult
 from v3core.insight.estimates import ENOUGH_SEEDS, Estimate
 from v3core.insight.profiles import Profile
 from v3core.messages import _, say, translated, with_minus
+from v3core.phrases import listed, strung
 
 _ROW = 44
 _LONGEST_NAME = 34
@@ -81,7 +82,7 @@ def final_figure(
 
     Groups of one or two runs have points only; the mean of three or four has no interval.
     """
-    ends = "; ".join(f"{group.name} {interval_words(group.final)}" for group in groups)
+    ends = strung(_("; "), [strung(" ", [group.name, interval_words(group.final)]) for group in groups])
     alt = say("{metric} at the end: {groups}.", metric=label, groups=ends)
     figure = _plain(f"finals:{label}", alt, height=_ROW * max(len(groups), 2) + 70, left=120)
     figure.layout.xaxis.merge({"title": {"text": translated(label), "standoff": 8}})
@@ -175,7 +176,7 @@ def phases_figure(
     ]
     figure = _plain(
         f"phases:{label}",
-        say("{metric} per phase, medians of runs: {groups}.", metric=label, groups="; ".join(parts)),
+        say("{metric} per phase, medians of runs: {groups}.", metric=label, groups=strung(_("; "), parts)),
         height=340,
     )
     _put_legend_above(figure)
@@ -221,7 +222,7 @@ def sweep_figure(
     ]
     figure = _plain(
         f"sweep:{setting}:{label}",
-        say("{metric} over {setting}. {groups}.", metric=label, setting=setting, groups="; ".join(parts)),
+        say("{metric} over {setting}. {groups}.", metric=label, setting=setting, groups=strung(_("; "), parts)),
         height=340,
     )
     places = [value for _, _, points in lines for value, _ in points]
@@ -261,7 +262,7 @@ def parallel_figure(
     """
     known = [final for _, final, _ in runs if math.isfinite(final)]
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
-    titles = ", ".join(str(translated(title)) for title, _values in axes)
+    titles = listed([title for title, _values in axes])
     beside = _BESIDE * max(len(axes) - 1, 1)
     figure = _plain(
         f"parallel:{titles}",
@@ -333,7 +334,7 @@ def profile_figure(profiles: Sequence[tuple[str, GroupStyle, Profile]]) -> Figur
         say("{group}: {share:.0%} of runs above 0.5", group=name, share=float(np.interp(0.5, one.scores, one.share)))
         for name, _, one in profiles
     ]
-    figure = _plain("profiles", say("Performance profiles. {groups}.", groups="; ".join(parts)), height=340)
+    figure = _plain("profiles", say("Performance profiles. {groups}.", groups=strung(_("; "), parts)), height=340)
     _put_legend_above(figure)
     figure.layout.hovermode = "x unified"
     figure.layout.xaxis.merge({"title": {"text": say("Normalised score"), "standoff": 8}, "tickformat": ".2~f"})

@@ -8,6 +8,7 @@ from v3core.charts.frame import plain_frame
 from v3core.charts.palette import METRICS, NEUTRAL, rgba
 from v3core.insight.slowness import OTHER, PARTS, ProcessSample
 from v3core.messages import _, say, translated
+from v3core.phrases import listed
 
 HEIGHT = 240
 MEBIBYTE = 2**20
@@ -17,7 +18,7 @@ _TITLES = {**PARTS, OTHER: OTHER}
 def time_figure(run_id: str, samples: Sequence[ProcessSample]) -> Figure:
     """Which part of its time training spent on what, as a stacked area over the time of day."""
     newest = samples[-1]
-    shares = ", ".join(f"{translated(title).lower()} {newest.share(part):.0%}" for part, title in _TITLES.items())
+    shares = listed([f"{translated(title).lower()} {newest.share(part):.0%}" for part, title in _TITLES.items()])
     figure = _frame(
         "process-time",
         run_id,

@@ -17,6 +17,7 @@ from v3core.errors import V3Error, explained, suggestion
 from v3core.jobs.grid import Candidate, Grid, configs_of
 from v3core.messages import _
 from v3core.paths import data_dir, shipped
+from v3core.phrases import listed
 from v3core.places import place_here
 
 FOLDER = ("data", "experiments")
@@ -124,7 +125,7 @@ class Study(_Part):
                     _("a hypothesis names '{repeated}' twice; compare it with another one.", repeated=repeated)
                 )
             if unknown := next((outcome for outcome in outcomes if outcome not in OUTCOMES), None):
-                near = suggestion(unknown, OUTCOMES) or _("The outcomes are {names}.", names=", ".join(OUTCOMES))
+                near = suggestion(unknown, OUTCOMES) or _("The outcomes are {names}.", names=listed(list(OUTCOMES)))
                 raise ValueError(_("there is no outcome '{unknown}'. {near}", unknown=unknown, near=near))
         return self
 
@@ -253,7 +254,7 @@ def load_study(name: str) -> Study:
     """
     files = study_files()
     if name not in files:
-        near = suggestion(name, files) or _("The studies are {names}.", names=", ".join(files))
+        near = suggestion(name, files) or _("The studies are {names}.", names=listed(list(files)))
         raise V3Error("There is no study '{name}'. {near}", name=name, near=near)
     file = place_here().bring(files[name])
     try:

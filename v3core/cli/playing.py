@@ -12,6 +12,7 @@ from v3core.errors import V3Error
 from v3core.insight.replays import MEDIAN, ROLE_WORDS, ROLES, Replay
 from v3core.messages import _, translated
 from v3core.output import echo, echo_json, padded
+from v3core.phrases import listed
 from v3core.store.runs import resolve
 
 PATIENCE = 10
@@ -76,7 +77,7 @@ def replay(
             try:
                 chosen = played_episodes.with_experts(database, run_id, trained, chosen)
             except V3Error as problem:
-                why = str(problem)
+                why = problem.message
     if target is not None:
         if spec is not None:
             count, what = replay_files.draw(spec, chosen, target), _("frames")
@@ -100,7 +101,7 @@ def replay(
         return
     echo(_("Evaluation after {trained} episodes of training:", trained=trained))
     for one in described:
-        shares = ", ".join(f"{share:.0%}" for share in one["expert_shares"])
+        shares = listed([f"{share:.0%}" for share in one["expert_shares"]])
         said = _(
             "{role} episode {number}: return {returned}, {steps} steps, {switches} switches between experts; their "
             "shares: {shares}",

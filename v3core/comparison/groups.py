@@ -26,7 +26,13 @@ _SAID = 2
 """Settings that may stand for the name of an edited curriculum."""
 _KEPT = 8192
 """Configurations whose settings are kept: a page asks for those of each run a dozen times."""
-_TITLES: dict[str, str] = {CURRICULUM: _("Curriculum"), ENVIRONMENT: _("Environment"), "until": _("End")}
+_TITLES: dict[str, str] = {
+    CURRICULUM: _("Curriculum"),
+    ENVIRONMENT: _("Environment"),
+    "until": _("End"),
+    "device": _("Device"),
+    "view": _("View"),
+}
 _OF_NO_GROUP = {"name", "seed", CURRICULUM, "env_args", "overrides", "backend", *SECTIONS}
 """Fields of a configuration that are no setting by themselves: `env` has the arguments with it; `backend` is recorded
 when a run begins."""

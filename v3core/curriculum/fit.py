@@ -192,7 +192,7 @@ def check_environment_named(curriculum: Curriculum, env: str) -> None:
             "Curriculum '{name}' trains on {named}, not on {env}; choose one of them as the environment, or another "
             "curriculum.",
             name=curriculum.name,
-            named=", ".join(named),
+            named=listed(named),
             env=env,
         )
 

@@ -221,8 +221,8 @@ def order_problem(before: Sequence[Phase], phase: Phase, *, last: bool) -> str:
             previous = getattr(other.until, unit, None)
             if end is not None and previous is not None and end <= previous:
                 return _(
-                    "Phase {number} '{name}' ends at {end} but phase {earlier} '{name2}' ends at {previous}; each phase "
-                    "must end after the previous one.",
+                    "Phase {number} '{name}' ends at {end} but phase {earlier} '{name2}' ends at {previous}; each "
+                    "phase must end after the previous one.",
                     number=number,
                     name=phase.name,
                     end=_("step {steps}", steps=end) if unit == "step" else _("episode {episodes}", episodes=end),

@@ -13,6 +13,7 @@ from v3core.curriculum.model import MAX_NAME, Curriculum
 from v3core.errors import V3Error, explained, suggestion
 from v3core.messages import _
 from v3core.paths import data_dir, shipped
+from v3core.phrases import listed
 from v3core.places import PlaceError, place_here
 
 PRESETS = shipped("data", "curricula")
@@ -80,7 +81,7 @@ def load_preset(name: str) -> Curriculum:
     """The preset of that name; raises a V3Error with close matches if there is none."""
     names = preset_names()
     if name not in names:
-        hint = suggestion(name, names) or _("The presets are {names}.", names=", ".join(names))
+        hint = suggestion(name, names) or _("The presets are {names}.", names=listed(list(names)))
         raise V3Error("There is no curriculum preset '{name}'. {hint}", name=name, hint=hint)
     file = PRESETS / f"{name}.yaml"
     return _load_file(file if file.exists() else place_here().bring(saved_presets() / file.name))

@@ -62,7 +62,7 @@ def parse_end(text: str) -> Until | None:
             "End '{text}' watches '{metric}'; choose {metrics} or a fact, as in fact:score.",
             text=text,
             metric=metric,
-            metrics=", ".join(METRICS),
+            metrics=listed(list(METRICS)),
         )
     try:
         level = float(found["level"])

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_serial
 
 from v3core.curriculum.knobs import METRICS
 from v3core.messages import _
-from v3core.phrases import all_of
+from v3core.phrases import all_of, listed
 from v3core.rollup import LONGEST_WINDOW
 
 MAX_WINDOW = 10_000
@@ -51,7 +51,7 @@ class Until(Frozen):
                 _(
                     "A trigger watches '{metric}'; choose {metrics} or a fact, as in fact:score.",
                     metric=metric[:60],
-                    metrics=", ".join(METRICS),
+                    metrics=listed(list(METRICS)),
                 )
             )
         return metric

@@ -45,7 +45,7 @@ def as_dict(spec: EnvironmentSpec) -> dict[str, Any]:
 
 def as_text(spec: EnvironmentSpec) -> Message:
     """A few lines: the graph as a whole, each part, the actions."""
-    wrappers = _(" in {wrappers}", wrappers=", ".join(spec.environment.wrappers)) if spec.environment.wrappers else ""
+    wrappers = _(" in {wrappers}", wrappers=listed(spec.environment.wrappers)) if spec.environment.wrappers else ""
     whole = _(
         "{environment}{wrappers}: {nodes} nodes, {edges} edges between them",
         environment=spec.environment,

@@ -11,7 +11,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from v3core.messages import _
+from v3core.messages import Message, _
 
 RESET = "reset(seed=…)"
 STEP = "step(action)"
@@ -166,10 +166,10 @@ def check_action_space(before: spaces.Space[Any], now: spaces.Space[Any]) -> Non
 def sentence(call: str, problem: BaseException) -> str:
     """What went wrong in a call or with what it returned, and what to do, without a full stop."""
     if isinstance(problem, Misbehaviour):
-        return str(problem)
+        return problem.args[0]  # type: ignore[no-any-return]  # a message
+    if type(problem) is ValueError and problem.args and isinstance(problem.args[0], Message):  # of our own encoders
+        return _("{call}: {text}; fix the environment", call=call, text=problem.args[0])
     text = _text_of(problem)
-    if type(problem) is ValueError and text.startswith("the "):  # of our own encoders
-        return _("{call}: {text}; fix the environment", call=call, text=text)
     return _(
         "{call} raised {name}{value}{text}; fix the environment",
         call=call,
@@ -193,14 +193,18 @@ def _described(value: Any) -> str:
         return _short(value)
     if isinstance(value, str):
         return _("the string {short}", short=_short(value))
-    return f"{'an' if type(value).__name__[0].lower() in 'aeiou' else 'a'} {type(value).__name__}"
+    return _typed(value)
 
 
 def _short(value: Any) -> str:
     try:
         return " ".join(repr(value.item() if isinstance(value, np.generic) else value).split())[:40]
     except Exception:  # an environment's own class may fail here too
-        return f"a {type(value).__name__}"
+        return _typed(value)
+
+
+def _typed(value: Any) -> Message:
+    return _("a value of type {type}", type=type(value).__name__)
 
 
 def _text_of(problem: BaseException) -> str:

@@ -31,7 +31,7 @@ from v3core.environments.tasks import TaskEnvironment
 from v3core.environments.types import StateGraphSpec
 from v3core.errors import V3Error, suggestion
 from v3core.messages import Message, _
-from v3core.phrases import all_of
+from v3core.phrases import all_of, listed
 
 
 def make_environment(env: EnvironmentSetup | str, *, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
@@ -284,7 +284,7 @@ def _class_of(wrapper: Wrapper) -> Any:
     if inspect.isclass(kind) and issubclass(kind, gymnasium.Wrapper):
         return kind
     known = [name for name, value in vars(module).items() if _is_wrapper(value) and not (own and name in _REFUSED)]
-    has = _("It has {value}.", value=", ".join(sorted(known)[:40])) if known else _("It has none.")
+    has = _("It has {value}.", value=listed(sorted(known)[:40])) if known else _("It has none.")
     hint = suggestion(wrapper.name, known) or has
     raise V3Error(
         "There is no wrapper '{name}' in {module}. {hint}", name=wrapper.name, module=wrapper.module, hint=hint
@@ -301,7 +301,7 @@ def _reason(problem: BaseException, kind: Any) -> str:
         names = [name for name in inspect.signature(kind).parameters if name != "env"]
         if not names:
             return _("{text}; it accepts no arguments.", text=text)
-        return _("{text}; it accepts {value}.", text=text, value=", ".join(names))
+        return _("{text}; it accepts {value}.", text=text, value=listed(list(names)))
     return f"{text}."
 
 
@@ -314,7 +314,7 @@ def _argument_problem(setup: EnvironmentSetup, problem: BaseException) -> str | 
     if not isinstance(problem, TypeError):
         return None
     known = _arguments_of(setup.env_id)
-    takes = _("it accepts {known}", known=", ".join(known)) if known else _("it accepts none")
+    takes = _("it accepts {known}", known=listed(list(known))) if known else _("it accepts none")
     unknown = _UNKNOWN.search(str(problem))
     if unknown and unknown[1] in setup.args:
         hint = suggestion(unknown[1], known)

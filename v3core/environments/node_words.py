@@ -15,6 +15,7 @@ from v3core.environments.nethack.surroundings import FAR, NEAR, cell_name, thing
 from v3core.environments.state_words import MINIGRID_CELL, feature_names
 from v3core.environments.types import EnvironmentSpec, NodePart
 from v3core.messages import _
+from v3core.phrases import counted
 
 _AGENT = "agent"
 _DIRECTIONS = ("right", "down", "left", "up")
@@ -190,14 +191,14 @@ def _thing(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:
 def _text(part: NodePart, counts: NDArray[Any]) -> str:
     """The words of a text in the order of the vocabulary: their order in the text is not observed."""
     if not part.labels:
-        return _("{int} words", int=int(counts.sum())) if counts.any() else "no words"
+        return counted(int(counts.sum()), "word") if counts.any() else _("no words")
     known = [
         f"{word} ×{times}" if times > 1 else word
         for word, times in zip(part.labels, counts.tolist(), strict=False)
         if times
     ]
     other = int(counts[len(part.labels) :].sum())
-    return ", ".join(known + [_("{other} that are not in the vocabulary", other=other)] * bool(other)) or "no words"
+    return ", ".join(known + [_("{other} that are not in the vocabulary", other=other)] * bool(other)) or _("no words")
 
 
 def _cell(part: NodePart, values: NDArray[Any]) -> tuple[str, str]:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from v3core.errors import V3Error
 from v3core.insight.situation_loads import OTHER
+from v3core.messages import _
+from v3core.phrases import unended
 
 Seen = Mapping[str, NDArray[Any]]
 """Key of an observation, joined by dots if it is within others, to what M observations have there, [M, *shape].
@@ -81,12 +83,13 @@ def computed(name: str, situation: Situation, seen: Seen, count: int) -> NDArray
             return _one_each(situation.number(seen), count, "biuf", "number")
         return _one_each(situation(seen), count, "b", "bool")
     except Exception as problem:  # a user's own code may raise anything
-        said = str(problem) if isinstance(problem, V3Error) else f"it raised {type(problem).__name__}: {problem}"
+        raised = _("it raised {name}: {problem}", name=type(problem).__name__, problem=str(problem))
+        said = problem.message if isinstance(problem, V3Error) else raised
         raise V3Error(
             "Situation '{name}' cannot be computed: {problem}; correct its function, which is given many observations "
             "at once.",
             name=name,
-            problem=said.rstrip("."),
+            problem=unended(said),
         ) from problem
 
 

@@ -23,8 +23,22 @@ _STATES = {"open": _("open"), "closed": _("closed"), "locked": _("locked")}
 _PLAIN = {
     **{"unseen": _("unseen"), "empty": _("empty"), "wall": _("wall"), "floor": _("floor"), "nothing": _("nothing")},
 }
-NODES = (_("Direction"), _("Mission"))
-"""What nodes are called by the keys of a MiniGrid's observations."""
+NODES = (
+    *(_("Direction"), _("Mission"), _("Image")),
+    *(_("Health"), _("Attributes"), _("Place"), _("Experience"), _("Condition"), _("Message"), _("Inventory")),
+    *(_("Belief"), _("Pre"), _("Scene"), _("Effect"), _("Rule"), _("Confidence")),
+)
+"""What nodes are called by the keys of observations of MiniGrid and of NetHack."""
+_PLAYER = "Player"
+"""The node of NetHack's player, which shares its name with the player of replays."""
+_SIDES = {
+    "east": lambda steps: _("{steps} east", steps=steps),
+    "west": lambda steps: _("{steps} west", steps=steps),
+    "south": lambda steps: _("{steps} south", steps=steps),
+    "north": lambda steps: _("{steps} north", steps=steps),
+}
+_ENDS = {"time limit": _("time limit"), "task done": _("task done"), "unknown": _("unknown")}
+"""Why a game of NetHack ended, where that is not in its own words."""
 _FACING = {
     **{"right": _("agent, facing right"), "down": _("agent, facing down")},
     **{"left": _("agent, facing left"), "up": _("agent, facing up")},
@@ -34,6 +48,10 @@ _DIRECTION = {
 }
 _HUB = " (hub)"
 _PLACE = re.compile(r"(?P<thing>.+?)(?: (?P<ahead>\d+) ahead)?(?:,? (?P<aside>\d+) (?P<side>left|right))?")
+_OFFSETS = re.compile(r"\d+ (?:east|west|south|north)(?:, \d+ (?:south|north))?")
+_OF_IMAGE = re.compile(r"(?P<image>.+), (?P<cell>column \d+, row \d+)")
+_SPAN = re.compile(r"(?P<first>.+ \d+) to (?P<last>\d+)")
+_NUMBERED = re.compile(r"(?P<name>.*[^\d ]) (?P<number>\d+)")
 _CELL = re.compile(r"(?P<thing>.+) at column (?P<column>\d+), row (?P<row>\d+)")
 
 
@@ -54,6 +72,8 @@ def all_in_words(texts: Iterable[str]) -> list[str]:
 def _in_language(text: str, language: str) -> str:
     if not any(map(str.isalpha, text)):
         return text
+    if text == _PLAYER:
+        return _("the player").in_language(language)
     parts = [_seen(part) for part in text.split("; ")]
     if None not in parts:
         return strung(_("; "), parts).in_language(language)
@@ -62,7 +82,29 @@ def _in_language(text: str, language: str) -> str:
     for name in (text, f"{text[:1].lower()}{text[1:]}"):
         if (found := recalled(name, language)) != name:
             return found
+    return _put_together(text, language)
+
+
+def _put_together(text: str, language: str) -> str:
+    """A name of several parts: a cell of an image, several numbers, a number of several, a place beside the player."""
+    if found := _OF_IMAGE.fullmatch(text):
+        return listed([_in_language(found["image"], language), _in_language(found["cell"], language)]).in_language(
+            language
+        )
+    if found := _SPAN.fullmatch(text):
+        span = _("{one} to {value}", one=_in_language(found["first"], language), value=found["last"])
+        return span.in_language(language)
+    if (found := _NUMBERED.fullmatch(text)) and (name := _in_language(found["name"], language)) != found["name"]:
+        return f"{name} {found['number']}"
+    if _OFFSETS.fullmatch(text):
+        steps = [part.split(" ") for part in text.split(", ")]
+        return listed([_SIDES[side](number) for number, side in steps]).in_language(language)
     return text
+
+
+def end_in_words(text: str) -> str:
+    """A fact of an episode; what people and environments wrote, as it is."""
+    return _ENDS.get(text, text)
 
 
 def _seen(part: str) -> Message | None:

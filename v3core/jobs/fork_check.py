@@ -12,6 +12,7 @@ from v3core.jobs.forks import Change, Origin, config_of, origin_of
 from v3core.jobs.kinds import named
 from v3core.messages import _
 from v3core.metrics import METRICS, PER_EXPERT, EpisodeRecord
+from v3core.phrases import listed
 from v3core.store.database import Database
 from v3core.store.run_tables import wide_episodes, wide_fields
 from v3core.training.hooks import Edit, Evaluation, Longer, Orders, PhaseChange, Spent
@@ -113,9 +114,11 @@ def _compared(origin: Origin, trained: Sequence[EpisodeRecord], recorded: Sequen
         numbers = len(values)
         other = [name for name, value in values.items() if not _is_same(value, row[name])]
         if other:
-            shown = ", ".join(
-                _("{name} {values!r} instead of {row!r}", name=name, values=values[name], row=row[name])
-                for name in other[:3]
+            shown = listed(
+                [
+                    _("{name} {values!r} instead of {row!r}", name=name, values=values[name], row=row[name])
+                    for name in other[:3]
+                ]
             )
             differing.append(
                 _(

@@ -16,6 +16,7 @@ from v3core.errors import V3Error
 from v3core.jobs.sweep import MAX_NAMED, expand
 from v3core.messages import _
 from v3core.overrides import SETTINGS, set_values
+from v3core.phrases import listed
 
 MANY_RUNS = 100
 """A grid of more runs is started only after its cost was confirmed."""
@@ -93,7 +94,7 @@ def fitted(curriculum: Curriculum, length: Length, scale: bool) -> tuple[Curricu
     moved = scaled_to(curriculum, length)
     if [phase.until for phase in moved.phases] == [phase.until for phase in curriculum.phases]:
         return moved, ""
-    ends = ", ".join(format_end(phase.until) for phase in moved.phases if phase.until is not None)
+    ends = listed([format_end(phase.until) for phase in moved.phases if phase.until is not None])
     return moved, _("Boundaries of {name} scaled to {length}: {ends}.", name=curriculum.name, length=length, ends=ends)
 
 
@@ -101,7 +102,7 @@ def _may_end_before(curriculum: Curriculum, length: Length) -> str:
     """That phases which end at episodes may not all begin before a budget of steps is used; empty without one."""
     if length.steps is None or not curriculum.boundaries:
         return ""
-    ends = ", ".join(map(str, curriculum.boundaries))
+    ends = listed(curriculum.boundaries)
     return _(
         "Phases of {name} end at episodes {ends}; a run whose {steps:,} steps are used before that ends in an "
         "earlier phase. With --scale they end at the same parts of the steps.",

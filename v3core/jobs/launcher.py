@@ -19,6 +19,7 @@ from v3core.jobs.lifecycle import Status, change_status
 from v3core.jobs.needs import NO_NEEDS, Needs
 from v3core.jobs.slots import save_requested_slots
 from v3core.messages import _
+from v3core.phrases import unended
 from v3core.store.commands import add_revision
 from v3core.store.database import Database
 from v3core.store.dialect import lock_queue
@@ -196,10 +197,8 @@ def _start(database: Database, run: RunRow, launcher: Launcher, command: StartCo
     try:
         pid = launcher.start(database, run, command)
     except (OSError, V3Error) as error:
-        problem = error.strerror if isinstance(error, OSError) else None
-        reason = _(
-            "The worker process could not be started: {problem}.", problem=problem or str(error).removesuffix(".")
-        )
+        problem = unended(error.message) if isinstance(error, V3Error) else error.strerror or error
+        reason = _("The worker process could not be started: {problem}.", problem=problem)
         with database.write() as tx:
             change_status(tx, run, Status.FAILED, reason, actor="launcher", reason=reason, now=datetime.now(UTC))
         return

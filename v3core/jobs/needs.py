@@ -9,6 +9,7 @@ from v3core.errors import V3Error
 from v3core.jobs.launchers.chosen import ADDRESS, NAMES, chosen
 from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.launchers.on_ray import need_server
+from v3core.phrases import listed
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 
@@ -60,7 +61,7 @@ class Needs:
             raise V3Error(
                 "There is no launcher '{launcher}'; choose {names}, or the address ray://HOST:PORT of a cluster.",
                 launcher=self.launcher,
-                names=", ".join(NAMES),
+                names=listed(NAMES),
             )
 
     @classmethod

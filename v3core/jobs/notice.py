@@ -153,7 +153,7 @@ def call_webhooks(database: Database) -> int:
     try:
         target, mistake = webhook(), None
     except V3Error as error:
-        target, mistake = None, str(error)
+        target, mistake = None, error.message
     if target is None and mistake is None:
         return 0
     with database.read() as tx:
@@ -245,7 +245,7 @@ def _posted(target: Webhook | None, mistake: str | None, content: Mapping[str, A
     try:
         return True, _("{shown} was notified: {answer}.", shown=target.shown, answer=post(target, content))
     except V3Error as error:
-        return False, str(error)
+        return False, error.message
 
 
 def _send(database: Database, run_id: str, target: Webhook | None, mistake: str | None) -> bool:

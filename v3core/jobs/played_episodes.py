@@ -18,6 +18,7 @@ from v3core.insight.replays import Replay
 from v3core.interruption import never
 from v3core.jobs.checkpoints import newest_whole, whole_checkpoints
 from v3core.messages import _
+from v3core.phrases import listed
 from v3core.store.commands import read_revisions
 from v3core.store.database import Database
 from v3core.store.runs import get_run
@@ -46,7 +47,7 @@ def intact_checkpoint(database: Database, run_id: str, episode: int | None = Non
         else:
             whole = {row.episode: row for row in whole_checkpoints(database, run_id, tx)}
             found = whole.get(episode)
-            available = ", ".join(map(str, reversed(whole))) or _("none")
+            available = listed(list(reversed(whole))) or _("none")
             missing = _(
                 "no intact checkpoint at episode {episode}; available: {available}",
                 episode=episode,

@@ -13,6 +13,7 @@ from v3core.environments.replaying import need_frames, play_again
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error
 from v3core.insight.replays import Replay
+from v3core.phrases import listed
 from v3core.store.export import FORMS
 from v3core.store.run_tables import Field, Kind
 
@@ -33,7 +34,7 @@ def check_target(target: Path) -> str:
         raise V3Error(
             "'{name}' cannot be written; end it in {join}.",
             name=target.name,
-            join=", ".join(f".{name}" for name in SUFFIXES),
+            join=listed([f".{name}" for name in SUFFIXES]),
         )
     return form
 

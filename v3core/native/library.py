@@ -12,6 +12,7 @@ from v3core.native.build import LIBRARY as LIBRARY
 from v3core.native.build import defect
 from v3core.native.layouts import declare
 from v3core.paths import COMMAND, INSTALLED
+from v3core.phrases import listed
 
 VARIABLE = "V3_NATIVE"
 """0 leaves the network to torch; 1 uses the library also where a checkpoint is torch's."""
@@ -37,7 +38,7 @@ def _load(path: Path) -> ctypes.CDLL:
         if missing := NEEDED.get(platform.machine(), set()) - _cpu_flags():
             raise V3Error(
                 "Torch computes the network, because this processor lacks {missing}.",
-                missing=", ".join(sorted(missing)),
+                missing=listed(sorted(missing)),
             )
         if wrong := defect(path):
             raise V3Error("Torch computes the network, because {wrong}; {remedy}.", wrong=wrong, remedy=_remedy())

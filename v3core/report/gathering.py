@@ -122,7 +122,7 @@ def gather(
         raise V3Error(
             "There is no metric '{metric}' to compare; choose one of {compared}.",
             metric=metric,
-            compared=", ".join(COMPARED),
+            compared=listed(list(COMPARED)),
         )
     grouping = Grouping(tuple(by) or varied(runs), threshold=threshold)
     found = answer(database, runs, metric, grouping)

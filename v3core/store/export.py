@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from v3core.atomic_write import whole_file, whole_folder
 from v3core.errors import V3Error
 from v3core.metrics import explain
+from v3core.phrases import listed
 from v3core.store.commands import read_revisions
 from v3core.store.database import Database
 from v3core.store.history import read_evaluations
@@ -176,10 +177,12 @@ def export_runs(database: Database, run_ids: Sequence[str], target: Path, what: 
         raise V3Error(
             "'{name}' has no known file extension; use {join}.",
             name=target.name,
-            join=", ".join(f".{name}" for name in FORMS),
+            join=listed([f".{name}" for name in FORMS]),
         )
     if what is not None and what not in WHAT:
-        raise V3Error("There is no table '{what}' to export; choose one of {what2}.", what=what, what2=", ".join(WHAT))
+        raise V3Error(
+            "There is no table '{what}' to export; choose one of {what2}.", what=what, what2=listed(list(WHAT))
+        )
     with database.read() as tx:
         for run_id in run_ids:
             get_run(tx, run_id)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 from v3core.errors import V3Error
 from v3core.messages import _
 from v3core.paths import data_dir
+from v3core.phrases import listed
 from v3core.places import Place, place_here
 from v3core.store import dialect
 from v3core.store.database import Database, DatabaseUnreachableError
@@ -367,7 +368,7 @@ def set_aside(url: URL, now: datetime) -> Path:
             "The database {file} is open in processes {users}; end them first (the dashboard and the workers of "
             "active runs).",
             file=file,
-            users=", ".join(map(str, users)),
+            users=listed(list(users)),
         )
     target = file.with_name(f"{file.name}.damaged-{now:%Y%m%d-%H%M%S}")
     if any(target.with_name(target.name + suffix).exists() for suffix in FILES):

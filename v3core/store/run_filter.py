@@ -11,7 +11,7 @@ from difflib import get_close_matches
 
 from v3core.errors import V3Error
 from v3core.messages import _
-from v3core.phrases import sentences
+from v3core.phrases import listed, sentences
 from v3core.store.run_row import RunRow
 from v3core.store.schema import Status
 
@@ -68,7 +68,7 @@ def _check_status(value: str) -> str | None:
     hint = (
         _("did you mean status:{near}?", near=near[0])
         if near
-        else _("choose one of {status}.", status=", ".join(Status))
+        else _("choose one of {status}.", status=listed(list(Status)))
     )
     return _("names no status; {hint}", hint=hint)
 
@@ -124,7 +124,9 @@ def _term(found: re.Match[str]) -> Term:
     field, value = (found["field"] or "").lower(), found["value"].strip('"').lower()
     if found["field"] is not None and field not in FIELDS:
         near = get_close_matches(field, FIELDS, n=1)
-        known = _("did you mean {near}:?", near=near[0]) if near else _("known are {fields}.", fields=", ".join(FIELDS))
+        known = (
+            _("did you mean {near}:?", near=near[0]) if near else _("known are {fields}.", fields=listed(list(FIELDS)))
+        )
         quotes = "" if near else _("Write quotes around a word with a colon.")
         no_field = _(
             'The filter cannot be read at {word}: there is no field "{field}"; {known}',

@@ -17,6 +17,7 @@ from v3core.curriculum import Length
 from v3core.errors import V3Error
 from v3core.messages import _
 from v3core.paths import COMMAND
+from v3core.phrases import listed
 from v3core.store.database import Database, reading
 from v3core.store.dialect import database_bytes
 from v3core.store.experiment_rows import remove_empty
@@ -214,7 +215,7 @@ def resolve(database: Database, prefix: str) -> str:
     if not found:
         raise V3Error("There is no run '{prefix}'; list them with: {command} runs.", prefix=prefix, command=COMMAND)
     if len(found) > 1:
-        names = ", ".join(f"{run_id[: len(wanted) + 8]} '{name}'" for run_id, name in found[:3])
+        names = listed([f"{run_id[: len(wanted) + 8]} '{name}'" for run_id, name in found[:3]])
         if len(found) > 3:
             names = _("{names} and more", names=names)
         raise V3Error("Several runs match '{prefix}': {names}; give more of the id.", prefix=prefix, names=names)

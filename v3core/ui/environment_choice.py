@@ -20,6 +20,7 @@ from v3core.environments.apart import check_launch
 from v3core.environments.examine import Report
 from v3core.errors import V3Error
 from v3core.messages import _, say
+from v3core.phrases import listed
 from v3core.ui.text import md, plain
 
 DEFAULT_ENV = "CartPole-v1"
@@ -152,7 +153,7 @@ def setup_problem(setup: EnvironmentSetup) -> str | None:
         return _(
             "'{env_id}' is part of several names, such as {join}; choose one.",
             env_id=setup.env_id,
-            join=", ".join(matches[:3]),
+            join=listed(matches[:3]),
         )
     return _seen(setup, None).fault
 

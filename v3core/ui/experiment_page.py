@@ -8,7 +8,7 @@ from v3core.jobs.costs import seconds_left
 from v3core.jobs.experiments import Progress
 from v3core.jobs.lifecycle import Status
 from v3core.messages import _, recalled, several
-from v3core.phrases import strung
+from v3core.phrases import listed, strung
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.experiment_actions import experiment_actions
@@ -91,18 +91,22 @@ def _bar(progress: Progress, left: float | None) -> None:
     st.progress(progress.share, text=text)
 
 
+_ASKED = {"curricula": _("curricula"), "environments": _("environments")}
+"""Titles of what every launch names; a setting has its path."""
+
+
 def _asked(progress: Progress) -> str:
     """What the experiment was launched with, as in `curricula: v3, switch · ppo.epochs: 4, 8 · seeds: 1, 2`."""
     if not progress.launches:
         return ""
     first, parts = progress.launches[0], []
     settings = first.get("settings")
-    named = {key: first.get(key) for key in ("curricula", "environments")}
+    named = {key: first.get(key) for key in _ASKED}
     for title, values in (named | (settings if isinstance(settings, dict) else {})).items():
         if isinstance(values, list) and values:
-            parts.append(f"{title}: {', '.join(map(str, values))}")
+            parts.append(_("{setting}: {values}", setting=_ASKED.get(title, title), values=listed(values)))
     seeds = sorted({run.seed for run in progress.runs})
-    return strung(" · ", [*parts, _("seeds: {seeds}", seeds=", ".join(map(str, seeds)))])
+    return strung(" · ", [*parts, _("seeds: {seeds}", seeds=listed(seeds))])
 
 
 def _failures(progress: Progress) -> None:

@@ -216,7 +216,7 @@ class _Section:
                 figure = expert_figures.actions_figure(name, experts, used=used)
                 live_chart(figure, key=f"actions-{self.run.id}", height=figure.layout.height)
                 if used and unused:
-                    st.caption(md("Not used at all: {unused}.", unused=", ".join(unused)))
+                    st.caption(md("Not used at all: {unused}.", unused=listed(unused)))
             else:
                 st.caption(md(_NO_NUMBERS))
             st.caption(

@@ -10,8 +10,10 @@ import streamlit as st
 
 from v3core.charts.fact_figures import fact_figure
 from v3core.comparison.groups import is_readable
+from v3core.insight.seen_words import end_in_words
 from v3core.jobs.retention import thinned_caption
 from v3core.messages import _, said, with_minus
+from v3core.phrases import listed
 from v3core.store.database import Database
 from v3core.store.fact_records import FactResult, fact_points, fact_results, read_facts
 from v3core.store.run_row import RunRow
@@ -80,7 +82,7 @@ def _row(result: FactResult) -> dict[str, object]:
 
 def _words(result: FactResult) -> pd.DataFrame:
     """The most frequent words, with their share of the episodes."""
-    rows = [(word, count, f"{count / result.episodes:.0%}") for word, count in result.words[:MOST_WORDS]]
+    rows = [(end_in_words(word), count, f"{count / result.episodes:.0%}") for word, count in result.words[:MOST_WORDS]]
     if left := result.words[MOST_WORDS:]:
         count = sum(count for _, count in left)
         rows.append((_("{left} others", left=len(left)), count, f"{count / result.episodes:.0%}"))
@@ -106,5 +108,5 @@ def compared_facts(database: Database, runs: Sequence[RunRow], names: Sequence[s
 
 def _short(result: FactResult) -> str:
     parts = [with_minus(f"{result.mean:.4g}")] if result.numbers else []
-    parts += [f"{word} ({count / result.episodes:.0%})" for word, count in result.words[:1]]
-    return ", ".join(parts)
+    shares = [(end_in_words(word), f"{count / result.episodes:.0%}") for word, count in result.words[:1]]
+    return listed([*parts, *(_("{name} ({value})", name=word, value=share) for word, share in shares)])

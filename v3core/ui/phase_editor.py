@@ -18,6 +18,7 @@ from v3core.jobs import control
 from v3core.jobs.kinds import COMMANDS, trained_elsewhere
 from v3core.jobs.lifecycle import RESUMABLE
 from v3core.messages import _
+from v3core.phrases import strung
 from v3core.store.commands import EDIT_CURRICULUM, known_revisions
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -126,7 +127,7 @@ def edited_phases(
     except V3Error as error:
         st.error(plain(error))
         return EditedPhases(wanted, is_changed=True, is_refused=True)
-    st.markdown(md("**{}**: {}.", form.title, "; ".join(found)))
+    st.markdown(md("**{}**: {}.", form.title, strung(_("; "), found)))
     end = max(end_of_axis(wanted, run.expected_episodes), now + 1)
     figure = edit_preview(curriculum, wanted, end, run.config.base.values(), progress)
     live_chart(figure, key=f"{form.name}-preview-{run.id}")

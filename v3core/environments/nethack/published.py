@@ -21,10 +21,25 @@ BLOCKS = {"belief": 50, "pre": 15, "scene": 15, "effect": 8, "rule": 10, "confid
 _SIZE = sum(BLOCKS.values())
 _ENDS = np.cumsum(tuple(BLOCKS.values()))[:-1].tolist()
 _NAMES_OF_BELIEF = (
-    *("alive", "game active", "has hit points", "share of hit points", "hunger is 0", "no gold", "depth / 10"),
-    *("gold / 1000", "hunger / 1500", "steps / 1000", "monsters beside", "walls beside", "doors beside"),
-    *("items beside", "floor beside", "a monster is beside", "an item is beside", "a door is beside"),
-    *("in a corridor", "in a room"),
+    *(
+        _("alive"),
+        _("game active"),
+        _("has hit points"),
+        _("share of hit points"),
+        _("hunger is 0"),
+        _("no gold"),
+        _("depth / 10"),
+    ),
+    *(
+        _("gold / 1000"),
+        _("hunger / 1500"),
+        _("steps / 1000"),
+        _("monsters beside"),
+        _("walls beside"),
+        _("doors beside"),
+    ),
+    *(_("items beside"), _("floor beside"), _("a monster is beside"), _("an item is beside"), _("a door is beside")),
+    *(_("in a corridor"), _("in a room")),
 )
 _PRE = {"player_alive": 8, "hp_full": 4, "hp_low": 1, "has_gold": 0, "hunger_satiated": 0, "hunger_hungry": 2}
 _SCENE = {"dlvl_1": 0, "dlvl_5": 9, "dlvl_7": 7, "dlvl_9": 5, "dlvl_10": 1}

@@ -130,6 +130,34 @@ def untranslated() -> Iterator[str]:
                         yield f"{path.name}:{call.lineno}: {ast.unparse(one)[:80]}"
 
 
+def pieced() -> Iterator[str]:
+    """Values of messages that are strings put together where they are given, so that no part is said in a language."""
+    for path in FILES:
+        for scope, call in _calls(ast.parse(path.read_text(encoding="utf-8"))):
+            if name_of(call.func) not in SAYS:
+                continue
+            values = [*call.args[2 if name_of(call.func) == "several" else 1 :], *(one.value for one in call.keywords)]
+            for text in (one for value in values for one in _alternatives(value, scope)):
+                if _is_pieced(text):
+                    yield f"{path.name}:{call.lineno}: {ast.unparse(text)[:80]}"
+
+
+def _is_pieced(text: ast.expr) -> bool:
+    """A list that is joined, the English of an error, or an f-string around a phrase."""
+    if isinstance(text, ast.JoinedStr):
+        return any(isinstance(one, ast.Call) and name_of(one.func) in PHRASES for one in ast.walk(text))
+    if not isinstance(text, ast.Call):
+        return False
+    if name_of(text.func) == "str":
+        return bool(text.args) and name_of(text.args[0]) in ("error", "problem", "failure", "reason")
+    joins = isinstance(text.func, ast.Attribute) and text.func.attr == "join"
+    return (
+        joins and isinstance(text.func.value, ast.Constant) and text.func.value.value in (", ", "; ", " or ", " and ")
+    )  # type: ignore[attr-defined]
+
+
+PHRASES = (SAYS - {"md"}) | {"counted", "listed", "one_of", "all_of", "strung", "within", "unended", "with_unit"}
+"""What makes a message; `listed` and `strung` join several, and an error is a value itself."""
 SHOWN = ("echo", "fail", "refuse", "explain", "explained", "error", "ValueError", "TypeError", "_wrong")
 """What prints or raises its first or second argument, for people."""
 TEXTS = (ast.Constant, ast.JoinedStr, ast.BinOp)
@@ -196,6 +224,10 @@ def test_no_message_is_glued_of_parts() -> None:
 
 def test_what_a_command_says_and_words_within_a_message_are_messages() -> None:
     assert sorted(untranslated()) == []
+
+
+def test_a_value_within_a_message_is_not_put_together_of_its_english() -> None:
+    assert sorted(pieced()) == []
 
 
 @pytest.fixture

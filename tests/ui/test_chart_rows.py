@@ -110,3 +110,8 @@ def test_what_has_no_rows_is_said_in_a_sentence(monkeypatch, database, query, se
     said = answer(monkeypatch, database, query)
     assert said.status_code == 400
     assert sentence in said.body.decode()
+
+
+def test_what_has_no_rows_is_said_in_the_language_of_the_page(monkeypatch, database):
+    query = chart_rows.address(Source("return", ("ffff",), language="zh_CN")).partition("?")[2]
+    assert "没有运行" in answer(monkeypatch, database, query).body.decode()

@@ -468,3 +468,23 @@ def test_after_an_answer_it_rests_by_its_processor_time_or_as_long_as_it_took(
     assert began + 2 * 0.2 <= until + 1e-3
     assert until <= ended + max(took, factor * used) + 1e-3
     assert until >= began + factor * used
+
+
+def test_what_is_refused_is_said_in_the_language_of_the_tab(database: Database) -> None:
+    run_id = add_recorded_run(database, Status.RUNNING)
+
+    async def body() -> None:
+        tab = await Tab(cookie="v3lab-language=zh_CN").opened()
+        tab.says("[")
+        assert error_of(await tab.hears()).startswith("页面")
+        preferring = await Tab(**{"accept-language": "zh-CN,zh;q=0.9"}).opened()
+        preferring.says("[")
+        assert error_of(await preferring.hears()).startswith("页面")
+        odd = wanted(run_id)
+        odd["source"] |= {"metric": "nothing", "language": "zh_CN"}
+        tab.shows(odd)
+        assert "没有可比较的指标" in json.loads(await tab.hears())["charts"]["return"]["error"]
+        for one in (tab, preferring):
+            await one.closes()
+
+    scenario(body)

@@ -106,6 +106,7 @@ def test_an_address_that_names_no_replay_is_answered_with_a_sentence(database, q
     said = answer(query)
     assert said.status_code == 400
     assert sentence in said.body.decode()
+    assert sentence not in answer(f"{query}&lang=zh_CN").body.decode()
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (7, 5, 3), (400, 600, 3)])

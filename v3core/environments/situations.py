@@ -83,7 +83,7 @@ def computed(name: str, situation: Situation, seen: Seen, count: int) -> NDArray
             return _one_each(situation.number(seen), count, "biuf", "number")
         return _one_each(situation(seen), count, "b", "bool")
     except Exception as problem:  # a user's own code may raise anything
-        raised = _("it raised {name}: {problem}", name=type(problem).__name__, problem=str(problem))
+        raised = _("it raised {name}: {problem}", name=type(problem).__name__, problem=" ".join(str(problem).split()))
         said = problem.message if isinstance(problem, V3Error) else raised
         raise V3Error(
             "Situation '{name}' cannot be computed: {problem}; correct its function, which is given many observations "

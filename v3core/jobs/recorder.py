@@ -20,6 +20,7 @@ from v3core.jobs.sampler import ProcessSampler
 from v3core.jobs.signals import StopRequest
 from v3core.messages import _
 from v3core.metrics import EpisodeRecord
+from v3core.phrases import listed
 from v3core.places import PlaceError
 from v3core.store import commands, history
 from v3core.store.commands import CommandRow
@@ -371,7 +372,7 @@ class Recorder:
         self._note("remark", message)
 
     def edit_applied(self, edit: Edit, episode: int) -> None:
-        ends = ", ".join(map(str, edit.curriculum.boundaries)) or _("none")
+        ends = listed(edit.curriculum.boundaries) or _("none")
         self._writer.mark(Edited(episode, edit.curriculum))
         self._note(
             "edit",

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from v3core.errors import V3Error
+from v3core.messages import translated
 from v3core.metrics import AT_EVALUATIONS, CHARTS, DECISIONS, ENTROPY_SHARE, KNOCKOUT, MOST_USED_LOAD, of_chart
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
@@ -20,6 +21,7 @@ from v3core.store.run_tables import RUN_TABLES, stream, wide_episodes, wide_fiel
 from v3core.store.runs import get_run
 from v3core.store.schema import Transaction
 from v3core.ui.chart_sources import COMPARE, NUMBERS, OF_SEVERAL, Source
+from v3core.ui.language import PARAMETER, of_request
 from v3core.ui.own_paths import path_of
 from v3core.ui.shared import shared_database
 
@@ -32,7 +34,8 @@ def address(source: Source | None = None) -> str:
     path = path_of(NAME)
     if source is None:
         return path
-    return f"{path}?{urlencode({'chart': source.chart, 'runs': ','.join(source.runs), 'metric': source.metric})}"
+    asked = {"chart": source.chart, "runs": ",".join(source.runs), "metric": source.metric, PARAMETER: source.language}
+    return f"{path}?{urlencode(asked)}"
 
 
 def metrics_of(source: Source) -> list[str]:
@@ -90,7 +93,8 @@ async def endpoint(request: Request) -> Response:
         source = Source(asked.get("chart", ""), tuple(asked.get("runs", "").split(",")), asked.get("metric", "return"))
         path = await run_in_threadpool(_written, source)
     except V3Error as error:
-        return JSONResponse({"error": str(error)}, status_code=400)
+        said = translated(error, of_request(request.headers, asked))
+        return JSONResponse({"error": said}, status_code=400)
     what = source.metric if source.chart == COMPARE else source.chart
     name = f"{what}-{'-'.join(run[:8] for run in source.runs[:4])}.csv"
     return FileResponse(path, media_type="text/csv", filename=name, background=BackgroundTask(path.unlink))

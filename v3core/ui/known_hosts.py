@@ -17,10 +17,10 @@ from streamlit import config, net_util
 from streamlit.web.server.server_util import allowlisted_origins
 from streamlit.web.server.starlette.starlette_websocket import is_host_allowed
 
-from v3core.messages import ENGLISH, _, from_environment, known_language, said
+from v3core.messages import _, said
 from v3core.paths import SERVE
 from v3core.serve import ADDRESS
-from v3core.ui.language import tag
+from v3core.ui.language import of_request, tag
 
 HEALTH = "/_stcore/health"
 """Requested by monitoring, often by address, and by Streamlit's page before it connects; it reveals nothing."""
@@ -75,7 +75,7 @@ class KnownHosts:
                 host=host or "",
             )
             self._log(origin.netloc, sentence)
-            lines = "\n".join(textwrap.wrap(sentence.in_language(_language(headers)), _COLUMNS))
+            lines = "\n".join(textwrap.wrap(sentence.in_language(of_request(headers)), _COLUMNS))
             await JSONResponse(lines, status_code=MISDIRECTED)(scope, receive, send)
             return
         if is_host_allowed(host):
@@ -89,7 +89,7 @@ class KnownHosts:
         )
         command = f"STREAMLIT_SERVER_ALLOWED_HOSTS='localhost 127.0.0.1 {name}' {SERVE}"
         self._log(name, f"{sentence} Start it with: {command}")
-        language = _language(headers)
+        language = of_request(headers)
         words = said({**_WORDS, "sentence": sentence, "command": command}, language)
         page = _PAGE.format(tag=tag(language), **{name: html.escape(text) for name, text in words.items()})
         await HTMLResponse(page, status_code=403)(scope, receive, send)
@@ -113,12 +113,6 @@ def may_connect(headers: Headers) -> bool:
         return True
     parts = _origin(origin)
     return parts is not None and (parts.netloc == host or _is_allowed(parts))
-
-
-def _language(headers: Headers) -> str:
-    """What the browser prefers, as on a page; it has no session yet."""
-    preferred = re.split("[,;]", headers.get("accept-language") or "")[0].strip()
-    return (known_language(preferred) or ENGLISH) if preferred else from_environment()
 
 
 def _origin(referer: str | None) -> SplitResult | None:

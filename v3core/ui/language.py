@@ -4,9 +4,12 @@ A choice is kept by the session for its other pages, and by the browser in a coo
 draws the buttons, one for each other language.
 """
 
+import re
 import threading
 
 import streamlit as st
+from starlette.datastructures import Headers, QueryParams
+from starlette.requests import cookie_parser
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from v3core import messages
@@ -93,6 +96,15 @@ def of_page() -> str | None:
     if _here.context is not context:
         _here.context, _here.language = context, st.session_state.get(_KEY)
     return _here.language
+
+
+def of_request(headers: Headers, query: QueryParams | None = None) -> str:
+    """The language of a request without a page: of its address, else of the cookie, else what the browser prefers."""
+    query = QueryParams() if query is None else query
+    preferred = re.split("[,;]", headers.get("accept-language") or "")[0].strip()
+    wishes = (query.get(PARAMETER), cookie_parser(headers.get("cookie") or "").get(COOKIE), preferred)
+    found = next(filter(None, map(known_language, wishes)), None)
+    return found or (ENGLISH if preferred else from_environment())
 
 
 def tag(language: str) -> str:

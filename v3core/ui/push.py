@@ -21,11 +21,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from v3core.charts.look import Look
 from v3core.errors import V3Error
-from v3core.messages import _
+from v3core.messages import ENGLISH, _, known_language, translated
 from v3core.ui import news
 from v3core.ui.chart_sources import Source, Zoom
 from v3core.ui.feed import Answer, Feed, Shown, feed_of, message
 from v3core.ui.known_hosts import may_connect
+from v3core.ui.language import of_request
 from v3core.ui.own_paths import path_of
 from v3core.ui.shared import shared_database
 from v3core.ui.ticks import VARIABLE, rest
@@ -243,7 +244,7 @@ async def endpoint(socket: WebSocket) -> None:
             try:
                 await tab.shows(message.get("text") or message.get("bytes") or b"")
             except V3Error as error:  # it shows what it has shown
-                await socket.send_text(json.dumps({"error": str(error)}))
+                await socket.send_text(json.dumps({"error": translated(error, of_request(socket.headers))}))
     except (WebSocketDisconnect, RuntimeError):  # closed while an error was being sent
         pass
     finally:
@@ -295,7 +296,8 @@ def _read(message: str | bytes) -> tuple[tuple[Shown, ...], dict[str, str], int]
         try:
             showing[one.id] = Shown(one.id, _source(one.source), _visible(one.visible), one.have)
         except V3Error as error:
-            refused[one.id] = json.dumps({"error": str(error)})
+            language = known_language(str(one.source.get("language")))
+            refused[one.id] = json.dumps({"error": translated(error, language or ENGLISH)})
     return tuple(showing.values()), refused, screen.asked
 
 

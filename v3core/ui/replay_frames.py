@@ -15,6 +15,8 @@ from v3core.jobs import made_replays
 from v3core.jobs.frame_files import read_frames
 from v3core.jobs.made_replays import UNFINISHED, Wanted, made_folder
 from v3core.jobs.replay_making import progress
+from v3core.messages import translated
+from v3core.ui.language import of_request
 from v3core.ui.own_paths import path_of
 from v3core.ui.shared import shared_database
 
@@ -71,7 +73,8 @@ async def endpoint(request: Request) -> Response:
                 break
             await asyncio.sleep(_LOOK_SECONDS)
     except V3Error as error:
-        return JSONResponse({"error": str(error)}, status_code=400)
+        said = translated(error, of_request(request.headers, query))
+        return JSONResponse({"error": said}, status_code=400)
     return Response(content, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
 

@@ -122,9 +122,8 @@ def _bar(database: Database, choice: Choice, progress: Progress) -> None:
 
 def _view(choice: Choice, made: Made, progress: Progress) -> View:
     wanted, inside = choice.wanted, made.inside
-    query = urlencode(
-        {"run": wanted.run_id, "episode": wanted.episode, "seed": "" if wanted.seed is None else wanted.seed}
-    )
+    seed = "" if wanted.seed is None else wanted.seed
+    query = urlencode({"run": wanted.run_id, "episode": wanted.episode, "seed": seed, PARAMETER: spoken()})
     is_over = progress.stage not in (PLAYING, DRAWING)
     no_frames = made.no_frames or (_("No frames: {error}", error=progress.error) if progress.error else "")
     if not no_frames and is_over and made.frames <= len(made.replay):
@@ -137,7 +136,7 @@ def _view(choice: Choice, made: Made, progress: Progress) -> View:
         frames=f"{replay_frames.address()}?{query}" if made.frames or not is_over else "",
         no_frames=no_frames,
         frame_count=made.frames if is_over else None,
-        step=f"{replay_steps.address()}?{query}&{PARAMETER}={spoken()}",
+        step=f"{replay_steps.address()}?{query}",
         step_known="inside" if inside is not None else made.no_inside,
         choices=step_choices(inside),
         jumps=_jumps(made.replay),

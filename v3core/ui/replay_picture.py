@@ -15,10 +15,11 @@ from v3core.jobs.made_replays import UNFINISHED
 from v3core.jobs.replay_files import FRAMES_PER_SECOND
 from v3core.jobs.replay_making import Wanted
 from v3core.jobs.replay_making import progress as made_so_far
-from v3core.messages import say
+from v3core.messages import say, spoken
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui import news, replay_frames, shell, ticks
+from v3core.ui.language import PARAMETER
 from v3core.ui.text import md, plain
 
 _HTML = '<a class="v3-page-link v3-replay-picture"><canvas role="img" width="1" height="1"></canvas></a>'
@@ -90,7 +91,7 @@ def _picture(database: Database, wanted: Wanted) -> None:
     query = {"run": wanted.run_id, "episode": wanted.episode, "seed": wanted.seed}
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="newest-replay"):
         if made.frames or not is_over:
-            frames = f"{replay_frames.address()}?{urlencode(query)}"
+            frames = f"{replay_frames.address()}?{urlencode({**query, PARAMETER: spoken()})}"
             _component(
                 key=f"picture-{wanted.run_id}",
                 data={

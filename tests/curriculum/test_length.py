@@ -159,7 +159,7 @@ def test_why_a_length_is_refused_is_said_in_the_readers_language(length, asked, 
 def test_a_change_of_length_is_said_in_the_readers_language():
     assert translated(Length(60).changed_to(Length(110)), "zh_CN") == "由 60 到 110 个回合"
     both = Length(60, 2000).changed_to(Length(110, 5000))
-    assert translated(both, "zh_CN") == "从 60 个回合或 2,000 步 到 110 个回合或 5,000 步"
+    assert translated(both, "zh_CN") == "从 60 个回合或 2,000 步到 110 个回合或 5,000 步"
 
 
 def test_either_of_two_lengths_can_be_extended():

@@ -205,7 +205,7 @@ def test_what_an_environment_returned_is_said_in_the_readers_language(batch_of):
     with pytest.raises(EnvironmentFailureError) as failure:
         batch.step(np.zeros((2, 1), dtype=np.int64))
     chinese = translated(failure.value, "zh_CN")
-    assert "在第 1 步失败：step(action) 返回的 info 是 类型为 set 的值" in chinese
+    assert "在第 1 步失败：step(action) 返回的 info 是类型为 set 的值" in chinese
     assert not re.search(r"returned|must|value", chinese)
 
 

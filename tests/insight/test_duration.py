@@ -91,7 +91,7 @@ def test_durations_are_in_the_readers_language():
     assert [translated(Duration(low, high).describe(), "zh_CN") for low, high in ranges] == [
         "约 21秒",
         "20 至 55秒",
-        "40分钟 至 1.4小时",
+        "40分钟至 1.4小时",
         "3.5 至 10天",
     ]
     assert translated(time_left(3960), "zh_CN") == "约剩 1.1小时"

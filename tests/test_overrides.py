@@ -95,7 +95,7 @@ def test_a_phase_setting_as_it_is_leaves_the_curriculum_alone():
         ("ppo.gamma=nan", "Discount γ (ppo.gamma) is 'nan'; give a number greater than 0 and at most 1."),
         ("base.lr=inf", "Learning rate (base.lr) is 'inf'; give a number greater than 0 and at most 1."),
         ("policy.expert_width=x", "give a whole number from 1 to 16384, or nothing."),
-        ("policy.graph=gat", "Graph (policy.graph) is 'gat'; choose gatv1 or gatv2 or mlp."),
+        ("policy.graph=gat", "Graph (policy.graph) is 'gat'; choose gatv1, gatv2 or mlp."),
         ("policy.memory=lstm", "Memory (policy.memory) is 'lstm'; choose none or gru."),
         (
             "policy.memory_width=0",

@@ -6,7 +6,7 @@ from typing import Any
 from v3core.environment_setup import EnvArg, format_value
 from v3core.errors import V3Error, suggestion
 from v3core.messages import Message, _
-from v3core.phrases import one_of
+from v3core.phrases import listed, one_of
 
 _REFUSED = {
     "savedir": _("it writes files; remove it"),
@@ -115,7 +115,7 @@ def _check_keys(value: EnvArg, package: str) -> None:
     known = _keys_of(package)
     for name in names:
         if name not in known:
-            hint = suggestion(name, known) or _("It has {known}.", known=", ".join(known))
+            hint = suggestion(name, known) or _("It has {known}.", known=listed(list(known)))
             raise V3Error("NetHack has no observation '{name}'. {hint}", name=name, hint=hint)
 
 
@@ -148,7 +148,7 @@ def actions_of(names: EnvArg) -> list[Any]:
     given = _names("actions", names, "actions=[N,E,S,W,SEARCH]")
     for name in given:
         if name.upper() not in known:
-            hint = suggestion(name.upper(), known) or _("It has {known}.", known=", ".join(known))
+            hint = suggestion(name.upper(), known) or _("It has {known}.", known=listed(list(known)))
             raise V3Error("NetHack has no action '{name}'. {hint}", name=name, hint=hint)
     if len(set(map(str.upper, given))) < len(given):
         raise V3Error("actions names an action twice; name each once.")

@@ -235,11 +235,10 @@ def longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A third language, made of one file."""
     write_longer(tmp_path)
     monkeypatch.setattr(messages, "LOCALE", tmp_path)
-    caches = (messages.languages, messages.catalogue, messages.templates_of, messages.recognised)
-    for cache in caches:
+    for cache in messages.CACHES:
         cache.cache_clear()
     yield CODE
-    for cache in caches:
+    for cache in messages.CACHES:
         cache.cache_clear()
 
 

@@ -47,11 +47,10 @@ def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     folder.mkdir(parents=True)
     (folder / "v3lab.po").write_text(CATALOGUE, encoding="utf-8")
     monkeypatch.setattr(messages, "LOCALE", tmp_path)
-    caches = (messages.languages, messages.catalogue, messages.templates_of, messages.recognised)
-    for cache in caches:
+    for cache in messages.CACHES:
         cache.cache_clear()
     yield
-    for cache in caches:
+    for cache in messages.CACHES:
         cache.cache_clear()
 
 

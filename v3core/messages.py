@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache, reduce
 from itertools import islice
 from numbers import Number
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
@@ -209,7 +210,7 @@ def recognised(sentence: str, language: str, *, within: bool = False, short: boo
     A sentence of more than `_LONGEST` characters is none: texts of others, such as a library's error, can be that long.
     `within` is of a value of another one, and `short` of a value that may be a message of few letters, as `step 5`.
     """
-    whole, patterns = templates_of(language)
+    whole, _patterns = templates_of(language)
     if sentence in whole:
         return whole[sentence]
     if len(sentence) > _LONGEST:
@@ -217,7 +218,8 @@ def recognised(sentence: str, language: str, *, within: bool = False, short: boo
     headed = None if within else _headed(sentence, language)
     if headed is not None:
         return headed
-    fitting = (pair for one in patterns if short or not (within and one.is_short) for pair in _values(one, sentence))
+    likely = _likely(sentence, language)
+    fitting = (pair for one in likely if short or not (within and one.is_short) for pair in _values(one, sentence))
     tried = islice(fitting, _TRIED if len(sentence) <= _LONG else 1)
     found = [made for one, values in tried if (made := _best(one, values, sentence, language, within)) is not None]
     if not within:  # a sentence of few letters of its own has all its words in messages
@@ -230,6 +232,30 @@ def recognised(sentence: str, language: str, *, within: bool = False, short: boo
     parts = [_series(sentence, language, short), None if within else _sentences(sentence, language)]
     better = [one for one in parts if one is not None and (best is None or _series_rank(one) < _series_rank(best))]
     return min(better, key=_unknown, default=best)
+
+
+def _likely(sentence: str, language: str) -> list["_Pattern"]:
+    """The templates that may fit, in their order: of thousands those few that begin or end as the sentence does."""
+    by_beginning, by_end, others = _indexed(language)
+    found = (*by_beginning.get(sentence[:_KEY], ()), *by_end.get(sentence[-_KEY:], ()), *others)
+    return [pattern for _place, pattern in sorted(found, key=itemgetter(0))]
+
+
+@cache
+def _indexed(language: str) -> tuple[dict[str, "_Placed"], dict[str, "_Placed"], "_Placed"]:
+    """The templates with their places, by their first letters, else by their last ones, and those that have neither."""
+    by_beginning: dict[str, _Placed] = {}
+    by_end: dict[str, _Placed] = {}
+    others: _Placed = []
+    for place, pattern in enumerate(templates_of(language)[1]):
+        first, last = pattern.texts[0][:_KEY], pattern.texts[-1][-_KEY:]
+        if len(first) == _KEY:
+            by_beginning.setdefault(first, []).append((place, pattern))
+        elif len(last) == _KEY:
+            by_end.setdefault(last, []).append((place, pattern))
+        else:
+            others.append((place, pattern))
+    return by_beginning, by_end, others
 
 
 def _values(pattern: "_Pattern", sentence: str) -> list[tuple["_Pattern", dict[str, str]]]:
@@ -393,6 +419,8 @@ _OF_PEOPLE = frozenset({"reason", "text"})
 """Values that people or libraries wrote, in which a message of few letters is a coincidence."""
 _LONGEST = 2000
 """Characters of a sentence that is looked up."""
+_KEY = 3
+"""Letters of a beginning or an end by which templates are found."""
 _LONG = 400
 """Characters of one for which a single template is tried."""
 _TRIED = 12
@@ -470,6 +498,10 @@ class _Pattern:
             if name in self.numbers and _NUMBER.fullmatch(value) is None:
                 return None
         return values
+
+
+_Placed = list[tuple[int, _Pattern]]
+"""Templates with their places among all."""
 
 
 @cache
@@ -584,3 +616,6 @@ _HEADED = _("{subject}: {problem}")
 _COMMA = _("{before}, {part}")
 _AND = _("{before} and {last}")
 _OR = _("{before} or {last}")
+
+CACHES = (languages, catalogue, templates_of, _indexed, recognised)
+"""What is kept of the catalogues, to be forgotten where others take their place."""

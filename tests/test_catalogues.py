@@ -60,6 +60,29 @@ def test_a_translation_has_no_values_that_the_message_lacks(source: Path) -> Non
     assert wrong == []
 
 
+@EACH
+def test_a_translation_for_any_number_has_that_number(source: Path) -> None:
+    """A language without plurals says both forms in one way, so a 1 of the first form would be said of seven too."""
+    fixed = []
+    for message in read(source):
+        if isinstance(message.id, tuple | list):
+            one, many = map(fields, message.id)
+            said = message.string[-1]
+            has_a_number = re.search(r"(?<![A-Za-z])\d", re.sub(r"\{[^{}]*\}", "", said))
+            if has_a_number or not (fields(said) >= many or fields(said) >= one):
+                fixed.append(said)
+            elif "count" in many and "count" not in fields(said):
+                fixed.append(said)
+    assert fixed == []
+
+
+def test_values_within_quotation_marks_have_those_of_chinese() -> None:
+    """But not click's own, and what a user types: code in backticks, subscripts."""
+    said = [message.string for message in read(SOURCE) if all(file != "click" for file, _line in message.locations)]
+    texts = [one for strings in said for one in ([strings] if isinstance(strings, str) else strings)]
+    assert [one for one in texts if re.search(r"(?<![\[=(`])'\{\w+\}'(?![\]=`:])", one)] == []
+
+
 def test_translations_are_in_the_terms_of_the_glossary() -> None:
     terms = tuple(term for term in glossary() if NOT_A_VERDICT not in term.english)
     wrong = {}
@@ -286,17 +309,17 @@ def test_it_is_compiled_with_every_string() -> None:
             "Alarm 'A setting without effect' of episode 12: alpha is planned at 1.5 but not used; jitter is planned "
             "at 0.1 but not used; lr is planned at 1e-05 but 0.001 in effect during phase 'x y'; change the routing or "
             "remove the setting.",
-            "第 12 回合的告警“不起作用的设置”：在阶段 'x y' 中，alpha 计划为 1.5，但没有使用；"
+            "第 12 回合的告警“不起作用的设置”：在阶段“x y”中，alpha 计划为 1.5，但没有使用；"
             "jitter 计划为 0.1，但没有使用；lr 计划为 1e-05，但实际为 0.001；换一种路由或去掉该设置。",
         ),
         ("Lost after 3 episodes: ValueError: bad: value", "在 3 个回合后丢失：ValueError: bad: value"),
         ("Environment X-v0: reset raised ValueError: x: y.", "环境 X-v0：reset raised ValueError: x: y。"),
-        ("its graph builder 'a' raised KeyError: x; y.", "其图构建函数 'a' 引发了 KeyError：x; y。"),
+        ("its graph builder 'a' raised KeyError: x; y.", "其图构建函数“a”引发了 KeyError：x; y。"),
         ("The replay cannot be made: Run: it broke: now.", "无法制作回放：Run：it broke: now。"),
         (
             "Update 7, at episode 5 and step 9000 in phase 'x': step(action) of environment 1 returned a reward of "
             "-inf at step 3 of the rollout, which is not a finite number, 3 times in a row; fix the environment.",
-            "第 7 次更新，位于阶段 'x' 的第 5 回合、第 9000 步：在采样的第 3 步，环境 1 的 step(action) "
+            "第 7 次更新，位于阶段“x”的第 5 回合、第 9000 步：在采样的第 3 步，环境 1 的 step(action) "
             "返回的奖励为 -inf，这不是有限的数，连续 3 次；请修正环境。",
         ),
         (
@@ -318,7 +341,7 @@ def test_it_is_compiled_with_every_string() -> None:
         (
             "Torch computes the network, because the native library does not cover it: its observations have a part of "
             "kind words.",
-            "网络由 Torch 计算，因为本地库不支持它：其观测中有类型为 words 的部分。",
+            "网络由 Torch 计算，因为原生库不支持它：其观测中有类型为 words 的部分。",
         ),
         ("Resuming from the checkpoint at episode 50.", "从第 50 回合的检查点恢复。"),
         ("Training from the checkpoint at episode 50.", "从第 50 回合的检查点训练。"),
@@ -329,11 +352,11 @@ def test_it_is_compiled_with_every_string() -> None:
         ),
         (
             "Forked from Run 3f2a 'x' at episode 1,500, with curriculum c and seed 3.",
-            "由运行 3f2a 'x'在第 1,500 回合分叉，课程 c，种子 3。",
+            "由运行 3f2a“x”在第 1,500 回合分叉，课程 c，种子 3。",
         ),
         (
             "Forked from Run 3f2a 'x y' at episode 1,500, with curriculum c and seed 3.",
-            "由运行 3f2a 'x y'在第 1,500 回合分叉，课程 c，种子 3。",
+            "由运行 3f2a“x y”在第 1,500 回合分叉，课程 c，种子 3。",
         ),
         (
             "Environment X-v0, copy 3, failed at step 5: step(action) raised ValueError: bad value; "
@@ -415,7 +438,7 @@ def test_every_message_that_depends_on_a_number_is_recalled():
             "{name: x, phases: [{name: a, until: {}}]}",
             "Curriculum: phase 'a': An 'until' must have exactly one of 'episode', 'step' and 'metric'; this one has "
             "none.",
-            "课程：阶段 'a'：'until' 必须有且只有 'episode'、'step' 和 'metric' 之一；此处为：无。",
+            "课程：阶段“a”：'until' 必须有且只有 'episode'、'step' 和 'metric' 之一；此处为：无。",
         ),
         (
             "{name: x, phases: [{name: a, until: {step: 0}}]}",

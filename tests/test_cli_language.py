@@ -55,7 +55,7 @@ SAID = [
     pytest.param(
         ("runs", "--nope"), 2, "No such option", "No such option '--nope'.", "没有选项 '--nope'。", id="usage"
     ),
-    pytest.param(("show", "0000"), 1, "There is no", "There is no run '0000';", "没有运行 '0000'；", id="error"),
+    pytest.param(("show", "0000"), 1, "There is no", "There is no run '0000';", "没有运行“0000”；", id="error"),
     pytest.param(("runs",), 0, "No runs yet in ", "Start one: ", "开始第一个：", id="output"),
 ]
 

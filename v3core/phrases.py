@@ -140,6 +140,11 @@ def sentences(*parts: object) -> Message:
     return Phrase(" ".join(map(str, full)), partial(_sentences, full))
 
 
+def closed_up(said: str) -> str:
+    """Sentences without spaces after full stops of East Asian type, which end with the space that follows."""
+    return re.sub(r"(?<=[。！？：；]) ", "", said)
+
+
 def capitalised(phrase: str) -> Message:
     """At the beginning of a sentence."""
     return Phrase(f"{phrase[:1].upper()}{phrase[1:]}", partial(_capitalised, phrase))
@@ -239,8 +244,7 @@ def _strung(separator: str, parts: tuple[object, ...], language: str) -> str:
 
 def _sentences(parts: tuple[object, ...], language: str) -> str:
     said = [str(translated(part, language)) for part in parts]
-    # Full stops of East Asian type end with the space that follows a sentence.
-    return re.sub(r"(?<=[。！？：；]) ", "", " ".join(said))
+    return closed_up(" ".join(said))
 
 
 def _capitalised(phrase: str, language: str) -> str:

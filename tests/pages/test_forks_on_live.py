@@ -61,7 +61,7 @@ def test_seeds_of_pairs_are_refused_in_the_language_of_the_page(open_page, datab
     app.session_state["what-if"] = True
     (seeds,) = [field for field in app.run().text_input if field.key == f"what-if-seeds-{run}"]
     app = seeds.set_value("1-3, x").run()
-    assert "'x' 不是" in text_of(app).replace("\\", "")
+    assert "“x”不是" in text_of(app).replace("\\", "")
 
 
 def test_a_fork_whose_parent_is_gone_says_so_and_opens(open_page, database):

@@ -47,7 +47,7 @@ def test_it_says_why_a_run_is_slow_with_the_numbers_of_the_last_minute(open_page
     assert any("The environments take 80% of the time" in shown(markdown.value) for markdown in app.markdown)
     numbers = {metric.label: metric.value for metric in app.metric}
     assert (numbers["Steps per second"], numbers["Seconds per update"]) == ("2,000", "0.5")
-    assert (numbers["Processors in use"], numbers["Memory"], numbers["Threads"]) == ("0.93", "286 MiB", "3")
+    assert (numbers["Processors in use"], numbers["Memory in use"], numbers["Threads"]) == ("0.93", "286 MiB", "3")
     assert "GPU memory" not in numbers
     drawn = drawn_here(app)
     assert {"process-time", "process-cpu", "process-pace", "process-memory"} <= set(drawn)

@@ -162,7 +162,7 @@ def test_the_state_of_the_map_stays_chosen_after_a_switch(open_page, database, f
     app = open_page("pages/live.py", run=run_id, experts="true", lang=then, state=link)
     assert app.selectbox(key="state").value == "Episode 2, step 5"
     assert app.query_params["state"] == said(_("Episode {number}, step {step}", number=2, step=5), then)
-    seen = {"en": "In view: **green goal 2 ahead**", "zh-CN": "视野内：**绿色目标 前 2**"}
+    seen = {"en": "In view: **green goal 2 ahead**", "zh-CN": "视野内：**绿色目标 前方 2 格**"}
     assert seen[then] in text_of(app)
     old = labels(app)
     switch(app, then, first)

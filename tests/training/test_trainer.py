@@ -485,7 +485,7 @@ def test_a_loss_that_becomes_infinite_is_undone(small_run, recorder):
         run(config, hooks)
     assert len(hooks.undone) >= 3
     said = recalled(str(raised.value), "zh_CN")
-    assert re.fullmatch(r"第 \d+ 次更新，位于阶段 'one' 的第 .* 步：在学习率 1e\+30 下，.*；请调低它。", said)
+    assert re.fullmatch(r"第 \d+ 次更新，位于阶段“one”的第 .* 步：在学习率 1e\+30 下，.*；请调低它。", said)
 
 
 def test_episodes_before_an_environment_fails_are_kept(small_run, recorder, choice_env, monkeypatch):

@@ -24,6 +24,7 @@ from v3core.errors import V3Error
 from v3core.messages import _
 from v3core.output import ReaderGoneError, echo, fail, prepare
 from v3core.paths import COMMAND
+from v3core.phrases import closed_up
 
 __all__ = [
     "ask",
@@ -56,6 +57,6 @@ def main(arguments: list[str] | None = None) -> int:
         echo(error.format_message())
         return 0
     except click.ClickException as error:
-        return fail(error.format_message(), 2)
+        return fail(closed_up(error.format_message()), 2)  # click puts spaces between its sentences
     except (click.Abort, KeyboardInterrupt):
         return fail(_("Interrupted."), 130)

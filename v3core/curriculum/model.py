@@ -309,7 +309,8 @@ def value_problem(value: Value | None, knob: str) -> str:
     if any(isinstance(level, Times) for level in levels) and not KNOBS[knob].from_recipe:
         return _("has no base value to multiply; write the number itself")
     if not all(math.isfinite(number) and allowed.holds(number) for number in numbers):
-        return _("must be {words}", words=allowed.words)
+        is_bounded = allowed.low > -math.inf
+        return _("must be {words}", words=allowed.words) if is_bounded else _("must be a finite number")
     if isinstance(value, Ramp) and value.shape == "exponential" and min(numbers) <= 0:
         return _("cannot ramp exponentially to or from 0 or less; use a linear ramp")
     return ""

@@ -71,7 +71,7 @@ def _numbers(sample: ProcessSample) -> None:
             f"{sample.cores:.2f}",
             _("Processor time / seconds, of the worker and of the processes that its environments have started."),
         ),
-        _("Memory"): (_bytes(sample.memory), _("Of the same processes, resident.")),
+        _("Memory in use"): (_bytes(sample.memory), _("Of the same processes, resident.")),
         _("Threads"): (str(sample.threads), _("Of the worker.")),
     }
     if sample.gpu_memory is not None:

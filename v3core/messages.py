@@ -332,6 +332,8 @@ def _list(names: str, language: str) -> "_Recognised | None":
     """As in `a, b and c`, of words or of messages; None if a part is neither."""
     found = re.fullmatch(r"(.+?) (and|or) (\S.*)", names)
     before, word, last = found.groups() if found else (names, "", "")
+    if f" {word} " in last:  # as in the name `rock and roll and pop`
+        return None
     parts = [*before.split(", "), *filter(None, [last])]
     if len(parts) < 2 or (not word and not all(map(_NUMBER.fullmatch, parts))):
         return None

@@ -21,7 +21,10 @@ from v3core.messages import speaking, translated
         ("Feature 3", "特征 3"),
         ("Column 2, row 5", "第 2 列，第 5 行"),
         ("locked yellow door", "锁着的黄色门"),
-        ("locked yellow door 3 ahead, 1 left; green goal 2 right", "锁着的黄色门 前方 3 格、左侧 1 格；绿色目标 右侧 2 格"),
+        (
+            "locked yellow door 3 ahead, 1 left; green goal 2 right",
+            "锁着的黄色门 前方 3 格、左侧 1 格；绿色目标 右侧 2 格",
+        ),
         ("carries blue key", "携带蓝色钥匙"),
         ("agent, carries nothing", "智能体，携带无"),
         ("red ball at column 3, row 1", "红色球，第 3 列第 1 行"),

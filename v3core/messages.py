@@ -519,7 +519,8 @@ def templates_of(language: str) -> tuple[dict[str, Message], list[_Pattern]]:
                 continue  # of a page, which stores nothing
             if "{" in form:
                 pattern = _pattern(form, one, many, is_shown_only)
-                if many or pattern.letters >= _LITERAL_OF_SHORT:
+                joins = pattern.texts in (("", " and ", ""), ("", " or ", ""))  # which `_list` takes apart
+                if many or (pattern.letters >= _LITERAL_OF_SHORT and not joins):
                     patterns.append(pattern)
             else:
                 whole[form] = Message(one, {"count": 1} if many else {}, many)

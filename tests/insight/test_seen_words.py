@@ -38,7 +38,7 @@ from v3core.messages import speaking, translated
         ("Camera, column 1, row 1", "Camera、第 1 列，第 1 行"),
         ("Feature 1 to 4", "特征 1 至 4"),
         ("Position 1", "位置 1"),
-        ("Health (hub)", "生命（枢纽）"),
+        ("Health (hub)", "生命（汇聚节点）"),
         ("no words", "无词"),
         ("3 words", "3 个词"),
         ("my own 3", "my own 3"),

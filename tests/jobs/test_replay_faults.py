@@ -185,7 +185,7 @@ def test_what_is_not_installed_or_not_of_the_run_is_not_made(db, wanted, tmp_pat
     found = read_made(db, asked)
     assert found.no_frames == "The replay names 'others:Env-v0', which imports code and does not belong to its run."
     said = translated(found.no_frames, "zh_CN"), translated(found.no_inside, "zh_CN")  # by a page
-    assert all(one.startswith("该回放指定了会导入代码的 'others:Env-v0'") for one in said)
+    assert all(one.startswith("该回放指定了会导入代码的“others:Env-v0”") for one in said)
     assert "others" not in sys.modules
 
 

@@ -252,7 +252,7 @@ def test_each_mistake_gets_its_sentence(text, sentence):
     [
         (
             "{name: x, phases: [{name: a, lr: foo}]}",
-            "阶段 'a' 的 lr 为 'foo'；请给出一个数（大于 0）、{times: F} 或 {from: A, to: B}。",
+            "阶段“a”的 lr 为 'foo'；请给出一个数（大于 0）、{times: F} 或 {from: A, to: B}。",
         ),
         ("{name: x, phases: [{name: a, gate_entropy: x}]}", "请给出数字或 {from: A, to: B}。"),
         ("{name: x, phases: [{name: a, alpha: {times: 2}}]}", "没有可乘的基准值；请直接写数。"),

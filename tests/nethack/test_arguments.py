@@ -4,11 +4,13 @@ import gymnasium
 import numpy as np
 import pytest
 
-from v3core.curriculum import preset_names_for
+from v3core.config import build_run_config, recipe_for
+from v3core.curriculum import load_preset, preset_names_for
 from v3core.environment_setup import EnvironmentSetup, parse_value
 from v3core.environments import check_environment, make_environment
 from v3core.environments.nethack.arguments import _ROLES
 from v3core.environments.nethack.ids import import_package, package_of
+from v3core.environments.registry import check_run
 from v3core.errors import V3Error
 
 SCORE, ROOM = "NetHackScore-v0", "MiniHack-Room-5x5-v0"
@@ -164,4 +166,9 @@ def test_files_that_are_missing_are_no_package():
 
 
 def test_the_preset_is_offered_for_an_id_with_its_module():
-    assert "minihack-tasks" in preset_names_for(f"minihack:{ROOM}")
+    env = f"minihack:{ROOM}"
+    assert "minihack-tasks" in preset_names_for(env)
+    config = build_run_config(
+        name="x", env=env, seed=1, episodes=4000, curriculum=load_preset("minihack-tasks"), recipe=recipe_for(env)
+    )
+    assert check_run(config.environment, config.curriculum, allow_import=True).actions.sizes == (13,)

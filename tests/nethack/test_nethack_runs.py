@@ -68,6 +68,8 @@ def test_a_crash_of_the_library_ends_its_run_alone(v3core, tmp_path):
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "later_nethack.py").write_text(CRASHING.replace("> 20", "> 120").replace("Crashing-", "Later-"))
     path = {"PYTHONPATH": str(tmp_path / "own")}
+    path["TMPDIR"] = str(temporary := tmp_path / "temporary")
+    temporary.mkdir()
     envs = ("--env", "later_nethack:NetHackLater-v0", "--env", "NetHackScore-v0")
     limit = ("--env-arg", "max_episode_steps=150", "--set", "ppo.environments=2")
     sizes = ("--set", "ppo.rollout_steps=128", "--set", "ppo.minibatch=64", "--set", "evaluation.episodes=0")
@@ -83,10 +85,22 @@ def test_a_crash_of_the_library_ends_its_run_alone(v3core, tmp_path):
         time.sleep(2)
     assert statuses == {"later_nethack:NetHackLater-v0": "failed", "NetHackScore-v0": "completed"}
     assert "crashed with SIGSEGV" in by_env["later_nethack:NetHackLater-v0"]["reason"]
+    until = time.monotonic() + 60  # the monitors of the runs end after their runs
+    while (left := _games(temporary)) and time.monotonic() < until:
+        time.sleep(0.5)
+    assert left == []
+
+
+def _games(folder):
+    """Folders of NetHack's, at any depth."""
+    return [str(path) for path in folder.rglob("nle*")]
 
 
 def test_a_crash_of_the_library_is_reported(v3core, tmp_path):
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "crashing_nethack.py").write_text(CRASHING)
-    done = v3core("doctor", "--env", "crashing_nethack:NetHackCrashing-v0", PYTHONPATH=str(tmp_path / "own"))
+    path = {"PYTHONPATH": str(tmp_path / "own"), "TMPDIR": str(temporary := tmp_path / "temporary")}
+    (temporary / "nle-of-another").mkdir(parents=True)
+    done = v3core("doctor", "--env", "crashing_nethack:NetHackCrashing-v0", **path)
     assert "crashed the process (SIGSEGV)" in done.stdout + done.stderr
+    assert _games(temporary) == [str(temporary / "nle-of-another")]

@@ -184,10 +184,16 @@ def environments_of(curriculum: Curriculum) -> tuple[str, ...]:
     return tuple(dict.fromkeys(phase.env for phase in curriculum.phases if phase.env is not None))
 
 
+def trains_on(curriculum: Curriculum, env: str) -> bool:
+    """Whether phases name an environment, or none; with the module that registers it, it is the same one."""
+    named = environments_of(curriculum)
+    return not named or env.rpartition(":")[2] in {one.rpartition(":")[2] for one in named}
+
+
 def check_environment_named(curriculum: Curriculum, env: str) -> None:
     """Raise a V3Error for a curriculum that names environments, but not this one."""
     named = environments_of(curriculum)
-    if named and env not in named:
+    if not trains_on(curriculum, env):
         raise V3Error(
             "Curriculum '{name}' trains on {named}, not on {env}; choose one of them as the environment, or another "
             "curriculum.",

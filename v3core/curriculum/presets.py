@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from v3core.atomic_write import whole_file
-from v3core.curriculum.fit import check_router_learns, environments_of
+from v3core.curriculum.fit import check_router_learns, trains_on
 from v3core.curriculum.model import MAX_NAME, Curriculum
 from v3core.errors import V3Error, explained, suggestion
 from v3core.messages import _
@@ -71,8 +71,7 @@ def preset_names_for(env: str) -> list[str]:
 
 def _trains_on(name: str, env: str) -> bool:
     try:
-        named = environments_of(load_preset(name))
-        return not named or env.rpartition(":")[2] in {one.rpartition(":")[2] for one in named}
+        return trains_on(load_preset(name), env)
     except V3Error:  # a file that somebody put there
         return False
 

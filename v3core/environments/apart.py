@@ -25,6 +25,7 @@ from v3core.errors import V3Error
 from v3core.messages import _
 from v3core.paths import import_folders
 from v3core.phrases import stored
+from v3core.temporary_files import own_temporary_folder
 
 CALL_SECONDS = 60.0
 """A call of an environment's code that takes longer hangs."""
@@ -68,26 +69,28 @@ def examine_apart(
     texts = [dump(curriculum) for curriculum in curricula]
     task = {"run": asdict(run), "curricula": texts, "allow_import": allow_import, "seconds": seconds}
     paths = [path or str(Path.cwd()) for path in sys.path]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "v3core.environments.apart"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([*import_folders(), *paths]), "PYTHONUNBUFFERED": "1"},
-        start_new_session=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        with contextlib.suppress(OSError):  # it died at once: its exit code says so below
-            process.stdin.write(json.dumps(task))
-            process.stdin.close()
-        return _answer(process, process.stdout, run, seconds)
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)  # and its children
-        process.wait()
+    with own_temporary_folder() as variables:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "v3core.environments.apart"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([*import_folders(), *paths]), "PYTHONUNBUFFERED": "1"}
+            | variables,
+            start_new_session=True,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            with contextlib.suppress(OSError):  # it died at once: its exit code says so below
+                process.stdin.write(json.dumps(task))
+                process.stdin.close()
+            return _answer(process, process.stdout, run, seconds)
+        finally:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, signal.SIGKILL)  # and its children
+            process.wait()
 
 
 def _answer(process: "subprocess.Popen[str]", output: IO[str], run: EnvironmentSetup, seconds: float) -> list[Report]:

@@ -25,6 +25,7 @@ from v3core.store.database import Database
 from v3core.store.opening import open_patiently
 from v3core.store.run_row import RunRow
 from v3core.store.runs import UnknownRunError, get_run
+from v3core.temporary_files import own_temporary_folder, use_temporary_folder
 
 WAIT_SECONDS = 0.05
 OPEN_SECONDS = 60.0
@@ -46,12 +47,13 @@ def run_monitored(run_id: str) -> int:
     The child is forked before torch is loaded, in its own session: signals meant for it do not reach this process.
     Returns the worker's exit code, or 128 plus the number of the signal that ended it.
     """
-    with stop_on_signals() as stop:
+    with stop_on_signals() as stop, own_temporary_folder() as variables:
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reader)
             os.setsid()
+            use_temporary_folder(variables)
             return _work(run_id, stop, writer)
         os.close(writer)
         os.set_blocking(reader, False)  # what the worker started may hold the other end open

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from v3core.messages import Message, _
+from v3core.messages import Filling, Message, _, localised
 from v3core.phrases import (
     all_of,
     capitalised,
@@ -13,7 +13,6 @@ from v3core.phrases import (
     day_and_time,
     delta,
     listed,
-    localised,
     one_of,
     ordinal,
     sentences,
@@ -72,3 +71,9 @@ def test_no_space_follows_a_full_stop_of_east_asian_width() -> None:
 
 def test_a_number_has_the_signs_of_the_language() -> None:
     assert [localised("1,234.5", language) for language in ("en", "zh_CN", "de")] == ["1,234.5", "1,234.5", "1.234,5"]
+
+
+def test_numbers_within_a_message_have_the_marks_of_its_language():
+    message = _("{count:,} episodes, mean {mean:.1f}, {share:.1%}", count=1234567, mean=-0.5, share=0.125)
+    assert [message.in_language(one) for one in ("en", "zh_CN")] == ["1,234,567 episodes, mean −0.5, 12.5%"] * 2
+    assert Filling("de").vformat(message.template, (), message.values) == "1.234.567 episodes, mean −0,5, 12,5%"

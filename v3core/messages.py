@@ -585,11 +585,12 @@ class Filling(string.Formatter):
 
     def __init__(self, language: str) -> None:
         """`language` is that of the templates."""
+        self.language = language
         self._is_spaced = not language.startswith(("zh", "ja"))
 
     def shown(self, value: Any, form: str) -> str:
         """A value in a form; a form for numbers does nothing to words."""
-        return value if isinstance(value, str) else formatted(value, form)
+        return value if isinstance(value, str) else formatted(value, form, self.language)
 
     def format_field(self, value: Any, format_spec: str) -> str:
         """A value, with its edges marked until the template is filled in."""
@@ -602,9 +603,29 @@ class Filling(string.Formatter):
         return filled if self._is_spaced else _SPACE_AT_VALUE.sub("", filled).replace(_EDGE, "")
 
 
-def formatted(value: object, form: str) -> str:
-    """Like `format`; a number is for people: it has a proper minus sign."""
-    return with_minus(format(value, form)) if isinstance(value, Number) else format(value, form)
+def formatted(value: object, form: str, language: str = ENGLISH) -> str:
+    """Like `format`; a number is for people: it has a proper minus sign, and the marks of a language."""
+    shown = format(value, form)
+    return localised(with_minus(shown), language) if isinstance(value, Number) else shown
+
+
+def localised(number: str, language: str | None = None) -> str:
+    """A number as Python writes it, `1,234.5`, with the marks of a language, by default the reader's."""
+    return number.translate(_marks(language or spoken()))
+
+
+@cache
+def _marks(language: str) -> dict[int, str]:
+    """What stands for a comma and a point in numbers; nothing of a language that Babel does not know."""
+    if language == ENGLISH:
+        return {}
+    from babel.core import UnknownLocaleError
+    from babel.numbers import get_decimal_symbol, get_group_symbol
+
+    try:
+        return {ord(","): get_group_symbol(language), ord("."): get_decimal_symbol(language)}
+    except UnknownLocaleError:
+        return {}
 
 
 def with_minus(number: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 import humanize
 
-from v3core.messages import ENGLISH, Message, _, recalled, several, spoken, translated
+from v3core.messages import ENGLISH, Message, _, recalled, several, translated
 
 _THINGS: dict[str, Callable[[int], Message]] = {
     "archive": lambda n: several("{count:,} archive", "{count:,} archives", count=n),
@@ -170,18 +170,6 @@ def unended(sentence: str) -> Message:
 def stored(sentence: str) -> Message:
     """A sentence of ours from a row or a log, of which only the English text is left."""
     return sentence if isinstance(sentence, Message) else Phrase(sentence, partial(recalled, sentence))
-
-
-def localised(number: str, language: str | None = None) -> str:
-    """A number as Python writes it, `1,234.5`, with the signs of a language, by default the reader's."""
-    language = language or spoken()
-    return number if language == ENGLISH else number.translate(_signs(language))
-
-
-def _signs(language: str) -> dict[int, str]:
-    from babel.numbers import get_decimal_symbol, get_group_symbol
-
-    return {ord(","): get_group_symbol(language), ord("."): get_decimal_symbol(language)}
 
 
 def _joined(names: Sequence[object], word: Literal["or", "and"]) -> Message:

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import streamlit as st
 
 from v3core.jobs.lifecycle import STATUS_WORDS, Status, status_title
-from v3core.messages import Message, _, with_minus
+from v3core.messages import Message, _, localised, with_minus
 from v3core.phrases import counted as counted
-from v3core.phrases import day_and_time, delta, localised, strung, with_unit
+from v3core.phrases import day_and_time, delta, strung, with_unit
 from v3core.store.run_row import RunRow
 from v3core.ui import ticks
 from v3core.ui.text import plain

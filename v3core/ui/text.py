@@ -76,7 +76,7 @@ class _Escaping(Filling):
         if isinstance(value, Markdown):
             return value
         is_said = isinstance(value, Message | Exception)
-        return plain(value if is_said else formatted(value, form))
+        return plain(value if is_said else formatted(value, form, self.language))
 
 
 _PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"

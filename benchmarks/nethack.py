@@ -32,6 +32,8 @@ from v3core.training.inference import evaluate
 
 ENVIRONMENT = "NetHackScore-v0"
 TURNS = 3
+SEED = 1000
+"""Of the first game of a trained policy."""
 RECIPE = recipe_for(ENVIRONMENT)
 STEPS = RECIPE.ppo.environments * RECIPE.ppo.rollout_steps
 
@@ -141,7 +143,7 @@ def trained_policy(checkpoint: str, episodes: int, limit: int | None) -> dict[st
     setup = policy.spec.environment
     if limit is not None:
         setup = replace(setup, args={**setup.args, "max_episode_steps": limit})
-    found = evaluate(policy.backend, replace(policy.spec, environment=setup), episodes, seed=1, sampled=True)
+    found = evaluate(policy.backend, replace(policy.spec, environment=setup), episodes, SEED, sampled=True)
     return {"return": _mean([one.return_ for one in found]), "steps": _mean([one.length for one in found])}
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from v3core.messages import recalled
+from v3core.recall import recalled
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCALE = ROOT / "v3core" / "locale" / "zh_CN"

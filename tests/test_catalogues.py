@@ -20,7 +20,8 @@ from v3core.curriculum.presets import parse
 from v3core.errors import V3Error
 from v3core.insight.alarms import RULES
 from v3core.insight.alarms.rules import STALLED
-from v3core.messages import compile_catalogue, ids, known_language, recalled, say, speaking, translated
+from v3core.messages import compile_catalogue, known_language, say, speaking, translated
+from v3core.recall import CACHES, ids, recalled
 
 (SOURCE,) = [path for path in sources() if "zh_CN" in path.parts]
 EACH = pytest.mark.parametrize("source", sources(), ids=lambda path: path.parts[-3])
@@ -257,10 +258,10 @@ def longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A third language, made of one file."""
     write_longer(tmp_path)
     monkeypatch.setattr(messages, "LOCALE", tmp_path)
-    for cache in messages.CACHES:
+    for cache in CACHES:
         cache.cache_clear()
     yield CODE
-    for cache in messages.CACHES:
+    for cache in CACHES:
         cache.cache_clear()
 
 

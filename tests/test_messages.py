@@ -11,7 +11,8 @@ import pytest
 
 from v3core import messages
 from v3core.errors import V3Error
-from v3core.messages import Message, _, known_language, recalled, recognised, say, several, speaking, translated
+from v3core.messages import Message, _, known_language, say, several, speaking, translated
+from v3core.recall import CACHES, recalled, recognised
 
 CATALOGUE = """
 msgid ""
@@ -47,10 +48,10 @@ def catalogue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
     folder.mkdir(parents=True)
     (folder / "v3lab.po").write_text(CATALOGUE, encoding="utf-8")
     monkeypatch.setattr(messages, "LOCALE", tmp_path)
-    for cache in messages.CACHES:
+    for cache in CACHES:
         cache.cache_clear()
     yield
-    for cache in messages.CACHES:
+    for cache in CACHES:
         cache.cache_clear()
 
 

@@ -13,7 +13,8 @@ from typing import Any, Literal, Self
 
 import humanize
 
-from v3core.messages import ENGLISH, Message, _, recalled, several, translated
+from v3core.messages import ENGLISH, Message, _, several, translated
+from v3core.recall import recalled
 
 _THINGS: dict[str, Callable[[int], Message]] = {
     "archive": lambda n: several("{count:,} archive", "{count:,} archives", count=n),

@@ -19,8 +19,8 @@ from v3core.jobs.failures import TRACEBACK_CHARACTERS
 from v3core.jobs.files import RESERVE_BYTES, hold_reserve, release_reserve
 from v3core.jobs.launcher import create
 from v3core.jobs.lifecycle import ACTIVE, Status, change_status
-from v3core.messages import recalled
 from v3core.metrics import EpisodeRecord
+from v3core.recall import recalled
 from v3core.store import dialect
 from v3core.store.history import add_event
 from v3core.store.opening import open_database

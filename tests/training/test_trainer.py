@@ -25,8 +25,8 @@ from v3core.curriculum import (
 from v3core.environments import EnvironmentBatch, EnvironmentFailureError, check_environment
 from v3core.environments.nethack.ids import how_to_install, is_installed, package_of
 from v3core.errors import V3Error
-from v3core.messages import recalled
 from v3core.policy import Gating
+from v3core.recall import recalled
 from v3core.training import ppo, trainer, world
 from v3core.training.checkpoint import load_checkpoint
 from v3core.training.hooks import Edit, Orders

@@ -14,9 +14,10 @@ from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.launchers.local import LocalLauncher
 from v3core.jobs.launchers.room import by_address, free_slots, used_slots
 from v3core.jobs.monitor import run_monitored
-from v3core.messages import _, recalled, translated
+from v3core.messages import _, translated
 from v3core.output import echo, echo_json, fail, padded
 from v3core.phrases import counted, listed, sentences
+from v3core.recall import recalled
 from v3core.store.opening import database_url, set_aside
 from v3core.store.runs import list_runs, resolve
 

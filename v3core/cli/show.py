@@ -18,11 +18,12 @@ from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import status_word
 from v3core.jobs.logs import read_log_tail
 from v3core.jobs.played_episodes import imports_of_run, intact_checkpoint
-from v3core.messages import _, recalled, translated
+from v3core.messages import _, translated
 from v3core.output import echo, echo_json, padded, width
 from v3core.paths import COMMAND
 from v3core.phrases import listed, stored, strung
 from v3core.places import local_file
+from v3core.recall import recalled
 from v3core.store.alarms import ACTIVE, CLEARED, MUTED
 from v3core.store.commands import read_commands
 from v3core.store.history import read_events

@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable
 from functools import cache, lru_cache
 
-from v3core.messages import ENGLISH, Message, _, recalled, spoken
+from v3core.messages import ENGLISH, Message, _, spoken
 from v3core.phrases import listed, strung
+from v3core.recall import recalled
 
 _COLOURS = {
     **{"red": _("red"), "green": _("green"), "blue": _("blue")},

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 from v3core.config import MAX_EPISODES, MAX_STEPS, RunConfig
 from v3core.curriculum import Length
 from v3core.errors import V3Error, explain
-from v3core.messages import _, series
+from v3core.messages import _
+from v3core.recall import series
 from v3core.rollup import mean_window
 from v3core.store.schema import ACTIVE, STORED, UNLISTED, UNREADABLE_TIME, Status
 

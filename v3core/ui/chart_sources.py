@@ -25,8 +25,9 @@ from v3core.errors import V3Error
 from v3core.insight.duration import time_left
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE
-from v3core.messages import _, languages, recalled, say, speaking, spoken, translated
+from v3core.messages import _, languages, say, speaking, spoken, translated
 from v3core.metrics import COMPARED, Chart, of_chart
+from v3core.recall import recalled
 from v3core.store.alarms import MUTED, read_alarms
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow

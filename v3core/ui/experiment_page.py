@@ -7,8 +7,9 @@ from v3core.jobs import experiments
 from v3core.jobs.costs import seconds_left
 from v3core.jobs.experiments import Progress
 from v3core.jobs.lifecycle import Status
-from v3core.messages import _, recalled, several
+from v3core.messages import _, several
 from v3core.phrases import listed, strung
+from v3core.recall import recalled
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.experiment_actions import experiment_actions

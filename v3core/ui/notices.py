@@ -17,7 +17,8 @@ from streamlit.proto.RootContainer_pb2 import RootContainer
 
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import NOTIFIED, Status
-from v3core.messages import _, recalled, say
+from v3core.messages import _, say
+from v3core.recall import recalled
 from v3core.store.database import Database
 from v3core.store.history import EndRow, newest_event, read_ends
 from v3core.ui import news, ticks

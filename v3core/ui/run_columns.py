@@ -17,8 +17,9 @@ from v3core.insight.duration import time_left
 from v3core.jobs.kinds import trains_elsewhere
 from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.lifecycle import ACTIVE, Status, status_title
-from v3core.messages import _, recalled
+from v3core.messages import _
 from v3core.phrases import listed, ordinal, strung
+from v3core.recall import recalled
 from v3core.rollup import Floats
 from v3core.store.history import Stretch
 from v3core.store.run_row import RunRow

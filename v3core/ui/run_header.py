@@ -13,9 +13,10 @@ from v3core.jobs.demo import is_demo
 from v3core.jobs.kinds import trained_elsewhere, trains_elsewhere
 from v3core.jobs.lifecycle import ACTIVE, RESUMABLE, Status
 from v3core.jobs.retention import thinned_sentence
-from v3core.messages import _, recalled, say, several
+from v3core.messages import _, say, several
 from v3core.phrases import strung
 from v3core.places import PlaceError
+from v3core.recall import recalled
 from v3core.store.changes import SILENT_SECONDS
 from v3core.store.commands import CommandRow
 from v3core.store.database import Database

@@ -7,8 +7,9 @@ import streamlit as st
 from v3core.curriculum.edit import summary
 from v3core.errors import V3Error
 from v3core.jobs.kinds import COMMANDS, asked_length
-from v3core.messages import _, recalled, said, say
+from v3core.messages import _, said, say
 from v3core.phrases import stored
+from v3core.recall import recalled
 from v3core.store.commands import APPLIED, EXTEND, CommandRow, RevisionRow, known_revisions
 from v3core.store.database import Database
 from v3core.store.history import read_events

@@ -12,8 +12,9 @@ from v3core.jobs.launchers.chosen import chosen
 from v3core.jobs.launchers.interface import Offer
 from v3core.jobs.launchers.room import by_address, free_slots, used_slots
 from v3core.jobs.lifecycle import ACTIVE, ENDED, STATUS_WORDS, Status, status_title
-from v3core.messages import Message, _, recalled, say
+from v3core.messages import Message, _, say
 from v3core.phrases import listed, ordinal, strung
+from v3core.recall import recalled
 from v3core.store.alarms import active_rules
 from v3core.store.database import Database
 from v3core.store.run_filter import FIELDS, FilterError, matches, parse_filter

@@ -6,7 +6,8 @@ import streamlit as st
 from v3core.charts.situation_figures import HEIGHT, situation_figure
 from v3core.insight.situation_loads import SituationResult, situation_points, situation_results
 from v3core.jobs.retention import thinned_caption
-from v3core.messages import _, recalled, said, say
+from v3core.messages import _, said, say
+from v3core.recall import recalled
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.situation_records import GrowingSituations, has_situations

@@ -216,9 +216,14 @@ def sweep_figure(
     `lines` are name, look, and for each value of the setting, ascending, the estimate.
     """
     parts = [
-        f"{name}: "
-        + ", ".join(say("{value:g} to {result}", value=value, result=interval_words(final)) for value, final in points)
-        for name, _, points in lines
+        _(
+            "{name}: {value}",
+            name=name,
+            value=listed(
+                [_("{value:g} to {result}", value=value, result=interval_words(final)) for value, final in points]
+            ),
+        )
+        for name, _style, points in lines
     ]
     figure = _plain(
         f"sweep:{setting}:{label}",

@@ -9,8 +9,8 @@ from v3core.charts.figure import Figure
 from v3core.charts.frame import label, plain_frame
 from v3core.charts.palette import curriculum_colours, curriculum_mark, rgba
 from v3core.charts.series import PhaseBand
-from v3core.messages import Message, _, say, translated
-from v3core.phrases import listed
+from v3core.messages import Message, _, say
+from v3core.phrases import listed, strung
 
 _ROW = 34
 _STRENGTHS = (0.38, 0.2)
@@ -37,11 +37,13 @@ def timelines_figure(curricula: Sequence[Timeline], *, unit: Unit = "episode") -
     """One row per curriculum: its name and its phases, each with its routing."""
     end = max((band.end for one in curricula for band in one.bands), default=1)
     parts = [
-        f"{one.name}: {translated(listed([*(_ends(band, unit) for band in one.bands), *one.later]))}"
+        _("{name}: {value}", name=one.name, value=listed([*(_ends(band, unit) for band in one.bands), *one.later]))
         for one in curricula
     ]
     names = f"timelines:{unit}:" + ":".join(one.name for one in curricula)
-    figure = plain_frame(names, "; ".join(parts) + ".", end=end, height=_ROW * len(curricula) + 70)
+    figure = plain_frame(
+        names, say("{parts}.", parts=strung(_("; "), parts)), end=end, height=_ROW * len(curricula) + 70
+    )
     if unit == "step":
         figure.layout.xaxis.title.text = say("Environment steps")
     shown = [f"{curriculum_mark(one.curriculum)} {_shortened(one.name)}" for one in curricula]

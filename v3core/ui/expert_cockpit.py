@@ -344,7 +344,7 @@ def _words(found: Sequence[Removal]) -> Message:
         experts = [removal.expert + 1 for removal in found if removal.verdict is verdict]
         if experts:
             parts.append(_("{verdict}: {experts}", verdict=verdict.words, experts=listed(experts)))
-    return _("{parts}.", parts=capitalised(strung("; ", parts)))
+    return _("{parts}.", parts=capitalised(strung(_("; "), parts)))
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

@@ -87,7 +87,7 @@ def test_a_sweep_is_commanded_and_stopped_as_one(db, command, sweep):
     command("stop", first, fails="is already stopped; there is nothing to stop.")
     command("stop", "--experiment", "Both", fails="No run of experiment 'Both' is queued or active here")
     command("move", first, "2000,4000", fails="resume it with other boundaries")
-    command("resume", first, "--boundaries", "0,4000", fails="greater than or equal to 1")
+    command("resume", first, "--boundaries", "0,4000", fails="it must be at least 1")
     command("resume", first, "--boundaries", "2000,4000")
     assert json.loads(command("show", first, "--json"))["status"] in {"queued", "starting"}
     assert "stopped" in command("stop", first)

@@ -33,7 +33,7 @@ def recognised(sentence: str, language: str, *, within: bool = False, short: boo
     A sentence of more than `_LONGEST` characters is none: texts of others, such as a library's error, can be that long.
     `within` is of a value of another one, and `short` of a value that may be a message of few letters, as `step 5`.
     """
-    whole, _patterns = templates_of(language)
+    whole = templates_of(language)[0]
     if sentence in whole:
         return whole[sentence]
     if len(sentence) > _LONGEST:

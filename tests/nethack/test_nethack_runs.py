@@ -5,10 +5,12 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import wait_for
+from v3core.jobs.lifecycle import ENDED
 
 ROOT = Path(__file__).resolve().parents[2]
 CRASHING = """
@@ -75,20 +77,16 @@ def test_a_crash_of_the_library_ends_its_run_alone(v3core, tmp_path):
     sizes = ("--set", "ppo.rollout_steps=128", "--set", "ppo.minibatch=64", "--set", "evaluation.episodes=0")
     started = v3core("sweep", *envs, *limit, "--steps", "512", *sizes, **path)
     assert started.returncode == 0, started.stderr
-    until = time.monotonic() + 200
-    while True:
-        listed = json.loads(v3core("runs", "--json", **path).stdout)
-        by_env = {run["env"]: run for run in listed}
-        statuses = {env: run["status"] for env, run in by_env.items()}
-        if set(statuses.values()) <= {"completed", "failed", "lost", "stopped"} or time.monotonic() > until:
-            break
-        time.sleep(2)
+
+    def ended():
+        found = {run["env"]: run for run in json.loads(v3core("runs", "--json", **path).stdout)}
+        return found if all(run["status"] in ENDED for run in found.values()) else {}
+
+    by_env = wait_for(ended, "both runs end", seconds=200, pause=2)
+    statuses = {env: run["status"] for env, run in by_env.items()}
     assert statuses == {"later_nethack:NetHackLater-v0": "failed", "NetHackScore-v0": "completed"}
     assert "crashed with SIGSEGV" in by_env["later_nethack:NetHackLater-v0"]["reason"]
-    until = time.monotonic() + 60  # the monitors of the runs end after their runs
-    while (left := _games(temporary)) and time.monotonic() < until:
-        time.sleep(0.5)
-    assert left == []
+    wait_for(lambda: not _games(temporary), "the monitors, which end after their runs, leave no folder")
 
 
 def _games(folder):

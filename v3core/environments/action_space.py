@@ -34,9 +34,8 @@ def action_spec(space: spaces.Space[object]) -> ActionSpec:
             shape, dtype = space.shape, str(space.dtype)
             spec = ActionSpec("continuous", count, count, shape=shape, low=low, high=high, dtype=dtype)
         case _:
-            kind = _("a {space} space", space=type(space).__name__)
-            if isinstance(space, spaces.Box):
-                kind = _("whole numbers in a Box")
+            other = _("a {space} space", space=type(space).__name__)
+            kind = _("whole numbers in a Box") if isinstance(space, spaces.Box) else other
             raise V3Error(
                 "its actions are {kind}; the policy acts in Discrete, MultiDiscrete, MultiBinary and float Box "
                 "spaces: use a wrapper that translates them.",

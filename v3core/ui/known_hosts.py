@@ -81,7 +81,7 @@ class KnownHosts:
         if is_host_allowed(host):
             await self._app(scope, receive, send)
             return
-        name = re.sub(r":\d*$", "", host or "") or str(_("(none)"))
+        name = re.sub(r":\d*$", "", host or "") or _("(none)")
         sentence = _(
             "V3 Lab was requested under the host name {name!r}, which is not allowed. If it belongs to you, add it to "
             "STREAMLIT_SERVER_ALLOWED_HOSTS (server.allowedHosts in .streamlit/config.toml) and restart V3 Lab.",

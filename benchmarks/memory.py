@@ -4,7 +4,8 @@
 success by tenths of its steps; `Recall-v0` is an environment of this file. `--speed` takes short trainings by turns.
 
 Ours is the environment's recipe with constant settings and softmax routing, or under `--curriculum`. The peer has the
-same settings of PPO, its own `MlpLstmPolicy`, and sees what ours sees, MiniGrid's cells one-hot.
+same settings of PPO, its own `MlpLstmPolicy` with LSTMs of `--lstm` units, and sees what ours sees, MiniGrid's cells
+one-hot.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,14 @@ from v3core.config import RunConfig, build_run_config, recipe_for
 from v3core.curriculum import Length, parse
 from v3core.curriculum.fit import scaled_to
 from v3core.curriculum.presets import load_preset
+from v3core.environments.make import import_minigrid
 from v3core.metrics import EpisodeRecord
 from v3core.overrides import set_values
 from v3core.training.trainer import train
 
 RECALL = "Recall-v0"
+LSTM_UNITS = 256
+"""sb3-contrib's own."""
 CONSTANT = "{name: constant, phases: [{name: only}]}"
 
 
@@ -127,8 +132,9 @@ def ours(config: RunConfig, tenths: Tenths) -> None:
         train(config, curriculum=config.curriculum, hooks=_Hooks(Path(folder), tenths))
 
 
-def peer(config: RunConfig, tenths: Tenths) -> None:
+def peer(config: RunConfig, tenths: Tenths, units: int = LSTM_UNITS) -> None:
     """Train RecurrentPPO with the settings of a run of ours."""
+    import_minigrid()
     ppo, grid = config.ppo, config.env.startswith("MiniGrid")
     envs = make_vec_env(config.env, ppo.environments, seed=config.seed, wrapper_class=Cells if grid else None)
     model = RecurrentPPO(
@@ -144,6 +150,7 @@ def peer(config: RunConfig, tenths: Tenths) -> None:
         learning_rate=config.base.lr,
         seed=config.seed,
         device="cpu",
+        policy_kwargs={"lstm_hidden_size": units},
     )
     model.learn(config.steps, callback=_Callback(tenths))
 
@@ -155,22 +162,26 @@ CONTENDERS: dict[str, tuple[Callable[[RunConfig, Tenths], None], str]] = {
 }
 
 
-def trained(name: str, env: str, steps: int, seed: int, settings: Sequence[str], curriculum: str) -> dict[str, Any]:
+def trained(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """One training of a contender: success by tenths, seconds of processor time, steps per such second."""
     contender, memory = CONTENDERS[name]
-    config = configured(env, steps, seed, [*settings, f"policy.memory={memory}"], curriculum)
-    tenths, began = Tenths(config.steps or steps), time.process_time()
+    if contender is peer:
+        contender = partial(peer, units=arguments.lstm)
+    settings = [*arguments.settings, f"policy.memory={memory}"]
+    config = configured(arguments.env, arguments.steps, seed, settings, arguments.curriculum)
+    steps = config.steps or arguments.steps
+    tenths, began = Tenths(steps), time.process_time()
     contender(config, tenths)
     seconds = time.process_time() - began
     return {
         "contender": name,
-        "env": env,
+        "env": arguments.env,
         "seed": seed,
-        "steps": config.steps,
-        "settings": list(settings),
+        "steps": steps,
+        "settings": arguments.settings,
         "success": tenths.means(),
         "processor_seconds": round(seconds, 1),
-        "steps_per_second": round((config.steps or steps) / seconds),
+        "steps_per_second": round(steps / seconds),
     }
 
 
@@ -183,6 +194,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--contenders", default=",".join(CONTENDERS))
     parser.add_argument("--curriculum", default="", help="a preset, scaled to the steps")
+    parser.add_argument("--lstm", type=int, default=LSTM_UNITS, metavar="N", help="units of RecurrentPPO's LSTMs")
     parser.add_argument("--set", action="append", default=[], dest="settings", metavar="PATH=VALUE")
     parser.add_argument(
         "--speed", type=int, metavar="TURNS", help="short trainings by turns, and ratios of their rates"
@@ -195,7 +207,7 @@ def main() -> None:
         rates: dict[str, list[float]] = {name: [] for name in names}
         for turn in range(arguments.speed):
             for name in names:
-                found = trained(name, arguments.env, arguments.steps, turn, arguments.settings, arguments.curriculum)
+                found = trained(name, turn, arguments)
                 rates[name].append(found["steps_per_second"])
         for name in names:
             ratio = statistics.median(a / b for a, b in zip(rates[names[0]], rates[name], strict=True))
@@ -204,8 +216,7 @@ def main() -> None:
         return
     for seed in map(int, arguments.seeds.split(",")):
         for name in names:
-            found = trained(name, arguments.env, arguments.steps, seed, arguments.settings, arguments.curriculum)
-            print(json.dumps(found), flush=True)
+            print(json.dumps(trained(name, seed, arguments)), flush=True)
 
 
 if __name__ == "__main__":

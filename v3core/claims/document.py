@@ -5,10 +5,11 @@
 
 from collections.abc import Callable, Sequence
 
-from v3core.claims.findings import Finding, estimate_of, expectation, too_few_seeds, with_interval
+from v3core.claims.findings import Finding, estimate_of, expectation, number, too_few_seeds
 from v3core.claims.statements import Claim, StudyState, begun, verdict_over
 from v3core.claims.study import Relation
 from v3core.claims.study_outcomes import OUTCOMES
+from v3core.insight.estimates import with_interval
 from v3core.messages import _, say, translated, translation
 from v3core.phrases import capitalised
 
@@ -45,7 +46,7 @@ def comparisons(findings: Sequence[Finding], escape: Callable[[str], str] = str)
 
 def _row(finding: Finding, escape: Callable[[str], str]) -> tuple[str, ...]:
     n = finding.measured.n
-    measured = with_interval(finding.measured)
+    measured = with_interval(finding.measured, number)
     return (
         escape(finding.study),
         OUTCOMES[finding.hypothesis.outcome].title,
@@ -67,7 +68,7 @@ def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
         (
             escape(translation(arm.name)),
             str(counts[arm.name]),
-            *(with_interval(estimate_of(state.results, arm.name, name)) for name in shown),
+            *(with_interval(estimate_of(state.results, arm.name, name), number) for name in shown),
         )
         for arm in study.arms
     ]

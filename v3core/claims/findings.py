@@ -13,7 +13,7 @@ from v3core.claims.results import Result
 from v3core.claims.study import Hypothesis, Relation, Study
 from v3core.claims.study_outcomes import OUTCOMES
 from v3core.insight.correlation import correlation_within
-from v3core.insight.estimates import ENOUGH_SEEDS, Estimate, iqm_of
+from v3core.insight.estimates import ENOUGH_SEEDS, Estimate, iqm_of, with_interval
 from v3core.insight.removals import interval
 from v3core.insight.significance import LEVEL, holm, paired_permutation_test
 from v3core.messages import Message, _, several, translated, with_minus
@@ -164,7 +164,7 @@ def verdict_of(hypothesis: Hypothesis | Relation, measured: Estimate, p: float |
 def sentence(finding: Finding) -> Message:
     """As in `Dead experts: 0.3 with warmup, 4.1 with none; difference −3.8 (−4.6 to −3.0), 10 pairs of seeds.`"""
     of, outcome = finding.hypothesis, OUTCOMES[finding.hypothesis.outcome]
-    said: dict[str, object] = {"outcome": outcome.title, "measured": with_interval(finding.measured)}
+    said: dict[str, object] = {"outcome": outcome.title, "measured": with_interval(finding.measured, number)}
     said |= {"count": finding.counted}
     if isinstance(of, Relation):
         said |= {"other": _lower(OUTCOMES[of.foretold_by].title), "arms": _arms(of)}
@@ -208,18 +208,6 @@ def _arm(name: str) -> Message:
 
 def _arms(of: Relation) -> Message:
     return listed([_arm(name) for name in of.arms])
-
-
-def with_interval(estimate: Estimate) -> str:
-    """As in `−3.80 (−4.60 to −3.00)`; without the interval where there is none."""
-    if estimate.low is None or estimate.high is None:
-        return number(estimate.value)
-    return _(
-        "{value} ({low} to {high})",
-        value=number(estimate.value),
-        low=number(estimate.low),
-        high=number(estimate.high),
-    )
 
 
 def number(value: float) -> str:

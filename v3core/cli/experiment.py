@@ -39,7 +39,7 @@ from v3core.jobs.lifecycle import status_word
 from v3core.jobs.needs import Needs
 from v3core.jobs.several import Outcome
 from v3core.jobs.sweep import MAX_SEEDS, parse_seeds
-from v3core.messages import Message, _, translated, with_minus
+from v3core.messages import Message, _, translated
 from v3core.output import echo, echo_json, padded
 from v3core.paths import COMMAND
 from v3core.phrases import counted, sentences, stored
@@ -237,10 +237,7 @@ def _standings(database: Database, progress: Progress) -> "Standings":
 
 
 def _estimate(estimate: "Estimate") -> str:
-    if not estimate.n:
-        return _("unknown")
-    value = with_minus(f"{estimate.value:.4g}")
-    if estimate.low is None or estimate.high is None:
-        return value
-    low, high = (with_minus(f"{bound:.4g}") for bound in (estimate.low, estimate.high))
-    return _("{value} ({low} to {high})", value=value, low=low, high=high)
+    from v3core.comparison.tables import number_words  # as above
+    from v3core.insight.estimates import with_interval
+
+    return with_interval(estimate, number_words) if estimate.n else _("unknown")

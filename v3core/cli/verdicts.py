@@ -11,7 +11,7 @@ from v3core import __version__
 from v3core.cli.common import commands, json_option, reconciled
 from v3core.errors import V3Error
 from v3core.insight.compared import Across, Comparison, GroupResult, Pair
-from v3core.insight.estimates import Estimate
+from v3core.insight.estimates import Estimate, with_interval
 from v3core.insight.replays import MEDIAN
 from v3core.jobs import control
 from v3core.messages import Message, _, translated
@@ -180,13 +180,8 @@ def _estimate(estimate: Estimate, words: Callable[[float], str] | None = None) -
     """As in `487 (470 to 495)`, each number in the words of the tables on Compare."""
     from v3core.comparison.tables import number_words  # as above
 
-    shown = words or number_words
-    if estimate.low is None or estimate.high is None:
-        value = shown(estimate.value)
-        return _("{value} (exploratory)", value=value) if estimate.confidence == "exploratory" else value
-    return _(
-        "{value} ({low} to {high})", value=shown(estimate.value), low=shown(estimate.low), high=shown(estimate.high)
-    )
+    said = with_interval(estimate, words or number_words)
+    return _("{value} (exploratory)", value=said) if estimate.confidence == "exploratory" else said
 
 
 @commands.command()

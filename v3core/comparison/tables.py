@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from v3core.insight.compared import Across, Comparison, GroupResult, Pair
-from v3core.insight.estimates import Estimate
+from v3core.insight.estimates import Estimate, with_interval
 from v3core.insight.profiles import Aggregate
 from v3core.insight.significance import MOST_SEEDS
 from v3core.messages import _, with_minus
@@ -49,7 +49,7 @@ def across_rows(found: Across) -> list[Row]:
     return [
         {
             _("Group"): group.name,
-            **{title: _with_interval(group.aggregates[kind]) for kind, title in AGGREGATE_TITLES.items()},
+            **{title: _with_unit(group.aggregates[kind]) for kind, title in AGGREGATE_TITLES.items()},
         }
         for group in found.groups
     ]
@@ -92,8 +92,8 @@ def _pair_row(pair: Pair, *, several: bool) -> Row:
     row |= {
         _("Difference"): number_words(pair.difference.value),
         _("95 % interval"): _interval(pair.difference),
-        _("By seed"): "–" if pair.paired is None else _with_interval(pair.paired),
-        _("Ends above"): _with_interval(pair.improvement, per_cent=True),
+        _("By seed"): "–" if pair.paired is None else _with_unit(pair.paired),
+        _("Ends above"): _with_unit(pair.improvement, per_cent=True),
         _("Welch"): _p(pair.welch_corrected),
         _("Permutation"): _p(pair.permutation_corrected),
     }
@@ -110,7 +110,7 @@ def _seeds(needed: float | None) -> str:
 def _fewer_steps(pair: Pair, change: Estimate) -> str:
     if math.isinf(change.value):
         return _("only {group} reaches it", group=pair.second if change.value < 0 else pair.first)
-    return _with_interval(change, unit=" %")
+    return _with_unit(change, unit=" %")
 
 
 def number_words(value: float) -> str:
@@ -129,15 +129,11 @@ def _interval(estimate: Estimate) -> str:
     return _("{low} to {high}", low=number_words(estimate.low), high=number_words(estimate.high))
 
 
-def _with_interval(estimate: Estimate, *, per_cent: bool = False, unit: str = "") -> str:
-    scale, end = (100, " %") if per_cent else (1, unit)
+def _with_unit(estimate: Estimate, *, per_cent: bool = False, unit: str = "") -> str:
     if math.isnan(estimate.value):
         return "–"
-    said = f"{_short(scale * estimate.value)}{end}"
-    if estimate.low is None or estimate.high is None:
-        return said
-    low, high = _short(scale * estimate.low), _short(scale * estimate.high)
-    return _("{value} ({low} to {high})", value=said, low=low, high=high)
+    scale, end = (100, " %") if per_cent else (1, unit)
+    return with_interval(estimate, lambda value: _short(scale * value), end)
 
 
 def _short(value: float) -> str:

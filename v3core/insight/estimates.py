@@ -1,7 +1,7 @@
 """Estimates of a group, and of the difference between two. Pure functions; a value that is NaN is no value."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,7 @@ from v3core.insight.bootstrap import (
     resampled_counts,
     resampled_iqm,
 )
+from v3core.messages import _
 from v3core.rollup import Floats
 
 Confidence = Literal["points", "exploratory", "interval"]
@@ -50,6 +51,14 @@ class Estimate:
     def excludes(self, value: float) -> bool:
         """Whether the interval is there and does not contain the value."""
         return self.low is not None and self.high is not None and not self.low <= value <= self.high
+
+
+def with_interval(estimate: Estimate, words: Callable[[float], str], unit: str = "") -> str:
+    """As in `12 % (3 to 20)`, in these words, the unit after the first; the interval where there is one."""
+    value = words(estimate.value) + unit
+    if estimate.low is None or estimate.high is None:
+        return value
+    return _("{value} ({low} to {high})", value=value, low=words(estimate.low), high=words(estimate.high))
 
 
 def estimated(value: float, resampled: Floats, n: int) -> Estimate:

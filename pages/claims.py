@@ -46,8 +46,9 @@ def one(state: StudyState, *, is_here: bool) -> None:
 st.title(md("Claims"), anchor=False)
 st.caption(
     md(
-        "Each study was fixed before its runs: arms, outcomes, and the smallest difference that matters. A verdict "
-        "follows from the 95 % interval of the mean difference, seed by seed, at equal environment steps."
+        "Each study was fixed before its runs: arms, outcomes, and the smallest difference that matters; what was "
+        "changed later is said beside it. A verdict follows from the 95 % interval of the mean difference, seed by "
+        "seed, at equal environment steps; there is no room where the other arm is too near the best value there is."
     )
 )
 everything()

@@ -64,7 +64,8 @@ def texts_of_files() -> Iterator[tuple[str, str]]:
             yield yaml.safe_load(path.read_text(encoding="utf-8"))[key], str(path.relative_to(ROOT))
     for path in sorted((ROOT / "data" / "experiments").glob("*.yaml")):
         study = load_study(path.stem)
-        for text in (study.question, *(arm.name for arm in study.arms)):
+        notes = (text for one in study.expectations for text in (one.note, one.changed))
+        for text in (study.question, *(arm.name for arm in study.arms), *notes):
             if has_words(text):
                 yield text, str(path.relative_to(ROOT))
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from v3core.claims.document import comparisons
 from v3core.claims.findings import StudyVerdict, expectation, findings_of, sentence, too_few_seeds
 from v3core.claims.results import Result
 from v3core.claims.statements import verdict_over
@@ -13,25 +14,24 @@ from v3core.claims.study import Hypothesis, Relation, Study
 OUTCOME = "dead_experts"
 
 
-def study(expected="lower", matters=2.0):
+def study(expected="lower", matters=2.0, outcome=OUTCOME, best_return=None, **others):
     arms = [{"name": name, "curriculum": "v3"} for name in ("with", "without")]
-    one = {"claim": "collapse", "outcome": OUTCOME, "arm": "with", "than": "without"}
-    hypothesis = Hypothesis(**one, expected=expected, matters=matters)
-    return Study(
-        name="made", question="?", environment="CartPole-v1", steps=1000, seeds=6, arms=arms, hypotheses=(hypothesis,)
-    )
+    one = {"claim": "collapse", "outcome": outcome, "arm": "with", "than": "without"}
+    hypothesis = Hypothesis(**one, expected=expected, matters=matters, **others)
+    of = {"name": "made", "question": "?", "environment": "CartPole-v1", "steps": 1000, "seeds": 6}
+    return Study(**of, arms=arms, hypotheses=(hypothesis,), best_return=best_return)
 
 
-def results(first, second):
+def results(first, second, outcome=OUTCOME):
     return [
-        Result(arm, seed, f"{arm} {seed}", {OUTCOME: float(value)})
+        Result(arm, seed, f"{arm} {seed}", {outcome: float(value)})
         for arm, values in (("with", first), ("without", second))
         for seed, value in enumerate(values, start=1)
     ]
 
 
 def verdict(first, second, **given):
-    (finding,) = findings_of(study(**given), results(first, second))
+    (finding,) = findings_of(study(**given), results(first, second, given.get("outcome", OUTCOME)))
     return finding.verdict
 
 
@@ -42,7 +42,31 @@ def test_a_difference_as_large_as_what_matters_supports_the_claim():
 
 
 def test_a_difference_that_is_sure_but_too_small_to_matter_does_not():
-    assert verdict([1, 1, 1, 1, 1, 1], [2, 2, 2, 2, 2, 1]) == StudyVerdict.NOT_SUPPORTED
+    assert verdict([3, 3, 3, 3, 3, 3], [4, 4, 4, 4, 4, 3]) == StudyVerdict.NOT_SUPPORTED
+
+
+@pytest.mark.parametrize(
+    ("given", "second", "worse"),
+    [
+        ({}, [1, 2, 2, 1, 2, 2], [9, 8, 9, 7, 9, 8]),  # there are no fewer than 0 dead experts
+        ({"outcome": "largest_load", "matters": 0.05, "best": 0.25}, [0.29] * 6, [0.9] * 6),
+        ({"outcome": "evaluation_return", "expected": "higher", "matters": 25, "best_return": 500}, [480] * 6, [9] * 6),
+        ({"outcome": "evaluation_success", "expected": "higher", "matters": 0.05}, [0.96] * 6, [0.1] * 6),
+    ],
+)
+def test_where_nothing_could_have_mattered_there_is_no_verdict(given, second, worse):
+    """Unless the difference is the other way: that can be seen whatever the best value is."""
+    assert verdict(second, second, **given) == StudyVerdict.NO_ROOM
+    assert verdict(worse, second, **given) == StudyVerdict.NOT_SUPPORTED
+    assert verdict(second, worse, **given) == StudyVerdict.SUPPORTED
+
+
+def test_room_is_looked_for_on_the_side_that_is_expected():
+    """Returns have no lowest value, and falls no highest."""
+    assert verdict([3] * 6, [3] * 6, outcome="largest_fall", expected="higher") == StudyVerdict.NOT_SUPPORTED
+    given = {"outcome": "evaluation_return", "expected": "lower", "matters": 25, "best_return": 500}
+    assert verdict([480] * 6, [480] * 6, **given) == StudyVerdict.NOT_SUPPORTED
+    assert verdict([480] * 6, [480] * 6, **(given | {"expected": "higher", "best_return": None})) == "not supported"
 
 
 def test_what_an_interval_cannot_tell_is_undecided():
@@ -70,7 +94,7 @@ def test_the_sentence_has_both_arms_the_difference_and_n():
     (finding,) = findings_of(study(), results([0, 1, 0, 1, 0, 0], [9, 8, 9, 7, 9, 8]))
     words = sentence(finding)
     assert words.startswith("Dead experts: ")
-    assert "with with, 8.50 with without; difference −8.00 (−" in words
+    assert "with with, 8.33 with without; difference −8.00 (−" in words
     assert words.endswith("6 pairs of seeds.")
 
 
@@ -94,6 +118,18 @@ def test_a_claim_is_as_good_as_its_comparisons(counts, words):
     assert verdict_over([waiting, *(replace(finding, verdict=verdict) for verdict in counts), waiting]) == later
 
 
+def test_what_asks_something_beside_a_claim_is_shown_and_not_counted():
+    found = results([0] * 6, [9] * 6)
+    (finding,) = findings_of(study(), found)
+    (beside,) = findings_of(study(counts=False, note="What it costs.", changed="Of the load at first."), found)
+    assert (finding.verdict, beside.verdict) == (StudyVerdict.SUPPORTED, StudyVerdict.SUPPORTED)
+    assert verdict_over([finding, beside]) == "supported"
+    assert verdict_over([beside]) == "not tested"
+    shown = comparisons([beside])
+    assert "by 2.00 or more. What it costs. Of the load at first." in shown
+    assert shown.endswith("supported (not counted) |")
+
+
 def related(expected="higher"):
     relation = {"claim": "ties", "outcome": "boundary_drop", "foretold_by": "ties_before", "arms": ["with", "without"]}
     return study().model_copy(
@@ -112,17 +148,25 @@ def runs(arm, ties, drops):
 def test_a_relation_that_holds_within_arms_supports_the_claim():
     found = [
         *runs("with", [1, 2, 3, 4, 5, 6], [2, 4, 6, 8, 9, 12]),
-        *runs("without", [6, 5, 4, 3, 2, 1], [9, 7, 6, 4, 3, 1]),
+        *runs("without", [11, 12, 13, 15, 14, 16], [1, 3, 4, 7, 6, 9]),
     ]
     (finding,) = findings_of(related(), found)
-    assert finding.verdict == StudyVerdict.SUPPORTED
-    assert (finding.measured.n, finding.planned) == (12, 12)
-    assert "correlation 0.9" in sentence(finding)
-    assert sentence(finding).endswith("12 runs.")
+    assert (finding.measured.n, finding.planned) == (6, 6)
+    assert "correlation 0." in sentence(finding)
+    assert sentence(finding).endswith("6 seeds.")
     assert expectation(finding.hypothesis).endswith("within with, without; r = 0.300 or more")
     (opposite,) = findings_of(related("lower"), found)
     assert expectation(opposite.hypothesis).endswith("within with, without; r = −0.300 or less")
     assert opposite.verdict == StudyVerdict.NOT_SUPPORTED
+
+
+def test_runs_of_one_seed_that_are_the_same_count_once():
+    """As those of two curricula with one first phase: twice the runs are no more certainty."""
+    one = runs("with", [1, 2, 3, 4, 5, 6], [2, 1, 4, 3, 5, 4])
+    twice = [*one, *runs("without", [1, 2, 3, 4, 5, 6], [2, 1, 4, 3, 5, 4])]
+    (finding,), (doubled,) = findings_of(related(), one), findings_of(related(), twice)
+    assert doubled.measured == finding.measured
+    assert doubled.p == finding.p
 
 
 def test_what_differs_between_arms_is_no_relation():
@@ -135,9 +179,9 @@ def test_what_differs_between_arms_is_no_relation():
 
 
 def test_a_relation_is_not_judged_before_all_its_runs_are_there():
-    found = [*runs("with", [1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 7]), *runs("without", [1, 2, 3], [1, 2, float("nan")])]
+    found = [*runs("with", [1, 2, 3, 4, 5], [1, 2, 3, 4, 5.5]), *runs("without", [1, 2, 3], [1, 2, float("nan")])]
     (finding,) = findings_of(related(), found)
-    assert (finding.measured.n, finding.verdict) == (8, StudyVerdict.UNDECIDED)
+    assert (finding.measured.n, finding.verdict) == (5, StudyVerdict.UNDECIDED)
     (empty,) = findings_of(related(), [])
     assert sentence(empty).endswith("no run has a result.")
 

@@ -50,8 +50,8 @@ def folder(tmp_path, monkeypatch):
     kill_all(tmp_path)
 
 
-def said(capsys, *arguments):
-    assert main(["claims", *arguments]) == 0
+def said(capsys, *arguments, code=0):
+    assert main(["claims", *arguments]) == code
     return capsys.readouterr()
 
 
@@ -82,6 +82,16 @@ def test_a_study_runs_what_is_missing_and_nothing_twice(folder, capsys):
     (plain,) = json.loads(said(capsys, "made", "--json").out)
     assert (plain["runs"], plain["results"], plain["outdated"]) == (4, 4, 0)
     assert plain["findings"][0]["pairs"] == 2
+
+
+def test_of_several_environments_each_one_is_kept_and_shown(folder, capsys):
+    several = {**STUDY, "environment": "CartPole-v1(max_episode_steps=30) + CartPole-v1", "seeds": 1}
+    (folder / "experiments" / "made.yaml").write_text(yaml.safe_dump(several))
+    said(capsys, "made", "--run")
+    row, _other = pq.read_table(folder / "experiments" / "made.parquet").to_pylist()
+    assert len(row["tasks"]) == 2
+    assert all(sum(task["loads"]) == pytest.approx(1, abs=1e-5) for task in row["tasks"])
+    assert row["task_specialisation"] >= 0
 
 
 def test_results_of_other_settings_do_not_count(folder, capsys):
@@ -121,7 +131,7 @@ def test_a_run_that_somebody_stopped_stays_stopped(queued, capsys):
     database, ids = queued
     for run_id in ids:
         control.stop(database, run_id)
-    err = said(capsys, "made", "--run", "--seeds", "1").err
+    err = said(capsys, "made", "--run", "--seeds", "1", code=1).err  # so that `make claims` stops
     assert err.count("was stopped; resume it on its page.") == 2
     assert "made: 2 of its runs have no result." in err
     assert {run.status for run in list_runs(database)} == {Status.STOPPED}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from v3core.claims.study_outcomes import OUTCOMES, Recorded
+from v3core.insight.task_loads import TaskResult
 
 
 def recorded(lengths, returns, loads, **others):
@@ -63,6 +64,18 @@ def test_knock_outs_say_how_much_each_expert_matters():
     run = recorded([1], [0], [[0.5, 0.5]], complete=(100.0, 100.0), without={0: (98.0, 96.0), 1: (0.0, 20.0)})
     assert of("knockout_drop", run) == pytest.approx((3 + 90) / 2)
     assert of("needed_experts", run) == 1
+
+
+def test_of_several_environments_the_worst_and_how_they_share_the_experts():
+    def task(name, loads):
+        return TaskResult(name, episodes=5, steps=50, return_=0.0, success=1.0, loads=loads)
+
+    apart = (task("A", (1.0, 0.0)), task("B", (0.0, 1.0)))
+    run = recorded([1], [0], [[0.5, 0.5]], tasks=apart, evaluated_tasks={"A": 0.9, "B": 0.2})
+    assert of("lowest_success", run) == 0.2
+    assert of("task_specialisation", run) == pytest.approx(math.log(2))
+    alike = recorded([1], [0], [[0.5, 0.5]], tasks=(task("A", (0.5, 0.5)), task("B", (0.5, 0.5))))
+    assert of("task_specialisation", alike) == 0
 
 
 @pytest.mark.parametrize("outcome", sorted(set(OUTCOMES) - {"seconds"}))

@@ -4,14 +4,15 @@
 """
 
 from collections.abc import Callable, Sequence
+from statistics import fmean
 
-from v3core.claims.findings import Finding, estimate_of, expectation, number, too_few_seeds
+from v3core.claims.findings import Finding, expectation, mean_and_range, number, too_few_seeds
 from v3core.claims.statements import Claim, StudyState, begun, verdict_over
 from v3core.claims.study import Relation
 from v3core.claims.study_outcomes import OUTCOMES
 from v3core.insight.estimates import with_interval
 from v3core.messages import _, say, translated, translation
-from v3core.phrases import capitalised
+from v3core.phrases import capitalised, strung
 
 
 def claim_text(claim: Claim, findings: Sequence[Finding], escape: Callable[[str], str] = str) -> str:
@@ -37,7 +38,7 @@ def comparisons(findings: Sequence[Finding], escape: Callable[[str], str] = str)
         _("Outcome"),
         _("Expected"),
         _("Difference or correlation (95 %)"),
-        _("Pairs or runs"),
+        _("Seeds"),
         "p",
         _("Verdict"),
     )
@@ -50,12 +51,22 @@ def _row(finding: Finding, escape: Callable[[str], str]) -> tuple[str, ...]:
     return (
         escape(finding.study),
         OUTCOMES[finding.hypothesis.outcome].title,
-        escape(translated(expectation(finding.hypothesis))),
+        escape(_expected(finding)),
         _("r = {measured}", measured=measured) if isinstance(finding.hypothesis, Relation) else measured,
         str(n) if n == finding.planned else _("{measured} of {planned}", measured=n, planned=finding.planned),
         "–" if finding.p is None else f"{finding.p:.3f}",
-        finding.verdict.words,
+        finding.verdict.words
+        if finding.hypothesis.counts
+        else _("{verdict} (not counted)", verdict=finding.verdict.words),
     )
+
+
+def _expected(finding: Finding) -> str:
+    """With its note, and what was changed in it."""
+    of = finding.hypothesis
+    beside = [translation(text) for text in (of.note, of.changed) if text]
+    said = [_("{expectation}.", expectation=expectation(of)), *beside] if beside else [expectation(of)]
+    return str(translated(strung(" ", said)))
 
 
 def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
@@ -68,7 +79,7 @@ def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
         (
             escape(translation(arm.name)),
             str(counts[arm.name]),
-            *(with_interval(estimate_of(state.results, arm.name, name), number) for name in shown),
+            *(with_interval(mean_and_range(state.results, arm.name, name), number) for name in shown),
         )
         for arm in study.arms
     ]
@@ -87,10 +98,28 @@ def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
             escape(translation(study.question)),
             how_it_runs,
             *([translated(few)] if (few := too_few_seeds(study)) else []),
+            say("Of each arm the mean over its seeds, in brackets the lowest and the highest of them."),
             table((_("Arm"), _("Runs"), *(OUTCOMES[name].title for name in shown)), rows),
+            *_successes(state, escape),
             *([comparisons(state.findings, escape)] if state.findings else []),
         )
     )
+
+
+def _successes(state: StudyState, escape: Callable[[str], str]) -> list[str]:
+    """Of a study on several environments, a table of the success rate in each; none as long as no run has it."""
+    tasks = sorted({task for result in state.results for task in result.successes()})
+    if not tasks:
+        return []
+    rows = []
+    for arm in state.study.arms:
+        found = [result.successes() for result in state.results if result.arm == arm.name]
+        means = [[one[task] for one in found if one.get(task) is not None] for task in tasks]
+        rows.append((escape(translation(arm.name)), *(number(fmean(one)) if one else "–" for one in means)))
+    return [
+        say("Success rate of the evaluation after training in each environment, mean over seeds:"),
+        table((_("Arm"), *map(escape, tasks)), rows),
+    ]
 
 
 _ALSO = ("dead_experts", "evaluation_return", "knockout_drop")

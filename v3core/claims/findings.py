@@ -12,8 +12,8 @@ import numpy as np
 from v3core.claims.results import Result
 from v3core.claims.study import Hypothesis, Relation, Study
 from v3core.claims.study_outcomes import OUTCOMES
-from v3core.insight.correlation import correlation_within
-from v3core.insight.estimates import ENOUGH_SEEDS, Estimate, iqm_of, with_interval
+from v3core.insight.correlation import correlation_within, deviations
+from v3core.insight.estimates import ENOUGH_SEEDS, Estimate, with_interval
 from v3core.insight.removals import interval
 from v3core.insight.significance import LEVEL, holm, paired_permutation_test
 from v3core.messages import Message, _, several, translated, with_minus
@@ -27,7 +27,9 @@ class StudyVerdict(StrEnum):
     """All of it is on the expected side of 0, with a corrected p below 0.05, and what was seen is as large as what
     matters."""
     NOT_SUPPORTED = "not supported"
-    """All of it is below the smallest expected difference that matters."""
+    """All of it is below the smallest expected difference that matters, which could have been seen."""
+    NO_ROOM = "no room"
+    """The arm that it is compared with is so near the best value there is that no difference could have mattered."""
     UNDECIDED = "undecided"
     """Neither, or not all pairs of seeds have a result yet, or they are fewer than 5."""
 
@@ -40,6 +42,7 @@ class StudyVerdict(StrEnum):
 _VERDICTS = {
     StudyVerdict.SUPPORTED: _("supported"),
     StudyVerdict.NOT_SUPPORTED: _("not supported"),
+    StudyVerdict.NO_ROOM: _("no room"),
     StudyVerdict.UNDECIDED: _("undecided"),
 }
 
@@ -53,10 +56,10 @@ class Finding:
     measured: Estimate
     """Of two arms, the mean difference of runs of the same seed, with its interval by Student's t: over ten pairs a
     bootstrap's would miss the value twice as often as it says. Of a relation, the correlation within arms."""
-    arms: tuple[Estimate, ...]
-    """Interquartile means of the outcome in the two arms; none of a relation."""
+    arms: tuple[float, ...]
+    """Means of the outcome in the two arms, of the seeds that both have; none of a relation."""
     planned: int
-    """Pairs, or runs of a relation, that the study has."""
+    """Seeds that the study has."""
     p: float | None
     """Of the paired permutation test, or of the correlation, corrected by Holm's method for all that is expected."""
     verdict: StudyVerdict
@@ -66,7 +69,7 @@ class Finding:
         """As in `10 pairs of seeds`."""
         n = self.measured.n
         if isinstance(self.hypothesis, Relation):
-            return several("{count} run", "{count} runs", count=n)
+            return several("{count} seed", "{count} seeds", count=n)
         return several("{count} pair of seeds", "{count} pairs of seeds", count=n)
 
 
@@ -83,7 +86,7 @@ def findings_of(study: Study, results: Sequence[Result]) -> list[Finding]:
 def _measured(results: Sequence[Result], expected: Hypothesis | Relation) -> tuple[Estimate, float | None]:
     """The difference or the correlation, and its p before correction."""
     if isinstance(expected, Relation):
-        found = correlation_within([_both_outcomes(results, arm, expected) for arm in expected.arms])
+        found = correlation_within([_by_seed(results, expected)])
         return found.estimate, found.p
     pairs = _pairs(results, expected)
     seen = interval([first - second for first, second in zip(*pairs, strict=True)])
@@ -95,14 +98,24 @@ def _measured(results: Sequence[Result], expected: Hypothesis | Relation) -> tup
 def _finding(
     study: Study, results: Sequence[Result], expected: Hypothesis | Relation, measured: Estimate, p: float | None
 ) -> Finding:
-    of_arms: tuple[Estimate, ...] = ()
-    planned = study.seeds
-    if isinstance(expected, Relation):
-        planned *= len(expected.arms)
-    else:
-        of_arms = tuple(estimate_of(results, name, expected.outcome) for name in expected.arms)
-    verdict = verdict_of(expected, measured, p, planned=planned)
-    return Finding(study.name, expected, measured, of_arms, planned, p, verdict)
+    of_arms: tuple[float, ...] = ()
+    room = math.inf
+    if isinstance(expected, Hypothesis):
+        of_arms = tuple(_mean(values) for values in _pairs(results, expected))
+        room = _room(study, expected, of_arms[1])
+    verdict = verdict_of(expected, measured, p, planned=study.seeds, room=room)
+    return Finding(study.name, expected, measured, of_arms, study.seeds, p, verdict)
+
+
+def _room(study: Study, hypothesis: Hypothesis, than: float) -> float:
+    """The largest difference that could have been seen beside an arm with that mean; infinite without a bound."""
+    outcome, is_higher = OUTCOMES[hypothesis.outcome], hypothesis.expected == "higher"
+    best = outcome.highest if is_higher else outcome.lowest
+    if is_higher and outcome.is_mean_return:
+        best = study.best_return
+    if hypothesis.best is not None:
+        best = hypothesis.best
+    return math.inf if best is None or math.isnan(than) else abs(best - than)
 
 
 def too_few_seeds(study: Study) -> str:
@@ -131,15 +144,34 @@ def values_of(results: Sequence[Result], arm: str, outcome: str) -> dict[int, fl
     return {seed: value for seed, value in found.items() if math.isfinite(value)}
 
 
-def _both_outcomes(results: Sequence[Result], arm: str, relation: Relation) -> tuple[list[float], list[float]]:
-    """What foretells, and the outcome, of the runs of an arm."""
-    runs = [result for result in results if result.arm == arm]
-    return [run.value(relation.foretold_by) for run in runs], [run.value(relation.outcome) for run in runs]
+def _by_seed(results: Sequence[Result], relation: Relation) -> tuple[list[float], list[float]]:
+    """What foretells, and the outcome: of each seed the mean over arms of how far its run is from the arm's mean.
+
+    Runs of one seed count once, because they may have begun alike: two curricula with the same first phase train the
+    same network until its end.
+    """
+    apart: dict[int, list[tuple[float, float]]] = {}
+    for arm in relation.arms:
+        first, second = (values_of(results, arm, outcome) for outcome in (relation.foretold_by, relation.outcome))
+        both = sorted(first.keys() & second.keys())
+        of_arm = np.array([(first[seed], second[seed]) for seed in both]).reshape(-1, 2)
+        centred = deviations(of_arm)
+        for seed, (one, other) in zip(both, centred.tolist(), strict=True):
+            apart.setdefault(seed, []).append((one, other))
+    means = [tuple(map(_mean, zip(*pairs, strict=True))) for pairs in apart.values()]
+    return [one for one, _other in means], [other for _one, other in means]
 
 
-def estimate_of(results: Sequence[Result], arm: str, outcome: str) -> Estimate:
-    """Interquartile mean over the seeds of an arm, with its interval."""
-    return iqm_of(list(values_of(results, arm, outcome).values()))
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else math.nan
+
+
+def mean_and_range(results: Sequence[Result], arm: str, outcome: str) -> Estimate:
+    """The mean over the seeds of an arm, with the lowest and the highest of them."""
+    values = list(values_of(results, arm, outcome).values())
+    return (
+        Estimate(_mean(values), min(values), max(values), len(values)) if values else Estimate(math.nan, None, None, 0)
+    )
 
 
 def _pairs(results: Sequence[Result], hypothesis: Hypothesis) -> tuple[list[float], list[float]]:
@@ -148,12 +180,19 @@ def _pairs(results: Sequence[Result], hypothesis: Hypothesis) -> tuple[list[floa
     return [first[seed] for seed in seeds], [second[seed] for seed in seeds]
 
 
-def verdict_of(hypothesis: Hypothesis | Relation, measured: Estimate, p: float | None, *, planned: int) -> StudyVerdict:
-    """Of the estimate, its interval and its corrected p; none before all planned pairs or runs are there."""
+def verdict_of(
+    hypothesis: Hypothesis | Relation, measured: Estimate, p: float | None, *, planned: int, room: float = math.inf
+) -> StudyVerdict:
+    """Of the estimate, its interval, its corrected p and the largest difference that could have been seen.
+
+    None before all planned seeds are there.
+    """
     if measured.low is None or measured.high is None or measured.n < max(ENOUGH_SEEDS, planned):
         return StudyVerdict.UNDECIDED
     sign = 1.0 if hypothesis.expected == "higher" else -1.0
     low, high = sorted((sign * measured.low, sign * measured.high))
+    if room < hypothesis.matters and high >= 0:
+        return StudyVerdict.NO_ROOM
     if high < hypothesis.matters:
         return StudyVerdict.NOT_SUPPORTED
     is_sure = low > 0 and p is not None and p < LEVEL
@@ -174,7 +213,7 @@ def sentence(finding: Finding) -> Message:
     said |= {"arm": _arm(of.arm), "than": _arm(of.than)}
     if not finding.measured.n:
         return _("{outcome}, {arm} and {than}: no pair of runs has a result.", **said)
-    first, second = (number(arm.value) for arm in finding.arms)
+    first, second = (number(mean) for mean in finding.arms)
     return _(
         "{outcome}: {first} with {arm}, {second} with {than}; difference {measured}, {count}.",
         first=first,

@@ -14,6 +14,8 @@ from v3core.errors import V3Error
 from v3core.paths import data_dir, shipped
 from v3core.places import place_here
 
+_TASK = pa.struct([("task", pa.string()), ("success", pa.float64()), ("loads", pa.list_(pa.float64()))])
+"""Of a run on several environments: success rate of the evaluation, and loads over the last tenth of the steps."""
 _SCHEMA = pa.schema(
     [
         ("arm", pa.string()),
@@ -25,6 +27,7 @@ _SCHEMA = pa.schema(
         ("backend", pa.string()),
         ("finished", pa.timestamp("s", tz="UTC")),
         *((name, pa.float64()) for name in OUTCOMES),
+        ("tasks", pa.list_(_TASK)),
     ]
 )
 
@@ -43,6 +46,11 @@ class Result:
         """NaN if it has none."""
         found = self.row.get(outcome)
         return float(found) if isinstance(found, int | float) else float("nan")
+
+    def successes(self) -> dict[str, float]:
+        """Of the evaluation, by task; none of a run on one environment."""
+        found = self.row.get("tasks")
+        return {one["task"]: one["success"] for one in found} if isinstance(found, list) else {}
 
 
 def file_of(study: Study) -> Path:

@@ -1,15 +1,17 @@
 """Running the studies: queue what has no result yet, wait, and keep the results of what is complete."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 
 from v3core.claims.results import Result, current, outdated, read_results, write_results
 from v3core.claims.study import Study, StudyRun, key_of, keys_of, runs_of
-from v3core.claims.study_outcomes import OUTCOMES, Recorded
+from v3core.claims.study_outcomes import END, OUTCOMES, Recorded
 from v3core.environments.apart import check_launch
 from v3core.errors import V3Error
 from v3core.jobs import control, supervisor
@@ -22,9 +24,10 @@ from v3core.store.commands import edits_of
 from v3core.store.database import Database
 from v3core.store.expert_records import read_knockouts
 from v3core.store.export import table_of
-from v3core.store.history import read_evaluations, read_phase_changes, read_stretches
+from v3core.store.history import EvaluationRow, read_evaluations, read_phase_changes, read_stretches
 from v3core.store.run_row import RunRow
 from v3core.store.runs import runs_of_experiment
+from v3core.store.task_records import read_tasks
 
 LOOK_SECONDS = 2.0
 MAX_TRIES = 3
@@ -33,8 +36,10 @@ MAX_TRIES = 3
 
 def run_study(
     database: Database, study: Study, *, seeds: Sequence[int] | None = None, say: Callable[[str], None]
-) -> list[Result]:
-    """Run what is missing of a study and return all its results; may be interrupted at any time and called again.
+) -> int:
+    """Run what is missing of a study, and return how many of its runs have no result in the end.
+
+    It may be interrupted at any time and called again.
 
     Args:
         database: the store that the runs are in; they form one experiment.
@@ -81,7 +86,7 @@ def run_study(
         time.sleep(LOOK_SECONDS)
     if lost := len(wanted) - len(found):
         say(_("{study}: {lost} of its runs have no result.", study=study.name, lost=lost))
-    return list(found.values())
+    return lost
 
 
 def _keep(study: Study, found: Mapping[str, Result]) -> None:
@@ -143,6 +148,10 @@ def result_of(database: Database, run: StudyRun, row: RunRow) -> Result:
         "backend": row.config.backend,
         "finished": row.ended_at,
         **{name: outcome.of(recorded) for name, outcome in OUTCOMES.items()},
+        "tasks": [
+            {"task": task.task, "success": recorded.evaluated_tasks.get(task.task), "loads": list(task.loads)}
+            for task in sorted(recorded.tasks, key=lambda task: task.task)
+        ],
     }
     return Result(run.arm, run.seed, run.key, columns)
 
@@ -158,10 +167,12 @@ def recorded_of(database: Database, row: RunRow) -> Recorded:
     def column(name: str) -> Floats:
         return np.array([np.nan if (value := line[place[name]]) is None else value for line in table], dtype=np.float64)
 
+    step = column("step")
+    before_end = int(np.searchsorted(step, (1 - END) * step[-1], side="right")) if len(step) else 0
     newest = next(iter(read_evaluations(database, row.id)[-1:]), None)
     removal = next(iter(read_knockouts(database, row.id)[-1:]), None)
     return Recorded(
-        step=column("step"),
+        step=step,
         length=column("length"),
         returns=column("return"),
         loads=np.column_stack([column(f"load_{expert}") for expert in range(1, row.experts + 1)]),
@@ -172,4 +183,15 @@ def recorded_of(database: Database, row: RunRow) -> Recorded:
         complete=removal.complete if removal else (),
         without=removal.without if removal else {},
         seconds=sum((end - begin).total_seconds() for begin, end in read_stretches(database, [row.id])[row.id] if end),
+        tasks=tuple(read_tasks(database, row.id, after=before_end, last=row.episode)),
+        evaluated_tasks=_successes(newest) if newest else {},
     )
+
+
+def _successes(evaluation: EvaluationRow) -> dict[str, float]:
+    """Success rate of each task; none in one environment, and no number where an environment does not say."""
+    found: dict[str, list[float]] = {}
+    for task, success in zip_longest(evaluation.tasks, evaluation.successes):
+        if task is not None:
+            found.setdefault(task, []).append(math.nan if success is None else success)
+    return {task: sum(values) / len(values) for task, values in found.items()}

@@ -82,9 +82,13 @@ def readable_states() -> tuple[list[StudyState], list[str]]:
 
 
 def verdict_over(findings: Sequence[Finding]) -> Message:
-    """As in `supported in 2 of 3 comparisons, undecided in 1; 4 have no runs yet`; of one, its verdict alone."""
-    run = begun(findings)
-    waiting = len(findings) - len(run)
+    """As in `supported in 2 of 3 comparisons, undecided in 1; 4 have no runs yet`; of one, its verdict alone.
+
+    Comparisons that ask something beside the claim do not count.
+    """
+    counted = [finding for finding in findings if finding.hypothesis.counts]
+    run = begun(counted)
+    waiting = len(counted) - len(run)
     counts = [(verdict, sum(one.verdict == verdict for one in run)) for verdict in StudyVerdict]
     seen = [(verdict.words, count) for verdict, count in counts if count]
     said = _of_begun(seen, len(run))

@@ -39,19 +39,29 @@ class Arm(_Part):
     """As `PATH=VALUE`, after those of the study."""
 
 
-class Hypothesis(_Part):
-    """What one of two arms is expected to have more or less of."""
-
+class _Expectation(_Part):
     claim: str
     """That it tests, by its key in data/claims.yaml."""
     outcome: str
+    counts: bool = True
+    """Whether the claim's verdict counts it; one that asks something beside the claim is shown only."""
+    note: str = ""
+    """What it is for, in a sentence."""
+    changed: str = ""
+    """What was changed in it after the first runs, and why, in a sentence."""
+
+
+class Hypothesis(_Expectation):
+    """What one of two arms is expected to have more or less of."""
+
     arm: str
     than: str
     """The arm that it is compared with."""
     expected: Literal["higher", "lower"]
     matters: Annotated[float, Field(gt=0)]
     """The smallest difference that would matter, in the unit of the outcome."""
-    note: str = ""
+    best: float | None = None
+    """The best value that the outcome can have here; by default the outcome's, or the study's best return."""
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -64,12 +74,9 @@ class Hypothesis(_Part):
         return (self.outcome,)
 
 
-class Relation(_Part):
+class Relation(_Expectation):
     """How one outcome of a run is expected to go with another, within arms."""
 
-    claim: str
-    """That it tests, by its key in data/claims.yaml."""
-    outcome: str
     foretold_by: str
     """The other outcome."""
     arms: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -78,7 +85,6 @@ class Relation(_Part):
     """What the outcome is in runs of an arm where the other one is higher."""
     matters: Annotated[float, Field(gt=0, lt=1)]
     """The smallest correlation that would matter."""
-    note: str = ""
 
     @property
     def outcomes(self) -> tuple[str, ...]:
@@ -97,6 +103,8 @@ class Study(_Part):
     """Environment steps of every run."""
     seeds: Annotated[int, Field(ge=1, le=100)]
     """Of every arm: 1, 2, 3 …"""
+    best_return: float | None = None
+    """The highest return of an episode there is, where the environment has one."""
     settings: tuple[str, ...] = ()
     """Of all arms, as `PATH=VALUE`."""
     arms: Annotated[tuple[Arm, ...], Field(min_length=1, max_length=MAX_ARMS)]
@@ -168,6 +176,7 @@ ADDED_SINCE: dict[str, dict[str, Scalar]] = {
 def key_of(config: RunConfig, seed: int) -> str:
     """Of a run with this configuration, whatever its seed is, and another seed."""
     content = config.model_dump(mode="json", by_alias=True, exclude={"name", "seed", "backend"})
+    del content["curriculum"]["name"]  # that of the arm, where the study's file has the curriculum
     if not content["episode_facts"]:
         del content["episode_facts"]  # likewise: nothing is recorded, as before there was any
     for section, added in ADDED_SINCE.items():
@@ -180,7 +189,8 @@ def key_of(config: RunConfig, seed: int) -> str:
 def runs_of(study: Study, seeds: Sequence[int] | None = None) -> list[StudyRun]:
     """All runs of a study, the first seed of all arms first.
 
-    Boundaries of curricula follow the length, so that phases take the same part of the steps in each arm.
+    Boundaries of curricula follow the length, so that phases take the same part of the steps in each arm; but for those
+    that a trigger sets, and the most episodes that it waits, which stay as they are.
 
     Raises:
         V3Error: for an arm whose curriculum or settings are not valid, or those of another arm.

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from v3core.insight.loads import dead_experts
 from v3core.insight.removals import IDLE_SHARE
+from v3core.insight.task_loads import TaskResult, task_specialisation
 from v3core.messages import _
 from v3core.metrics import CLOSE_MARGIN, DEAD_LOAD
 from v3core.rollup import Floats
@@ -45,6 +46,10 @@ class Recorded:
     """Returns of the same episodes without each expert."""
     seconds: float
     """Of training."""
+    tasks: tuple[TaskResult, ...] = ()
+    """Of a run on several environments: each one's episodes that ended in the last tenth of the steps."""
+    evaluated_tasks: Mapping[str, float] = field(default_factory=dict)
+    """Success rate of the newest evaluation in each of them."""
 
     @property
     def total(self) -> float:
@@ -118,6 +123,10 @@ def _ties(run: Recorded) -> float:
     return _mean([_mean(run.close[run.between(at - BESIDE * run.total, at)]) for at in run.boundaries])
 
 
+def _between_tasks(run: Recorded) -> float:
+    return task_specialisation([task.loads for task in run.tasks], [task.steps for task in run.tasks])
+
+
 @dataclass(frozen=True)
 class StudyOutcome:
     """One number of a run."""
@@ -127,6 +136,11 @@ class StudyOutcome:
     unit: str
     of: Callable[[Recorded], float]
     """NaN if the run has none."""
+    lowest: float | None = None
+    """That it can be, where there is one."""
+    highest: float | None = None
+    is_mean_return: bool = False
+    """No higher than the highest return of an episode."""
 
 
 OUTCOMES = {
@@ -138,36 +152,59 @@ OUTCOMES = {
         ),
         "experts",
         _dead,
+        lowest=0,
     ),
     "largest_load": StudyOutcome(
         _("Largest load"),
         _("Step-weighted load of the busiest expert over the last tenth of the steps."),
         "",
         _largest_load,
+        lowest=0,
+        highest=1,
     ),
     "evaluation_return": StudyOutcome(
         _("Evaluation return"),
         _("Mean return of the evaluation after training."),
         "return",
         lambda run: _mean(run.evaluation),
+        is_mean_return=True,
     ),
     "evaluation_success": StudyOutcome(
         _("Evaluation success"),
         _("Success rate of the evaluation after training."),
         "",
         lambda run: _mean(run.successes),
+        lowest=0,
+        highest=1,
+    ),
+    "lowest_success": StudyOutcome(
+        _("Lowest success"),
+        _("Of several environments: the success rate of the evaluation in the one where it is lowest."),
+        "",
+        lambda run: min(run.evaluated_tasks.values(), default=math.nan),
+        lowest=0,
+        highest=1,
+    ),
+    "task_specialisation": StudyOutcome(
+        _("Specialisation between tasks"),
+        _("Of several environments: mutual information of expert and environment over the last tenth of the steps."),
+        "nats",
+        _between_tasks,
+        lowest=0,
     ),
     "final_return": StudyOutcome(
         _("Training return"),
         _("Mean return of the episodes that ended in the last tenth of the steps."),
         "return",
         lambda run: _mean(run.returns[run.part(1 - END, 1)]),
+        is_mean_return=True,
     ),
     "mean_return": StudyOutcome(
         _("Return over the run"),
         _("Mean over twentieths of the steps of the mean return of their episodes: how soon it learned."),
         "return",
         lambda run: _mean([_mean(run.returns[one]) for one in run.windows]),
+        is_mean_return=True,
     ),
     "knockout_drop": StudyOutcome(
         _("Knock-out drop"),
@@ -176,13 +213,18 @@ OUTCOMES = {
         lambda run: _mean(_drops(run)),
     ),
     "needed_experts": StudyOutcome(
-        _("Needed experts"), _("Experts whose removal lowers the mean return by more than 5 %."), "experts", _needed
+        _("Needed experts"),
+        _("Experts whose removal lowers the mean return by more than 5 %."),
+        "experts",
+        _needed,
+        lowest=0,
     ),
     "largest_fall": StudyOutcome(
         _("Largest fall"),
         _("The largest fall of the mean return of a twentieth of the steps below that of an earlier one."),
         "return",
         _largest_fall,
+        lowest=0,
     ),
     "boundary_drop": StudyOutcome(
         _("Drop at boundaries"),

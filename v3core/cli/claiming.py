@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--run", "is_run", is_flag=True, help="Run what has no result yet, and wait until it is complete.")
 @click.option("--seeds", metavar="S", help="Run these seeds only, as in 1-3; default: those of each study.")
 @json_option
-def claims(studies: tuple[str, ...], is_run: bool, seeds: str | None, as_json: bool) -> None:
+def claims(studies: tuple[str, ...], is_run: bool, seeds: str | None, as_json: bool) -> int:
     """The studies that put the claims to the test: the verdict on each hypothesis, and with --run, their runs.
 
     Without a STUDY all of them. A run that has a result is not run again: interrupt it at any time, and call it again.
@@ -32,6 +32,7 @@ def claims(studies: tuple[str, ...], is_run: bool, seeds: str | None, as_json: b
 
     if seeds is not None and not is_run:
         raise V3Error("--seeds chooses what is run; give --run with it.")
+    missing = 0
     names = list(dict.fromkeys(studies)) or sorted(study_files())
     loaded = [load_study(name) for name in names]
     if is_run:
@@ -39,14 +40,15 @@ def claims(studies: tuple[str, ...], is_run: bool, seeds: str | None, as_json: b
         for study in loaded:
             runs_of(study, chosen)
         with opened() as database:
-            for study in loaded:
-                run_study(database, study, seeds=chosen, say=lambda line: echo(line, err=True))
+            missing = sum(
+                run_study(database, study, seeds=chosen, say=lambda line: echo(line, err=True)) for study in loaded
+            )
     found = states(names)
     if as_json:
         echo_json([_plain(state) for state in found])
-        return
-    for state in found:
+    for state in found if not as_json else ():
         _print(state)
+    return int(missing > 0)  # so that `make claims` stops: which runs, and why, has been said
 
 
 def _print(state: "StudyState") -> None:
@@ -90,9 +92,9 @@ def _plain(state: "StudyState") -> dict[str, Any]:
 
 
 def _plain_finding(finding: "Finding") -> dict[str, Any]:
-    """A difference has `arm`, `than` and `pairs`; a correlation `foretold_by`, `arms` and `runs`."""
+    """A difference has `arm`, `than` and `pairs`; a correlation `foretold_by`, `arms` and `seeds`."""
     measured = finding.measured
-    of = finding.hypothesis.model_dump(exclude={"note"})
-    value, count = ("difference", "pairs") if "than" in of else ("correlation", "runs")
+    of = finding.hypothesis.model_dump()
+    value, count = ("difference", "pairs") if "than" in of else ("correlation", "seeds")
     of |= {value: measured.value, "low": measured.low, "high": measured.high, count: measured.n}
     return of | {"p": finding.p, "verdict": str(finding.verdict)}

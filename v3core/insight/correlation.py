@@ -33,7 +33,7 @@ def correlation_within(groups: Sequence[tuple[Sequence[float] | Floats, Sequence
     Args:
         groups: two values for each run of a group, in the same order; groups of one run say nothing and do not count.
     """
-    centred = [_centred(pair) for first, second in groups if len(pair := _both(first, second)) > 1]
+    centred = [deviations(pair) for first, second in groups if len(pair := _both(first, second)) > 1]
     runs = sum(len(pair) for pair in centred)
     if not runs:
         return Correlation(Estimate(math.nan, None, None, 0), None)
@@ -53,10 +53,12 @@ def correlation_within(groups: Sequence[tuple[Sequence[float] | Floats, Sequence
     return Correlation(Estimate(value, low, high, runs), p)
 
 
-def _centred(pair: Floats) -> Floats:
-    """Minus the means; exactly 0 of values that are all the same, whose mean may differ from them by rounding."""
-    deviations: Floats = np.where(np.ptp(pair, axis=0) == 0, 0.0, pair - pair.mean(axis=0))
-    return deviations
+def deviations(pairs: Floats) -> Floats:
+    """Values [runs, 2] minus their means; exactly 0 where all are the same, whose mean may differ by rounding."""
+    if not len(pairs):
+        return pairs
+    found: Floats = np.where(np.ptp(pairs, axis=0) == 0, 0.0, pairs - pairs.mean(axis=0))
+    return found
 
 
 def _both(first: Sequence[float] | Floats, second: Sequence[float] | Floats) -> Floats:

@@ -12,7 +12,7 @@ from v3core.claims.study import Relation
 from v3core.claims.study_outcomes import OUTCOMES
 from v3core.insight.estimates import with_interval
 from v3core.messages import _, say, translated, translation
-from v3core.phrases import capitalised, strung
+from v3core.phrases import capitalised, sentences
 
 
 def claim_text(claim: Claim, findings: Sequence[Finding], escape: Callable[[str], str] = str) -> str:
@@ -65,8 +65,8 @@ def _expected(finding: Finding) -> str:
     """With its note, and what was changed in it."""
     of = finding.hypothesis
     beside = [translation(text) for text in (of.note, of.changed) if text]
-    said = [_("{expectation}.", expectation=expectation(of)), *beside] if beside else [expectation(of)]
-    return str(translated(strung(" ", said)))
+    expected = expectation(of)
+    return str(translated(sentences(_("{expectation}.", expectation=expected), *beside) if beside else expected))
 
 
 def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:

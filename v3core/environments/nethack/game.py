@@ -35,6 +35,8 @@ class Game(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._world = world
         if max_steps is not None:
             world._max_episode_steps = max_steps
+        if hasattr(world, "minigrid_env"):
+            world.minigrid_env = _SeededByMethod(world.minigrid_env)
         self._drawn = drawn
         self._levels = getattr(world, "_level_seeds", None)
         if self._levels is not None:
@@ -108,6 +110,21 @@ class Game(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Score, depth and turns, which are all 0 once a game has ended."""
         found: NDArray[np.int64] = self._world.last_observation[self._world._blstats_index][[_SCORE, _DEPTH, _TURNS]]
         return found
+
+
+class _SeededByMethod(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """The MiniGrid whose rooms a MiniHack copies, with the method `seed` that it calls and Gymnasium no longer has."""
+
+    _seed: int | None = None
+
+    def seed(self, core: int | None) -> None:
+        """Decide the next rooms."""
+        self._seed = core
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Make the rooms."""
+        seed, self._seed = self._seed if seed is None else seed, None
+        return super().reset(seed=seed, options=options)
 
 
 def _cause(world: Any, end: int) -> str:

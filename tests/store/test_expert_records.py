@@ -19,6 +19,7 @@ from v3core.store.schema import evaluation_experts, state_maps
 from v3core.store.writer import truncate
 
 MAP = StateMap((0.5, -0.5), (0.1, 0.2), (0, 1), (0.9, 0.8), (1, 1), (0, 1), (0.7, 0.2))
+NAMED = {"first": [0], "names": ["N", "FAR_N"]}
 REPORT = ExpertReport(
     2,
     2,
@@ -26,11 +27,11 @@ REPORT = ExpertReport(
         ExpertProfile(
             0.75,
             1.0,
-            {"probabilities": [[0.25, 0.75]], "first": [0]},
-            {"probabilities": [[0, 1.0]], "first": [0]},
+            {"probabilities": [[0.25, 0.75]], **NAMED},
+            {"probabilities": [[0, 1.0]], **NAMED},
             (0, 0.5),
         ),
-        ExpertProfile(0.25, 0.0, {"probabilities": [[0.7, 0.3]], "first": [0]}, None, (0.5, None)),
+        ExpertProfile(0.25, 0.0, {"probabilities": [[0.7, 0.3]], **NAMED}, None, (0.5, None)),
     ),
     MAP,
 )
@@ -85,6 +86,8 @@ def test_what_is_beyond_a_checkpoint_is_taken_back(db, new_run):
         '{"probabilities": 1}',
         '{"mean": ["x"]}',
         '{"probabilities": [[1]]}',
+        '{"probabilities": [[0.5, 0.5]], "first": [0], "names": ["<b>", "N"]}',
+        '{"probabilities": [[0.5, 0.5]], "first": [0], "names": "NS"}',
         '{"on": [1, 2]}',
         "[0, 1, 2]",
         '["a", 0]',

@@ -19,8 +19,10 @@ from v3core.charts.frame import frame, progress_words, stack_rows
 from v3core.charts.palette import METRICS, NEUTRAL, SYMBOLS, expert_colours, pattern, ramp, rgba
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_areas, add_heatmap, add_level, add_metric
+from v3core.environments.action_names import words_of
 from v3core.insight.experts import ExpertProfile, StateMap, closest_and_farthest
 from v3core.insight.removals import Interval, Removal, interval
+from v3core.insight.seen_words import all_in_words
 from v3core.messages import Message, _, say, translated
 from v3core.metrics import of_chart
 from v3core.phrases import listed, strung
@@ -373,6 +375,8 @@ def _action_names(actions: Any) -> list[str]:
         return [str(number) for number in range(1, len(actions.get("mean", actions.get("on"))) + 1)]
     parts = actions.get("probabilities", [])
     first = [*actions.get("first", []), *[0] * len(parts)]
+    if len(parts) == 1 and len(actions.get("names", ())) == len(parts[0]):
+        return all_in_words(words_of(actions["names"]))
     if len(parts) == 1:
         return [str(first[0] + value) for value in range(len(parts[0]))]
     return [f"{place}:{first[place - 1] + value}" for place, part in enumerate(parts, 1) for value in range(len(part))]

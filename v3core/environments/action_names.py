@@ -1,9 +1,8 @@
 """Names of actions, where an environment's documentation gives them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from v3core.environment_setup import EnvironmentSetup
-from v3core.environments.nethack.ids import package_of
 from v3core.insight.actions import ActionFacts, exact
 from v3core.insight.seen_words import in_words
 from v3core.messages import Message, _
@@ -11,14 +10,6 @@ from v3core.phrases import listed, strung
 
 MAX_WORDS = 12
 """Components of an action that are listed."""
-_COMPASS = (
-    *(_("North"), _("East"), _("South"), _("West")),
-    *(_("North-east"), _("South-east"), _("South-west"), _("North-west")),
-)
-_FAR = (
-    *(_("Far north"), _("Far east"), _("Far south"), _("Far west")),
-    *(_("Far north-east"), _("Far south-east"), _("Far south-west"), _("Far north-west")),
-)
 _DISCRETE: Mapping[str, tuple[str, ...]] = {
     "CartPole-": (_("Push left"), _("Push right")),
     "Acrobot-": (_("Torque −1"), _("No torque"), _("Torque +1")),
@@ -31,10 +22,6 @@ _DISCRETE: Mapping[str, tuple[str, ...]] = {
     "Blackjack-": (_("Stick"), _("Hit")),
     "MiniGrid-": (_("Turn left"), _("Turn right"), _("Forward"), _("Pick up"), _("Drop"), _("Toggle"), _("Done")),
     "BabyAI-": (_("Turn left"), _("Turn right"), _("Forward"), _("Pick up"), _("Drop"), _("Toggle"), _("Done")),
-    "NetHack": (_("More"), *_COMPASS, *_FAR, _("Up"), _("Down"), _("Wait"), _("Kick"), _("Eat"), _("Search")),
-    "MiniHack-Corridor-": (*_COMPASS, _("Open"), _("Kick"), _("Search")),
-    "MiniHack-KeyRoom-": (*_COMPASS, _("Pick up"), _("Apply")),
-    "MiniHack-": _COMPASS,
 }
 _CONTINUOUS: Mapping[str, tuple[str, ...]] = {
     "Pendulum-": (_("Torque"),),
@@ -44,6 +31,21 @@ _CONTINUOUS: Mapping[str, tuple[str, ...]] = {
     "BipedalWalker": (_("Hip 1"), _("Knee 1"), _("Hip 2"), _("Knee 2")),
 }
 """By how ids begin."""
+_NETHACK: Mapping[str, str] = {
+    **{"N": _("North"), "E": _("East"), "S": _("South"), "W": _("West")},
+    **{"NE": _("North-east"), "SE": _("South-east"), "SW": _("South-west"), "NW": _("North-west")},
+    **{"FAR_N": _("Far north"), "FAR_E": _("Far east"), "FAR_S": _("Far south"), "FAR_W": _("Far west")},
+    **{"FAR_NE": _("Far north-east"), "FAR_SE": _("Far south-east")},
+    **{"FAR_SW": _("Far south-west"), "FAR_NW": _("Far north-west")},
+    **{"UP": _("Up"), "DOWN": _("Down"), "WAIT": _("Wait"), "MORE": _("More"), "KICK": _("Kick"), "EAT": _("Eat")},
+    **{"SEARCH": _("Search"), "OPEN": _("Open"), "PICKUP": _("Pick up"), "APPLY": _("Apply")},
+}
+"""Of actions that have names; of the others the name itself is shown."""
+
+
+def words_of(names: Iterable[str]) -> list[str]:
+    """What actions are called, by their names in the environment."""
+    return [_NETHACK.get(name, name.replace("_", " ").capitalize()) for name in names]
 
 
 def action_names(environment: EnvironmentSetup, facts: ActionFacts, *, outputs: int) -> list[str]:
@@ -51,11 +53,8 @@ def action_names(environment: EnvironmentSetup, facts: ActionFacts, *, outputs: 
 
     The number that the environment gives it where there is no name, and where a wrapper may have changed the actions.
     """
-    known: tuple[str, ...] = ()
-    chosen = environment.args.get("actions")
-    if package_of(environment.env_id) is not None and isinstance(chosen, list) and not environment.wrappers:
-        known = tuple(str(name).replace("_", " ").capitalize() for name in chosen)
-    elif facts.kind in {"discrete", "continuous"} and not environment.wrappers:
+    known = tuple(words_of(facts.names))
+    if not known and facts.kind in {"discrete", "continuous"} and not environment.wrappers:
         table = _CONTINUOUS if facts.is_continuous else _DISCRETE
         known = next((names for start, names in table.items() if environment.env_id.startswith(start)), ())
     if facts.is_continuous:

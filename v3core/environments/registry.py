@@ -13,9 +13,10 @@ from gymnasium.envs.registration import parse_env_id, registry
 from v3core.curriculum import Curriculum, setup_at
 from v3core.environment_setup import EnvironmentSetup, setup_of
 from v3core.environments.action_space import action_spec
-from v3core.environments.describe import action_words, graph_words
+from v3core.environments.describe import actions_differ, graph_words
 from v3core.environments.make import graph_of, import_minigrid, make_or_explain
 from v3core.environments.nethack.ids import PACKAGES, import_package, is_installed, package_of
+from v3core.environments.nethack.making import names_of_actions
 from v3core.environments.tasks import TaskEnvironment, with_task
 from v3core.environments.types import EnvironmentSpec
 from v3core.errors import V3Error, suggestion
@@ -116,7 +117,10 @@ def spec_of(setup: EnvironmentSetup, made: gymnasium.Env[Any, Any]) -> Environme
     if isinstance(made, TaskEnvironment):
         return _spec_of_tasks(setup, made)
     try:
-        return EnvironmentSpec(setup, graph_of(made), action_spec(made.action_space))
+        actions = action_spec(made.action_space)
+        if package_of(setup.env_id) is not None:
+            actions = replace(actions, names=names_of_actions(made))
+        return EnvironmentSpec(setup, graph_of(made), actions)
     except V3Error as reason:
         raise V3Error("The policy does not support {setup}: {reason}", setup=setup, reason=reason) from None
 
@@ -125,6 +129,7 @@ def _spec_of_tasks(setup: EnvironmentSetup, made: TaskEnvironment) -> Environmen
     """State graph and actions of several environments as one; V3Error names two that differ in them."""
     specs = [spec_of(task, env) for task, env in zip(setup.tasks, made.environments, strict=True)]
     first = specs[0]
+    actions = first.actions
     for name, spec in zip(setup.task_names, specs, strict=True):
         differ = None
         if spec.graph != first.graph:
@@ -133,12 +138,8 @@ def _spec_of_tasks(setup: EnvironmentSetup, made: TaskEnvironment) -> Environmen
                 graph_words=graph_words(spec.graph),
                 graph_words2=graph_words(first.graph),
             )
-        elif spec.actions != first.actions:
-            differ = _(
-                "actions differ: {action_words}, and {action_words2}",
-                action_words=action_words(spec.actions),
-                action_words2=action_words(first.actions),
-            )
+        elif not spec.actions.is_like(actions):
+            differ = _("actions differ: {difference}", difference=actions_differ(spec.actions, actions))
         if differ is not None:
             raise V3Error(
                 "{name} and {task_names} cannot be trained on at once, because their {differ}; choose environments "
@@ -147,10 +148,11 @@ def _spec_of_tasks(setup: EnvironmentSetup, made: TaskEnvironment) -> Environmen
                 task_names=setup.task_names[0],
                 differ=differ,
             )
+        actions = actions if actions.names else spec.actions
     if not made.identified:
-        return replace(first, environment=setup)
+        return replace(first, environment=setup, actions=actions)
     is_dict = isinstance(made.environments[0].observation_space, spaces.Dict)
-    return EnvironmentSpec(setup, with_task(first.graph, setup.task_names, is_dict=is_dict), first.actions)
+    return EnvironmentSpec(setup, with_task(first.graph, setup.task_names, is_dict=is_dict), actions)
 
 
 def _check_id(env_id: str) -> None:
@@ -219,15 +221,25 @@ def check_run(run: EnvironmentSetup | str, *curricula: Curriculum, allow_import:
     """
     (first, _phase), *others = environments_of(setup_of(run), curricula)
     spec = check_environment(first, allow_import=allow_import)
+    actions = spec.actions
     for setup, phase in others:
         other = check_environment(setup, allow_import=allow_import)
-        if other.graph != spec.graph or other.actions != spec.actions:
+        if other.graph != spec.graph:
             raise V3Error(
-                "Phase '{phase}' trains on {setup}, whose {what} differ from those of {run}; they must be the same "
-                "in every phase.",
+                "Phase '{phase}' trains on {setup}, whose observations differ from those of {run}; they must be the "
+                "same in every phase.",
                 phase=phase,
                 setup=setup,
-                what=_("observations") if other.graph != spec.graph else _("actions"),
                 run=first,
             )
-    return spec
+        if not other.actions.is_like(actions):
+            raise V3Error(
+                "Phase '{phase}' trains on {setup}, whose actions differ from those of {run}: {difference}; they must "
+                "be the same in every phase.",
+                phase=phase,
+                setup=setup,
+                run=first,
+                difference=actions_differ(other.actions, actions),
+            )
+        actions = actions if actions.names else other.actions
+    return replace(spec, actions=actions)

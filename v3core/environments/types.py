@@ -125,6 +125,13 @@ class ActionSpec:
     """continuous: upper bounds; ∞ if there is none."""
     dtype: str = "int64"
     """Of an action that the environment takes."""
+    names: tuple[str, ...] = ()
+    """discrete: what each action is called where the environment says so, as NetHack's do; else empty."""
+
+    def is_like(self, other: "ActionSpec") -> bool:
+        """Whether they are the same; names count where both have them, for a wrapper of one's own gives none."""
+        named = bool(self.names and other.names)
+        return replace(self, names=self.names if named else other.names) == other
 
     @property
     def mask_size(self) -> int:

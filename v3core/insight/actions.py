@@ -5,6 +5,7 @@ The same as `v3core.policy.distributions`, which acts; the tests compare them.
 
 import functools
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,8 @@ class ActionFacts:
     """continuous: lower bounds; −∞ if there is none."""
     high: tuple[float, ...] = ()
     """continuous: upper bounds; ∞ if there is none."""
+    names: tuple[str, ...] = ()
+    """discrete: what each action is called, where the environment says so."""
 
     @property
     def is_continuous(self) -> bool:
@@ -50,7 +53,15 @@ class ActionFacts:
         Raises:
             TypeError: if it is anything else.
         """
-        return cls(facts["kind"], **{name: tuple(values) for name, values in facts.items() if name != "kind"})
+        found = cls(facts["kind"], **{name: tuple(values) for name, values in facts.items() if name != "kind"})
+        if not all(map(is_name, found.names)):
+            raise TypeError(found.names)
+        return found
+
+
+def is_name(value: Any) -> bool:
+    """Whether it is the name of an action as environments have it, such as `FAR_N`."""
+    return isinstance(value, str) and re.fullmatch(r"\w{1,40}", value) is not None
 
 
 def exact(value: Any) -> str:

@@ -15,8 +15,8 @@ Floats = NDArray[np.float64]
 
 Actions = Mapping[str, Any]
 """An action distribution, averaged over states. `probabilities` of the values of each component and the number of its
-`first` value; or the probability that each switch is `on`; or `mean` and `deviation` of each number, in units of the
-environment."""
+`first` value, with the `names` of actions that have some; or the probability that each switch is `on`; or `mean` and
+`deviation` of each number, in units of the environment."""
 
 
 @dataclass(frozen=True)

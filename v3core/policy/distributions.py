@@ -82,7 +82,7 @@ class ActionDistribution(nn.Module):
 
     def facts(self) -> ActionFacts:
         """What its outputs mean, as plain data."""
-        return ActionFacts(self.spec.kind, self.spec.sizes, self.spec.starts)
+        return ActionFacts(self.spec.kind, self.spec.sizes, self.spec.starts, names=self.spec.names)
 
 
 def gumbel(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
@@ -132,7 +132,8 @@ class Categorical(ActionDistribution):
 
     def described(self, outputs: Tensor, weights: Tensor) -> dict[str, Any]:
         parts = [_mean(part.softmax(-1), weights) for part in torch.split(outputs, self._sizes, -1)]
-        return {"probabilities": parts, "first": list(self.spec.starts)}
+        names = {"names": list(self.spec.names)} if self.spec.names else {}
+        return {"probabilities": parts, "first": list(self.spec.starts), **names}
 
 
 class Binary(ActionDistribution):

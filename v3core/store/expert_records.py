@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import delete, func, insert, select
 
+from v3core.insight.actions import is_name
 from v3core.insight.experts import ExpertProfile, ExpertReport, StateMap
 from v3core.insight.removals import ALL_EXPERTS
 from v3core.messages import _
@@ -110,12 +111,16 @@ def _profile(row: Any, experts: int) -> ExpertProfile:
 def _actions(text: str) -> Mapping[str, Any]:
     """An action distribution, of the forms of `v3core.insight.experts.Actions`."""
     found = json.loads(text)
-    if not isinstance(found, dict) or not set(found) <= {"probabilities", "first", "on", "mean", "deviation"}:
+    if not isinstance(found, dict) or not set(found) <= {"probabilities", "first", "names", "on", "mean", "deviation"}:
         raise ValueError(text)
     if "probabilities" in found:
+        names = found.get("names", [])
+        if not isinstance(names, list) or not all(map(is_name, names)):
+            raise ValueError(text)
         return {
             "probabilities": [[float(value) for value in part] for part in found["probabilities"]],
             "first": [int(value) for value in found.get("first", [])],
+            **({"names": names} if names else {}),
         }
     numbers = {name: [float(value) for value in values] for name, values in found.items()}
     if set(numbers) not in ({"on"}, {"mean", "deviation"}) or len(set(map(len, numbers.values()))) != 1:

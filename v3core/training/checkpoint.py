@@ -12,6 +12,7 @@ import torch
 from v3core.atomic_write import replacing
 from v3core.curriculum import Length
 from v3core.environment_setup import EnvironmentSetup
+from v3core.environments import ActionSpec
 from v3core.errors import V3Error
 from v3core.messages import _
 
@@ -60,6 +61,24 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or state.get("format") not in {FORMAT, FORMER}:
         raise V3Error("Checkpoint {path} is not compatible with this version of V3 Lab; start a new run.", path=path)
     return state
+
+
+def check_actions(path: Path, state: dict[str, Any], actions: ActionSpec) -> None:
+    """V3Error if a checkpoint's policy acts by other names, where both are known: nothing else tells them apart."""
+    known = state.get("action_names")
+    if not isinstance(known, list) or not actions.names:
+        return
+    differ = [(i, *pair) for i, pair in enumerate(zip(actions.names, known, strict=False), 1) if pair[0] != pair[1]]
+    if differ:
+        place, wanted, had = differ[0]
+        raise V3Error(
+            "Checkpoint {path} is of a policy with other actions: number {place} is {had}, and here {wanted}; give the "
+            "environment the actions that it was trained with.",
+            path=path,
+            place=place,
+            had=had,
+            wanted=wanted,
+        )
 
 
 def continued(state: dict[str, Any], length: Length) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from v3core.messages import _
 from v3core.places import local_file
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.policy.memory import kept
-from v3core.training.checkpoint import check_import, load_checkpoint
+from v3core.training.checkpoint import check_actions, check_import, load_checkpoint
 from v3core.training.eager import EagerBackend
 from v3core.training.expert_report import StateSample
 from v3core.training.hooks import EvaluationEpisode
@@ -268,6 +268,7 @@ def load_policy(path: str | Path, *, imports: Collection[str] | None = None) -> 
         if imports is not None:
             check_import(path, environment, imports)
         spec = check_environment(environment, allow_import=True)
+        check_actions(path, state, spec.actions)
         network = GATMoEPolicy(spec, config.policy)
         network.load_state_dict(state["policy"])
         network.gating = Gating(**state["gating"])

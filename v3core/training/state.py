@@ -20,7 +20,7 @@ from v3core.errors import V3Error
 from v3core.messages import _
 from v3core.native.library import VARIABLE
 from v3core.policy import Gating, GATMoEPolicy
-from v3core.training.checkpoint import continued, load_checkpoint
+from v3core.training.checkpoint import check_actions, continued, load_checkpoint
 from v3core.training.eager import EagerBackend
 from v3core.training.native_backend import choose_backend
 from v3core.training.optimizer import Adam, FlatParameters
@@ -193,6 +193,7 @@ class TrainingState:
             **{name: getattr(self, name) for name in COUNTERS},
             "starts": [(start.episode, start.step) for start in self.starts],
             "recent": list(self.recent),
+            **({"action_names": list(self.spec.actions.names)} if self.spec.actions.names else {}),
             **({"recent_facts": list(self.recent_facts)} if self.config.episode_facts else {}),
             "recent_routing": self.recent_routing.state(),
         }
@@ -201,9 +202,11 @@ class TrainingState:
         """Continue from a checkpoint; returns its whole content.
 
         Raises:
-            V3Error: naming the file, if it is damaged or belongs to a run of another environment or network.
+            V3Error: naming the file, if it is damaged or belongs to a run of another environment, other actions or
+                another network.
         """
         state = continued(load_checkpoint(path), self.config.length)
+        check_actions(path, state, self.spec.actions)
         try:
             self.policy.load_state_dict(state["policy"])
             self.choose_backend(json.loads(state["config"]).get("backend") or "eager")

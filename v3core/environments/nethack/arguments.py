@@ -141,10 +141,8 @@ def actions_of(names: EnvArg) -> list[Any]:
     """NetHack's actions for a list of their names; V3Error names one that there is not."""
     from nle import nethack
 
-    known: dict[str, Any] = {}
-    for group in (nethack.Command, nethack.MiscAction, nethack.MiscDirection, nethack.CompassDirection):
-        known |= {action.name: action for action in group}
-    known |= {f"FAR_{action.name}": action for action in nethack.CompassDirectionLonger}
+    groups = (nethack.Command, nethack.MiscAction, nethack.MiscDirection, nethack.CompassDirection)
+    known = {name_of(action): action for group in (*groups, nethack.CompassDirectionLonger) for action in group}
     given = _names("actions", names, "actions=[N,E,S,W,SEARCH]")
     for name in given:
         if name.upper() not in known:
@@ -153,6 +151,12 @@ def actions_of(names: EnvArg) -> list[Any]:
     if len(set(map(str.upper, given))) < len(given):
         raise V3Error("actions names an action twice; name each once.")
     return [known[name.upper()] for name in given]
+
+
+def name_of(action: Any) -> str:
+    """Of one of NetHack's actions, as the argument `actions` has it; two of its lists have the same names."""
+    far = "FAR_" if type(action).__name__ == "CompassDirectionLonger" else ""
+    return f"{far}{action.name}"
 
 
 def _check_character(value: EnvArg) -> None:

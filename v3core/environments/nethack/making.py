@@ -7,7 +7,7 @@ import gymnasium
 from v3core.environment_setup import NETHACK_WRAPPERS, EnvironmentSetup, format_value, parse_wrapper
 from v3core.environments.graph_spec import builder_for, register_graph, state_graph
 from v3core.environments.nethack import published, surroundings
-from v3core.environments.nethack.arguments import actions_of, check_arguments
+from v3core.environments.nethack.arguments import actions_of, check_arguments, name_of
 from v3core.environments.nethack.game import DRAWN, Game
 from v3core.environments.nethack.ids import import_package, package_of
 from v3core.environments.nethack.published import PublishedFeatures
@@ -71,6 +71,17 @@ def with_view(env: gymnasium.Env[Any, Any], setup: EnvironmentSetup) -> gymnasiu
     if own_graph or takes_it or "observation_keys" in setup.args:
         return env
     return Surroundings(env)
+
+
+def names_of_actions(env: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
+    """What the actions of a NetHack or MiniHack are called; none if a wrapper may have changed them."""
+    outer: Any = env
+    while isinstance(outer, gymnasium.Wrapper):
+        own = not type(outer).__module__.startswith(("gymnasium.", "v3core."))
+        if own or isinstance(outer, gymnasium.ActionWrapper):
+            return ()
+        outer = outer.env
+    return tuple(map(name_of, outer.actions)) if all(hasattr(action, "name") for action in outer.actions) else ()
 
 
 def _graph(env: gymnasium.Env[Any, Any]) -> StateGraphSpec:

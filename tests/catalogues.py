@@ -57,7 +57,7 @@ def extracted() -> Catalog:
 def texts_of_files() -> Iterator[tuple[str, str]]:
     """Messages that are no code: what claims, studies, presets and recipes say, each with its file."""
     for claim in claims().values():
-        for text in filter(None, (claim.title, claim.english, claim.sources, claim.measured)):
+        for text in filter(None, (claim.title, claim.english, claim.sources, claim.measured, claim.standing)):
             yield text, "data/claims.yaml"
     for folder, key in (("curricula", "description"), ("recipes", "note")):
         for path in sorted((ROOT / "data" / folder).glob("*.yaml")):

@@ -181,6 +181,24 @@ def test_every_parameter_gets_a_gradient(build_policy, env, graph):
         assert parameter.grad.abs().sum() > 0, f"{name} gets no gradient"
 
 
+@pytest.mark.parametrize(("routing", "reached"), [("softmax", [True] * 4), ("sparsemax", [True, True, False, False])])
+def test_the_gradient_does_not_reach_an_expert_whose_gate_is_zero(build_policy, observations_for, routing, reached):
+    """Nor its weights in the router: "end to end" has this limit, as the claim `end_to_end` says."""
+    policy = build_policy("CartPole-v1")
+    policy.gating = Gating(routing=routing)
+    with torch.no_grad():
+        policy.router.weight *= 0.1
+        policy.router.bias[:] = torch.tensor([3.0, 2.9, 0.0, 0.0])
+    output = policy(observations_for("CartPole-v1", 20))
+    assert (output.gates > 0).any(0).tolist() == reached
+    (output.outputs.square().sum() + output.values.square().sum()).backward()
+    parts = [policy.router.weight, policy.router.bias, *policy.experts.parameters()]
+    for part in parts:
+        assert part.grad is not None
+        found = part.grad.reshape(4, -1)
+        assert (found != 0).any(1).tolist() == reached
+
+
 def test_without_messages_a_node_hears_of_itself_alone(build_policy, observations_for):
     observations = observations_for("CartPole-v1", 4).requires_grad_()
     for graph, hears in (("mlp", False), ("gatv1", True), ("gatv2", True)):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 
 from v3core.claims.findings import Finding, expectation, mean_and_range, number, too_few_seeds
-from v3core.claims.statements import Claim, StudyState, begun, verdict_over
+from v3core.claims.statements import Claim, StudyState, begun, standing
 from v3core.claims.study import Relation
 from v3core.claims.study_outcomes import OUTCOMES
 from v3core.insight.estimates import with_interval
@@ -18,7 +18,7 @@ from v3core.phrases import capitalised, sentences
 def claim_text(claim: Claim, findings: Sequence[Finding], escape: Callable[[str], str] = str) -> str:
     """What stands under a claim's title: its words, what is known, and each comparison."""
     parts = [
-        say("**{verdict}.**", verdict=capitalised(verdict_over(findings))),
+        say("**{verdict}.**", verdict=capitalised(standing(claim, findings))),
         *([f"> {claim.words}"] if claim.words else []),
         # A reader of Chinese has the document's own words already.
         *([] if (said := translation(claim.english)) == claim.words else [said]),

@@ -29,9 +29,11 @@ class Claim(BaseModel):
     sources: str
     """What the papers that it cites really say."""
     measured: str = ""
-    """What a benchmark, and not a study, says of it."""
+    """What a benchmark or a test, and not a study, says of it."""
+    standing: str = ""
+    """What is known of it in a few words, as long as no study says it: `measured by a benchmark`."""
 
-    @field_validator("title", "words", "english", "sources", "measured")
+    @field_validator("title", "words", "english", "sources", "measured", "standing")
     @classmethod
     def _on_one_line(cls, text: str) -> str:
         return " ".join(text.split())
@@ -79,6 +81,13 @@ def readable_states() -> tuple[list[StudyState], list[str]]:
         except V3Error as error:
             problems.append(error.message)
     return found, problems
+
+
+def standing(claim: Claim, findings: Sequence[Finding]) -> Message:
+    """The verdict of the claim's comparisons, or, as long as none has begun, what is known of it otherwise."""
+    if claim.standing and not begun(findings):
+        return Message(claim.standing, {})
+    return verdict_over(findings)
 
 
 def verdict_over(findings: Sequence[Finding]) -> Message:

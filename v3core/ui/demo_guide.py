@@ -28,9 +28,9 @@ _LOOK_FOR = {
         "only a few. Try dragging a future phase boundary in the first chart to see what changes."
     ),
     WITHOUT: _(
-        "This run has **no curriculum**: routing is sparse from the first episode. Look at **Expert loads**: two or "
-        "three experts take over all of the load within the first episodes. The others are **dead**: without load "
-        "they get no gradient (see **Gradient of each expert**) and rarely recover."
+        "This run has **no curriculum**: routing is sparse from the first episode, and nothing balances the load. Look "
+        "at **Expert loads**: two or three experts take over all of the load within the first episodes. The others are "
+        "**dead**: without load they get no gradient (see **Gradient of each expert**) and rarely recover."
     ),
 }
 
@@ -40,7 +40,7 @@ def invitation() -> None:
     st.markdown(
         md(
             "The demo trains the same policy with 16 experts on **{env}** twice, with the same seed: once **with** "
-            "a routing curriculum and once **without**.",
+            "a routing curriculum, which also balances the load, and once **without**.",
             env=ENV,
         ),
         text_alignment="center",
@@ -97,8 +97,9 @@ def how_to_read(database: Database, runs: Sequence[RunRow]) -> None:
                 "newest episodes: {mean_window}. The table counts the experts that are dead at the end of each "
                 "phase. The metrics **Effective experts** and **Routing entropy / ln N** show the same difference "
                 "in other units. The final **Return** may be the same, because two experts can balance a pole. "
-                "Without the curriculum you lose what the other experts could have learned. One seed proves "
-                "nothing: repeat the demo on Launch with more seeds, using the presets `{with_}` and `{without}`.",
+                "The two runs differ in the warmup and in load balancing; in studies it is load balancing that keeps "
+                "experts alive (see **Claims**). One seed proves nothing: repeat the demo on Launch with more seeds, "
+                "using the presets `{with_}` and `{without}`.",
                 dead_load=DEAD_LOAD,
                 mean_window=MEAN_WINDOW,
                 with_=WITH,

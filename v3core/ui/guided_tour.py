@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from v3core import metrics
 from v3core.charts.look import AS_TRAINED
 from v3core.claims.findings import Finding
-from v3core.claims.statements import Claim, verdict_over
+from v3core.claims.statements import Claim, standing
 from v3core.config import RunConfig
 from v3core.curriculum import Curriculum
 from v3core.curriculum.knobs import KNOBS
@@ -73,9 +73,10 @@ def training_wheels(run: RunRow | None, curriculum: Curriculum | None) -> None:
         st.markdown(
             md(
                 "Left alone, a router often settles on a few experts: one that is not chosen is not trained, stays "
-                "weak, and so is not chosen later either. So training begins with routing in which every expert "
-                "takes part, and becomes sparse step by step. As with training wheels, the bicycle stays the same. "
-                "A curriculum only sets numbers, as a schedule of the learning rate does."
+                "weak, and so is not chosen later either. The founding document's answer is to begin with routing in "
+                "which every expert takes part, and to make it sparse step by step. As with training wheels, the "
+                "bicycle stays the same. A curriculum only sets numbers, as a schedule of the learning rate does. One "
+                "of them is the load balance; which of them keeps experts alive is measured below."
             )
         )
     if run is not None:
@@ -145,13 +146,16 @@ def verdicts(claims: dict[str, Claim], findings: Sequence[Finding]) -> None:
     st.markdown(
         md(
             "That a curriculum does no harm to the architecture does not say that it does any good. The founding "
-            "document says that it does, and cites papers that do not say so. Here is what V3 Lab measured:"
+            "document says that it does, and cites papers that do not say so. Here is what V3 Lab measured, or found "
+            "in the papers:"
         )
     )
     rows = [
         {
             md("Claim"): plain(translation(claim.title)),
-            md("Verdict"): plain(_verdict(claim, [one for one in findings if one.hypothesis.claim == key])),
+            md("Verdict"): plain(
+                capitalised(standing(claim, [one for one in findings if one.hypothesis.claim == key]))
+            ),
         }
         for key, claim in claims.items()
     ]
@@ -159,12 +163,6 @@ def verdicts(claims: dict[str, Claim], findings: Sequence[Finding]) -> None:
     with st.container(horizontal=True):
         st.page_link("pages/claims.py", label=md("The studies behind this"), icon=":material/balance:")
         st.page_link("pages/launch.py", label=md("Try a curriculum of your own"), icon=":material/rocket_launch:")
-
-
-def _verdict(claim: Claim, findings: Sequence[Finding]) -> str:
-    if not findings and claim.measured:
-        return _("Measured by a benchmark")
-    return capitalised(verdict_over(findings))
 
 
 def _beside(run: RunRow | None) -> list[DeltaGenerator]:

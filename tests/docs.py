@@ -99,8 +99,8 @@ of `expert_loads` in the database, one column per expert in exports, numbered fr
 schema with the column; in runs recorded before, it is empty. The tooltips of the charts have the same texts.
 
 Charts of long runs draw buckets of episodes: the mean of each bucket, with its minimum and maximum in the
-hover text. Return and success are also drawn as a moving average over a tenth of the run, at least 10 and at most
-100 episodes. NaN counts as missing.
+hover text; of a metric that is over several episodes already, the value at the bucket's end. Return and success are
+also drawn as a moving average over a tenth of the run, at least 10 and at most 100 episodes. NaN counts as missing.
 """
 
 

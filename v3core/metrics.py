@@ -115,11 +115,6 @@ class Metric:
         return self.name.removeprefix("expert_") if self.per_expert else self.name
 
     @property
-    def is_windowed(self) -> bool:
-        """Whether it is computed over several episodes already, so that its extremes in a bucket say nothing."""
-        return self.over == _WINDOW
-
-    @property
     def label(self) -> str:
         """Its title with its unit, as in `Routing entropy (nats)`."""
         return _("{title} ({unit})", title=self.title, unit=self.unit) if self.unit else self.title
@@ -602,6 +597,14 @@ def _declared() -> Iterator[Metric]:
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _declared()}
 """Everything that is recorded of an episode except its number, by name."""
+
+MEAN_RETURN, MEAN_SUCCESS = "mean_return", "mean_success"
+"""Means of the last 100 episodes: stored only in the pyramid, because they do not follow from a bucket's mean."""
+WINDOWED = frozenset({MEAN_RETURN, MEAN_SUCCESS, *(name for name, metric in METRICS.items() if metric.over == _WINDOW)})
+"""The metrics that are over several episodes already: of a stretch of them the last value counts.
+
+Extremes and a mean over the stretch would be of windows that overlap, and what is true now would show late.
+"""
 
 PER_EXPERT = tuple(metric for metric in METRICS.values() if metric.per_expert)
 

@@ -37,20 +37,13 @@ def mean_window(episodes: int) -> int:
     return min(max(episodes // 10, SHORTEST_WINDOW), LONGEST_WINDOW)
 
 
-def newest_window(episode: int) -> int:
-    """Episodes that a recorded metric of a window is over when this one ends: the newest 100, or all from 10 on.
-
-    It does not depend on the length of the run, so that a run made longer has what it would have had.
-    """
-    return min(max(episode, SHORTEST_WINDOW), LONGEST_WINDOW)
-
-
 NEWEST_WINDOW = _(
-    "the newest {longest_window}, or all while there are fewer; no value before there are {shortest_window}",
+    "the newest {longest_window} that began in the phase in force, or all while there are fewer; no value before there "
+    "are {shortest_window}",
     longest_window=LONGEST_WINDOW,
     shortest_window=SHORTEST_WINDOW,
 )
-"""`newest_window` in words."""
+"""The episodes that a recorded metric of a window is over, as `training.statistics.RecentRouting` keeps them."""
 
 
 MEAN_WINDOW = _(

@@ -40,8 +40,12 @@ def made_run(
     second: str = "late",
     steps: int | None = None,
     temperature: float = 1.0,
+    dead_experts: Sequence[int | None] = (),
 ) -> RunRow:
-    """A run with these returns, and evaluations `(episode, mean return)`; two phases, `early` and `late`."""
+    """A run with these returns, and evaluations `(episode, mean return)`; two phases, `early` and `late`.
+
+    `dead_experts` are those of each episode's window; 1 by default.
+    """
     text = f"{{name: {curriculum}, phases: [{{name: early, until: {{episode: {boundary}}}, routing: softmax}}, "
     late = f"routing: sparsemax, load_balance: {load_balance}" + (
         f", temperature: {temperature}" if temperature != 1 else ""
@@ -66,10 +70,11 @@ def made_run(
                 row = PhaseChangeRow(phase, phase_name, begins, begins, begins * STEPS, 0, START)
                 add_phase_change(tx, run_id, row)
     if returns:
+        rows = [_episode(number, value, str(env)) for number, value in enumerate(returns, 1)]
+        for row, dead in zip(rows, dead_experts, strict=False):
+            row.recent_dead_experts = dead
         writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-        writer.record(
-            [_episode(number, value, str(env)) for number, value in enumerate(returns, 1)], len(returns) * STEPS
-        )
+        writer.record(rows, len(returns) * STEPS)
         writer.close()
     with db.write() as tx:
         for episode, mean in evaluations:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import update
 
-from tests.comparison.made import START, made_groups, made_run, with_epochs
+from tests.comparison.made import START, STEPS, made_groups, made_run, with_epochs
 from tests.runs import TINY
 from v3core.comparison import compare
 from v3core.comparison.launched import timelines_picture
@@ -205,6 +205,26 @@ def test_a_metric_that_may_be_meant_to_fall_has_no_threshold_and_nothing_is_call
     assert not any("mprove" in text for text in (*PAIR_HELP, *PAIR_HELP.values()))
     for rises in ("return", "success", "evaluation", "evaluation_success"):
         assert compare(db, runs, metric=rises, threshold=0.5).thresholds == {"CartPole-v1": 0.5}
+
+
+def test_a_metric_over_a_window_ends_at_its_last_value_not_at_a_mean_of_further_windows(db: Database) -> None:
+    """Of 40 episodes, means are over 10: half of them had no dead expert yet."""
+    died = [0] * 35 + [8] * 5
+    returns = [float(number) for number in range(1, 41)]
+    runs = [
+        made_run(db, returns=returns, dead_experts=died),
+        # Of a phase that has just begun there is no value yet.
+        made_run(db, seed=2, returns=returns, dead_experts=[0] * 30 + [3] + [None] * 9),
+        made_run(db, seed=3, returns=returns, dead_experts=[*died[:39], 2]),
+    ]
+    assert [run.final for run in compare(db, runs, metric="recent_dead_experts").groups[0].runs] == [8, 3, 2]
+    early = compare(db, runs, metric="recent_dead_experts", until=36 * STEPS)
+    assert [run.final for run in early.groups[0].runs] == [8, 3, 8]
+    means = [run.final for run in compare(db, runs, metric="mean_return").groups[0].runs]
+    assert means == [20.5] * 3
+    unknown = made_run(db, seed=4, returns=[1.0] * 40, dead_experts=[0] * 30 + [None] * 10)
+    (found,) = compare(db, [unknown], metric="recent_dead_experts").groups[0].runs
+    assert found.left_out == "has no dead experts"
 
 
 def test_no_runs_at_all(db: Database) -> None:

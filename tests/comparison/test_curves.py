@@ -37,6 +37,18 @@ def test_a_line_is_a_mean_of_the_last_episodes_from_where_there_are_as_many(db: 
     assert grid.y[0, 9:] == pytest.approx(np.arange(10, 41) - 4.5)
 
 
+def test_a_line_of_what_is_over_a_window_already_is_not_smoothed(db: Database) -> None:
+    died = [0] * 20 + [None] * 9 + [3] * 6 + [5] * 5
+    run = made_run(db, returns=[1.0] * 40, dead_experts=died)
+    for window in (None, 10):
+        grid = on_grid(db, [run], "recent_dead_experts", "episode", points=40, window=window)
+        assert grid.y[0] == pytest.approx(np.array(died, dtype=float), nan_ok=True)
+    long = made_run(db, seed=2, returns=[1.0] * 900, dead_experts=[0] * 890 + [2] * 10)
+    end = on_grid(db, [long], "recent_dead_experts", "episode", points=900, window=100)
+    assert end.y[0, -1] == 2
+    assert end.x[end.y[0] > 0][0] == 889, "within the bucket of four in which it begins"
+
+
 def test_episodes_without_a_number_are_no_value_and_infinite_ones_neither(db: Database) -> None:
     run = made_run(db, returns=[1.0, math.nan, math.inf, 3.0])
     grid = on_grid(db, [run], "return", "episode", points=4, window=1)

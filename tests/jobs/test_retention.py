@@ -14,7 +14,7 @@ from tests.pages.recorded import add_recorded_run
 from v3core.archive import write_archive
 from v3core.cli import main
 from v3core.comparison import compare
-from v3core.comparison.run_traces import forget, mean_of_last, training_seconds
+from v3core.comparison.run_traces import final_value, forget, training_seconds
 from v3core.comparison.tables import group_rows
 from v3core.errors import V3Error
 from v3core.jobs import control
@@ -163,11 +163,11 @@ def test_the_command_says_what_it_would_free_asks_and_does_it(db, old, capsys, t
 
 def test_the_mean_of_the_last_episodes_is_that_of_the_rows_and_a_crossing_is_not_known(db, old):
     run = get_run(db, old)
-    before = mean_of_last(db, run, "return", LENGTH, 100)
+    before = final_value(db, run, "return", LENGTH, 100)
     forget()
     thin_it(db)
     run = get_run(db, old)
-    assert mean_of_last(db, run, "return", LENGTH, 100) == before
+    assert final_value(db, run, "return", LENGTH, 100) == before
     assert read_series(db, old, first=LENGTH - 99).size == 1
     found = compare(db, [run], metric="return", threshold=0.5)
     assert math.isnan(found.groups[0].runs[0].steps_to)

@@ -2,15 +2,19 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from tests.native.networks import CONFIG, Case, native_gradient, torch_gradient
-from tests.training.conftest import ONE_PHASE
+from tests.training.conftest import ONE_PHASE, reported
 from v3core.config import RunConfig
+from v3core.curriculum import Curriculum, with_boundaries
 from v3core.policy import Gating
 from v3core.policy.routing import gate_weights
 from v3core.training import trainer
+from v3core.training.checkpoint import load_checkpoint, save_checkpoint
+from v3core.training.hooks import Edit, Orders
 from v3core.training.losses import ROUTING_LOSSES, SPARSE
 from v3core.training.trainer import train
 
@@ -107,6 +111,80 @@ def test_a_run_recovers_from_a_collapse_under_sparsemax_by_the_softmax_only(
     train(config, curriculum=config.curriculum, hooks=hooks)
     assert hooks.episodes[9].recent_dead_experts == 3
     assert hooks.episodes[-1].recent_dead_experts == dead
+
+
+SOFT_THEN_HARD = [
+    {"name": "soft", "until": {"episode": 30}, "routing": "softmax", "lr": {"times": 1e-9}},
+    {"name": "hard", "routing": "sparsemax", "temperature": 1.0, "lr": {"times": 1e-9}},
+]
+
+
+def windows(episodes):
+    """Dead experts of each episode's window, from the loads and lengths of the episodes alone."""
+    found = []
+    for place, last in enumerate(episodes):
+        own = [one for one in episodes[: place + 1] if one.phase == last.phase and one.phase_steps == one.length][-100:]
+        steps = np.array([one.length for one in own])
+        loads = np.array([one.loads for one in own]).T @ steps / steps.sum() if len(own) else np.ones(4)
+        found.append(int((loads < 0.01).sum()) if len(own) >= 10 else None)
+    return found
+
+
+@pytest.fixture
+def soft_then_hard(small_run, recorder, monkeypatch):
+    """Trains four experts of which three have 4 % each in the first phase, and nothing in the second."""
+    monkeypatch.setattr(trainer, "TrainingState", FromCollapse)
+    config = small_run(
+        episodes=150, curriculum={"name": "two", "phases": SOFT_THEN_HARD}, environments=4, rollout_steps=64
+    )
+
+    def run(orders=None, checkpoint=None):
+        hooks = recorder(orders)
+        train(config, curriculum=config.curriculum, hooks=hooks, checkpoint=checkpoint)
+        return hooks
+
+    return run
+
+
+def test_experts_that_die_at_a_boundary_are_dead_in_the_first_window_of_the_phase(soft_then_hard):
+    hooks = soft_then_hard()
+    hard = [one for one in hooks.episodes if one.phase == "hard"]
+    assert len(hard) > 110
+    assert any(one.phase_steps < one.length for one in hard), "one was in progress at the boundary"
+    dead = [one.recent_dead_experts for one in hooks.episodes]
+    assert dead == windows(hooks.episodes)
+    assert set(dead[: -len(hard)]) == {None, 0}
+    assert set(dead[-len(hard) :]) == {None, 3}
+    assert (
+        load_checkpoint(next(path for path, episode, _ in hooks.saved if episode == hard[0].episode - 1))[
+            "routing_in_phase"
+        ]
+        == []
+    )
+
+
+def test_the_window_follows_a_boundary_that_is_moved_while_it_trains(soft_then_hard):
+    curriculum = Curriculum.model_validate({"name": "two", "phases": SOFT_THEN_HARD})
+    edit = Edit(1, with_boundaries(curriculum, [60]))
+    hooks = soft_then_hard(
+        lambda hooks: Orders(edits=(edit,) if len(hooks.episodes) > 15 and not hooks.applied else ())
+    )
+    assert hooks.applied
+    assert [one.phase for one in hooks.episodes].index("hard") >= 60
+    assert [one.recent_dead_experts for one in hooks.episodes] == windows(hooks.episodes)
+
+
+def test_the_window_of_a_phase_is_resumed_exactly_and_begins_from_scratch_after_an_older_checkpoint(soft_then_hard):
+    whole = soft_then_hard()
+    first = soft_then_hard(lambda hooks: Orders(stop=len(hooks.episodes) >= 60))
+    path = first.saved[-1][0]
+    assert first.episodes[-1].recent_dead_experts == 3
+    assert reported(first, soft_then_hard(checkpoint=path))[0] == reported(whole)[0]
+    older = load_checkpoint(path)
+    del older["routing_in_phase"]
+    save_checkpoint(path, older | {"recent_routing": [(500, (0.25,) * 4, 1.0)] * 50})
+    found = [one.recent_dead_experts for one in soft_then_hard(checkpoint=path).episodes]
+    assert (found[8], found[9], set(found)) == (None, 3, {None, 3})
 
 
 @pytest.mark.parametrize("backend", ["0", "1"])

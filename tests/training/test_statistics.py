@@ -208,43 +208,52 @@ def episodes_of(*each):
     return found
 
 
+def counted(recent, episodes):
+    """The values of all of them, one after the other."""
+    return [recent.add(episode) for episode in episodes]
+
+
 def test_an_expert_is_dead_by_the_steps_of_a_window_not_by_those_of_each_episode():
-    """Each episode uses one expert. Expert 2 has a third of the episodes, but 1 of 201 steps: it is dead."""
+    """Each episode uses one expert. Expert 2 has a third of the episodes, but 4 of 808 steps: it is dead."""
     recent = RecentRouting()
-    one, two, three = episodes_of([0] * 100, [1] * 100, [2])
-    assert [one.dead_experts, two.dead_experts, three.dead_experts] == [2, 2, 2]
-    assert [recent.add(episode, 3)["recent_dead_experts"] for episode in (one, two, three)] == [None, None, 1]
-    assert (
-        recent.add(episodes_of([2] * 5)[0], 3)["recent_dead_experts"] == 1
-    )  # of 100 steps of expert 1, and 6 of expert 2
+    episodes = episodes_of(*[[0] * 100, [1] * 100, [2]] * 4)
+    assert {episode.dead_experts for episode in episodes} == {2}
+    assert [each["recent_dead_experts"] for each in counted(recent, episodes)] == [None] * 9 + [1] * 3
+    assert recent.add(episodes_of([2] * 5)[0])["recent_dead_experts"] == 0  # now 9 of 809
 
 
 def test_specialisation_between_episodes_is_seen_by_the_pooled_value_alone():
-    recent = RecentRouting()
-    one, two = episodes_of([0] * 10, [1] * 30)
-    assert one.specialisation == two.specialisation == 0
-    recent.add(one, 2)
+    episodes = episodes_of(*[[0] * 10, [1] * 30] * 5)
+    assert {episode.specialisation for episode in episodes} == {0}
     expected = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
-    assert recent.add(two, 2)["recent_specialisation"] == pytest.approx(expected)
+    assert counted(RecentRouting(), episodes)[-1]["recent_specialisation"] == pytest.approx(expected)
 
 
 def test_the_window_of_routing_survives_a_checkpoint_and_does_not_count_what_is_no_number():
-    one, two, three = episodes_of([0] * 4, [1, 1, 2], [2] * 2)
+    before, (two, three) = episodes_of(*[[0] * 4] * 9), episodes_of([1, 1, 2], [2] * 2)
     recent, resumed = RecentRouting(), RecentRouting()
-    recent.add(one, 2)
+    counted(recent, before)
     resumed.load(recent.state())
-    assert resumed.add(two, 2) == recent.add(two, 2)
-    broken = recent.add(dataclasses.replace(three, loads=(np.nan,) * 3, routing_entropy=np.nan), 2)
+    assert resumed.add(two) == recent.add(two)
+    broken = recent.add(dataclasses.replace(three, loads=(np.nan,) * 3, routing_entropy=np.nan))
     assert broken["recent_dead_experts"] is None
     assert np.isnan(broken["recent_specialisation"])
 
 
-def test_the_window_of_routing_may_change_between_episodes():
-    """As it does when a run is trained for longer than planned: the window is of its new length at once."""
+def test_the_window_of_routing_is_the_newest_hundred_episodes_of_the_phase_in_force():
     recent = RecentRouting()
-    one, two, three = episodes_of([0] * 4, [1] * 4, [1] * 4)
-    recent.add(one, 2)
-    assert recent.add(two, 2)["recent_dead_experts"] == 1
-    assert recent.add(three, 2)["recent_dead_experts"] == 2
-    assert recent.add(three, 4)["recent_dead_experts"] == 1
-    assert recent.add(three, 6)["recent_dead_experts"] is None
+    of_one, of_two = episodes_of(*[[0] * 4] * 20), episodes_of(*[[1] * 4] * 110)
+    values = [each["recent_dead_experts"] for each in counted(recent, [*of_one, *of_two])]
+    assert values[19:119] == [2] + [1] * 99
+    assert values[119:] == [2] * 11
+    recent.begin_phase()
+    assert [each["recent_dead_experts"] for each in counted(recent, of_one[:11])] == [None] * 9 + [2] * 2
+
+
+def test_an_episode_that_began_in_another_phase_is_in_no_window():
+    """Its steps before the boundary would keep an expert alive that the phase has none for."""
+    recent, (own, straddling) = RecentRouting(), episodes_of([0] * 4, [1] * 40)
+    straddling = dataclasses.replace(straddling, phase_steps=3)
+    assert recent.add(straddling)["recent_dead_experts"] is None
+    values = [each["recent_dead_experts"] for each in counted(recent, [own] * 9 + [straddling, own, straddling])]
+    assert values == [None] * 10 + [2] * 2

@@ -23,6 +23,7 @@ from v3core.metrics import (
     MOST_USED_LOAD,
     NETWORK,
     UPDATES,
+    WINDOWED,
     of_chart,
 )
 from v3core.store.database import Database
@@ -84,8 +85,11 @@ def test_a_point_is_the_mean_of_its_episodes_with_their_extremes(db: Database, c
         line = shown[metric.label if rows else metric.legend or metric.title]
         part = parts(metric.name)
         same(line["x"], ENDS)
-        same(line["y"], part.mean(1))
-        if not metric.is_windowed:
+        if metric.name in WINDOWED:
+            same(line["y"], part[:, -1])
+            assert "customdata" not in line
+        else:
+            same(line["y"], part.mean(1))
             same(line["customdata"], np.column_stack((part.min(1), part.max(1))))
     if chart is DECISIONS:
         same(shown["Exact zeros"]["y"], 1 - parts("support").mean(1) / EXPERTS)
@@ -160,6 +164,8 @@ def test_runs_are_compared_by_the_mean_of_their_last_episodes(db: Database, metr
     elif metric == MOST_USED_LOAD:  # of each point
         most = np.max([parts(f"load_{number}").mean(1) for number in _OF_EXPERTS], axis=0)
         wanted = trailing(np.repeat(most, SIZE), WINDOW)
+    elif metric in WINDOWED:
+        wanted = RAW[metric][ENDS - 1]
     else:
         wanted = trailing(RAW[metric], WINDOW)
     same(line["x"], ENDS)
@@ -180,6 +186,13 @@ def test_a_smoothed_line_is_the_mean_of_as_many_episodes_along_their_steps(db: D
     line = lines(drawn(db, UPDATES.name, look=look))[METRICS["approx_kl"].label]
     same(line["x"], RAW["step"][ENDS - 1])
     same(line["y"], trailing(RAW["approx_kl"], 20))
+
+
+@pytest.mark.parametrize("chart", [EFFECTIVE.name, COMPARE])
+def test_what_is_over_a_window_already_is_not_averaged_again(db: Database, chart: str) -> None:
+    figure = drawn(db, chart, look=Look(window=20), metric="recent_dead_experts")
+    line = figure["data"][0] if chart == COMPARE else lines(figure)[METRICS["recent_dead_experts"].title]
+    same(line["y"], RAW["recent_dead_experts"][ENDS - 1])
 
 
 def test_the_numbers_at_the_head_are_of_the_newest_episodes(db: Database) -> None:

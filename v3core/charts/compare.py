@@ -17,7 +17,7 @@ from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_partial
 from v3core.insight.measures import measured
 from v3core.messages import _, say, translated
-from v3core.metrics import AT_EVALUATIONS, COMPARED, ENTROPY_SHARE, EVALUATION, EVALUATION_SUCCESS, KNOCKOUT
+from v3core.metrics import AT_EVALUATIONS, COMPARED, ENTROPY_SHARE, EVALUATION, EVALUATION_SUCCESS, KNOCKOUT, WINDOWED
 from v3core.phrases import listed, strung
 from v3core.rollup import Floats, Series, trailing_mean
 
@@ -31,7 +31,7 @@ _REACHED, _AHEAD = (0.38, 0.2), (0.08, 0.04)
 
 
 def values_of(run: RunSeries, metric: str, curve: Series) -> Floats:
-    """A metric of a run: the mean of each bucket of one of its curves, or of each evaluation."""
+    """A metric of a run: as `measured` of each bucket of one of its curves, or the mean of each evaluation."""
     if metric in AT_EVALUATIONS:
         field = {EVALUATION: "mean", EVALUATION_SUCCESS: "success", KNOCKOUT: "knockout"}[metric]
         return np.array([getattr(point, field) for point in run.evaluations], dtype=np.float64)
@@ -62,7 +62,8 @@ def compare_figure(
 ) -> Figure:
     """Moving averages of one metric of `COMPARED`, one line per run; above them one strip per run with its phases.
 
-    All are smoothed alike, by default as fits the shortest. Evaluations are few and are means already: each is a point.
+    All are smoothed alike, by default as fits the shortest; metrics of `WINDOWED` are not. Evaluations are few and are
+    means already: each is a point.
     Runs that have not begun the phase of the `look` are omitted. `unit` is that of `unit_of`; `environments` are those
     of the runs: if there are several, the caption says so. `curricula` are the names of theirs.
     """
@@ -81,7 +82,7 @@ def compare_figure(
     order = list(compress(range(len(runs)), begun))
     palette, runs = [palette[row] for row in order], [runs[row] for row in order]
     smoothed = translated(COMPARED[metric].label)
-    window = look.window or min((run.mean_over for run in runs), default=1)
+    window = 1 if metric in WINDOWED else look.window or min((run.mean_over for run in runs), default=1)
     place = [places(run, look, unit) for run in runs]
     to_now = look.so_far or look.x != "episode"
     end = max((float(at(run.completed if to_now else run.end)) for at, run in zip(place, runs, strict=True)), default=1)

@@ -240,8 +240,7 @@ def _lines(series: RunSeries, chart: Chart, alt: str, *, title: str, number: str
     figure = frame(series, chart.name, alt, legend=True, title=title)
     for metric, colour in zip(of_chart(chart), cycle(METRIC_COLOURS), strict=False):
         if metric in shown:
-            looks |= {"colour": colour, "extremes": not metric.is_windowed}
-            add_metric(figure, series.shown, metric.name, name=metric.legend or metric.title, **looks)
+            add_metric(figure, series.shown, metric.name, name=metric.legend or metric.title, colour=colour, **looks)
     return figure
 
 

@@ -12,6 +12,7 @@ from v3core.charts.frame import at_episode, colour_bar
 from v3core.charts.palette import EVALUATION, NEUTRAL, colour_scale, expert_colours, rgba
 from v3core.charts.series import EvaluationPoint
 from v3core.messages import _, say
+from v3core.metrics import WINDOWED
 from v3core.rollup import Floats, Integers, Series
 
 AREA_OPACITY = 0.9
@@ -32,22 +33,23 @@ def add_metric(
     spread: bool = True,
     window: int = 0,
     dash: str = "solid",
-    extremes: bool = True,
 ) -> None:
     """Draw a metric: every value, or per bucket the mean in front of a band from the lowest to the highest.
 
     Without `spread`, the extremes are in the hover alone; `hover`, a template of plotly, replaces value and extremes.
     `number` is the d3 format of a value, `width` that of the line in pixels. With a `window` of episodes the line is
     their mean, in front of what it is made of. `dash` is the pattern of the line, dotted if it is of fewer episodes.
-    Without `extremes` a bucket is its mean alone.
+    Of one of `WINDOWED` the line is its value at the end of each bucket, whatever the `window`.
     """
     summary = curve.summary(metric)
     text = value = f"%{{y:{number}}}"
-    mean, is_smooth = mean_of(curve, metric, window), window > curve.size
+    is_windowed = metric in WINDOWED
+    mean = summary.last if is_windowed else mean_of(curve, metric, window)
+    is_smooth = window > curve.size and not is_windowed
     dash = "dot" if is_smooth and is_short(curve, metric, window) else dash
     spread = spread or is_smooth
     lowest_to_highest = None
-    if curve.size > 1 and extremes:
+    if curve.size > 1 and not is_windowed:
         if spread:
             _add_spread(figure, curve.episode, summary.minimum, summary.maximum, colour=colour, axis=axis, group=name)
         lowest_to_highest = np.column_stack((summary.minimum, summary.maximum))

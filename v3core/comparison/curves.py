@@ -9,7 +9,7 @@ from v3core.comparison.run_traces import Trace, traces_of, training_seconds, win
 from v3core.insight.grids import AXES, Axis, Band, Grid
 from v3core.insight.grids import band as band
 from v3core.messages import _, several
-from v3core.metrics import AT_EVALUATIONS, phrase_of
+from v3core.metrics import AT_EVALUATIONS, WINDOWED, phrase_of
 from v3core.phrases import listed
 from v3core.rollup import Floats
 from v3core.store.database import Database
@@ -33,16 +33,16 @@ def on_grid(
     """A metric of runs at the same places; for several groups give all runs, and take each group's with `Grid.only`.
 
     Between two points of a run the line is straight; nothing is drawn beyond what it has reached. Lines are means of
-    the last `window` episodes, by default as suits the shortest run, rounded up to whole buckets; evaluations are not
-    smoothed. `since_phase` is a phase's name, or `Phase 2` for the second of each run; a run that has not begun it is a
-    row of NaN, and a note says so.
+    the last `window` episodes, by default as suits the shortest run, rounded up to whole buckets; evaluations and
+    metrics of `WINDOWED` are not smoothed. `since_phase` is a phase's name, or `Phase 2` for the second of each run; a
+    run that has not begun it is a row of NaN, and a note says so.
 
     Raises:
         V3Error: for a metric that does not exist.
     """
     rows = runs.runs if isinstance(runs, Group) else tuple(runs)
     traces = traces_of(database, rows, metric)
-    if metric in AT_EVALUATIONS:
+    if metric in AT_EVALUATIONS or metric in WINDOWED:
         window = 1
     elif window is None:
         window = window_of(rows)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from v3core.comparison.groups import Group, is_readable
-from v3core.comparison.run_traces import Trace, crossing_step, mean_of_last, traces_of
+from v3core.comparison.run_traces import Trace, crossing_step, final_value, traces_of
 from v3core.insight.compared import RunResult
 from v3core.insight.estimates import steps_to_threshold
 from v3core.messages import _
@@ -26,9 +26,9 @@ def results_of(
 ) -> list[RunResult]:
     """What each run of a group came to.
 
-    Of a completed run the newest evaluation counts, or the mean over its last `window` episodes. With `until`, those
-    up to that step, of every run that reached it, however it ended. `edited` are the ids of runs whose curriculum was
-    edited as they trained.
+    Of a completed run the newest evaluation counts, or the `final_value` of its last `window` episodes. With `until`,
+    those up to that step, of every run that reached it, however it ended. `edited` are the ids of runs whose curriculum
+    was edited as they trained.
     """
     seen: set[_Trained] = set()
     results = []
@@ -119,7 +119,7 @@ def _value(database: Database, run: RunRow, trace: Trace, metric: str, until: in
     if metric in AT_EVALUATIONS:
         return float(trace.values[before[-1]])
     newest = run.episode if until is None else int(trace.episode[before[-1]])
-    return mean_of_last(database, run, metric, newest, window)
+    return final_value(database, run, metric, newest, window)
 
 
 _Trained = tuple[str, int, str | None, int | None, tuple[tuple[int | None, str], ...]]

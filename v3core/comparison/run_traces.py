@@ -12,7 +12,7 @@ from v3core.insight.measures import measured
 from v3core.insight.recent import Recent
 from v3core.insight.removals import largest_loss
 from v3core.messages import _
-from v3core.metrics import AT_EVALUATIONS, COMPARED, EVALUATION, KNOCKOUT
+from v3core.metrics import AT_EVALUATIONS, COMPARED, EVALUATION, KNOCKOUT, WINDOWED
 from v3core.phrases import sentences
 from v3core.rollup import Floats, Integers, Series, mean_window, trailing_mean
 from v3core.store.curve import read_series
@@ -34,7 +34,7 @@ class Trace:
     episode: Integers
     step: Floats
     values: Floats
-    """Means of the bucket that ends there, or of the evaluation there; NaN if there is no number."""
+    """As `measured` of the bucket that ends there, or the mean of the evaluation there; NaN if there is no number."""
     counts: Integers
     """Numbers that each is the mean of."""
     size: int = 1
@@ -90,18 +90,23 @@ def _key(database: Database, run: RunRow, metric: str) -> Key:
     return database.url, run.id, run.generation, run.episode, metric
 
 
-def mean_of_last(database: Database, run: RunRow, metric: str, last: int, window: int) -> float:
-    """Mean of a metric over the `window` episodes up to `last`, or as many as there are; NaN if none has a number."""
+def final_value(database: Database, run: RunRow, metric: str, last: int, window: int) -> float:
+    """Mean of a metric over the `window` episodes up to `last`, or as many as there are; NaN if none has a number.
+
+    Of one of `WINDOWED`, the last number among them.
+    """
     key = _key(database, run, metric), last, window
     found = _finals.get(key)
-    return found if found is not None else _finals.put(key, _mean_of_last(database, run, metric, last, window))
+    return found if found is not None else _finals.put(key, _final_value(database, run, metric, last, window))
 
 
-def _mean_of_last(database: Database, run: RunRow, metric: str, last: int, window: int) -> float:
+def _final_value(database: Database, run: RunRow, metric: str, last: int, window: int) -> float:
     series = read_series(database, run.id, first=max(last - window + 1, 1), last=last)
     values, counts = measured_or_error(series, metric)
     within = (series.episode > last - window) & (series.episode <= last) & (counts > 0)
-    return float(np.average(values[within], weights=counts[within])) if within.any() else np.nan
+    if not within.any():
+        return np.nan
+    return float(values[within][-1] if metric in WINDOWED else np.average(values[within], weights=counts[within]))
 
 
 def crossing_step(

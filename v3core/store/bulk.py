@@ -16,7 +16,7 @@ from sqlalchemy import Column, Table, select
 from sqlalchemy.exc import DBAPIError
 
 from v3core.errors import V3Error
-from v3core.metrics import PER_EXPERT
+from v3core.metrics import MEAN_RETURN, MEAN_SUCCESS, PER_EXPERT
 from v3core.rollup import LONGEST_WINDOW, Floats, Integers, trailing_mean
 from v3core.store.schema import Transaction, UtcDateTime, episodes, expert_loads
 from v3core.store.trunks import NEWEST, ranges_of
@@ -24,9 +24,6 @@ from v3core.store.trunks import NEWEST, ranges_of
 _TOGETHER = 768
 """Values in one statement; of more, SQLite makes a slower program."""
 
-
-MEAN_RETURN, MEAN_SUCCESS = "mean_return", "mean_success"
-"""Means of the last 100 episodes: stored only in the pyramid, because they do not follow from a bucket's mean."""
 
 COLUMNS = tuple(
     column.name for column in episodes.c if column.type.python_type in (int, float) and column.name != "episode"

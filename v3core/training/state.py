@@ -195,7 +195,7 @@ class TrainingState:
             "recent": list(self.recent),
             **({"action_names": list(self.spec.actions.names)} if self.spec.actions.names else {}),
             **({"recent_facts": list(self.recent_facts)} if self.config.episode_facts else {}),
-            "recent_routing": self.recent_routing.state(),
+            "routing_in_phase": self.recent_routing.state(),
         }
 
     def load(self, path: Path) -> dict[str, Any]:
@@ -235,7 +235,8 @@ class TrainingState:
             self.starts = tuple(PhaseStart(*start) for start in state["starts"])
             self.recent.extend(tuple(episode) for episode in state["recent"])
             self.recent_facts.extend(state.get("recent_facts", ()))
-            self.recent_routing.load(state.get("recent_routing", ()))
+            # Those of earlier versions have episodes of all phases as `recent_routing`, and do not say which are whose.
+            self.recent_routing.load(state.get("routing_in_phase", ()))
         except (KeyError, TypeError, ValueError, RuntimeError):
             raise V3Error(
                 "Checkpoint {path} does not fit this run: it is for another environment or network size.", path=path

@@ -13,7 +13,7 @@ from v3core.environments.episode_facts import facts_as_text
 from v3core.errors import V3Error
 from v3core.insight.loads import dead_experts, load_entropy, pooled_loads
 from v3core.metrics import CLOSE_MARGIN, Acted
-from v3core.rollup import LONGEST_WINDOW
+from v3core.rollup import LONGEST_WINDOW, SHORTEST_WINDOW
 from v3core.training.rollout import Played
 from v3core.training.situation_tags import SituationTags, situations_as_text
 
@@ -209,25 +209,33 @@ def _persistence(kept: float, uses: Floats, length: float) -> float:
 
 
 class RecentRouting:
-    """How the newest episodes were routed, pooled by steps: what is said of experts over a window of episodes."""
+    """How the newest episodes of the phase in force were routed, pooled by steps: `NEWEST_WINDOW`.
+
+    An episode that was in progress when the phase began does not count: what its steps before that put on an expert
+    would hide that the phase has none for it.
+    """
 
     def __init__(self) -> None:
         self._episodes: deque[tuple[int, tuple[float, ...], float]] = deque(maxlen=LONGEST_WINDOW)
-        """Steps, loads and routing entropy of each; as many as any window has, which changes with the run's length."""
+        """Steps, loads and routing entropy of each."""
 
-    def add(self, episode: Acted, window: int) -> dict[str, Any]:
-        """Count one more; `recent_dead_experts` and `recent_specialisation` of the `window` episodes that end with it.
+    def begin_phase(self) -> None:
+        """Another phase is in force from now on."""
+        self._episodes.clear()
+
+    def add(self, episode: Acted) -> dict[str, Any]:
+        """Count one more; `recent_dead_experts` and `recent_specialisation` of the window that ends with it.
 
         Both have no value before there are enough episodes, and where an observation of them was no number.
         """
-        self._episodes.append((episode.length, episode.loads, episode.routing_entropy))
-        if len(self._episodes) < window:
+        if episode.phase_steps == episode.length:
+            self._episodes.append((episode.length, episode.loads, episode.routing_entropy))
+        if len(self._episodes) < SHORTEST_WINDOW:
             return {"recent_dead_experts": None, "recent_specialisation": math.nan}
-        newest = list(self._episodes)[-window:]
-        steps = np.array([length for length, *_ in newest], dtype=np.float64)
-        loads = pooled_loads(np.array([loads for _, loads, _ in newest]), steps)
+        steps = np.array([length for length, *_ in self._episodes], dtype=np.float64)
+        loads = pooled_loads(np.array([loads for _, loads, _ in self._episodes]), steps)
         of_loads = float(load_entropy(loads))
-        of_steps = float(np.average([entropy for *_, entropy in newest], weights=steps))
+        of_steps = float(np.average([entropy for *_, entropy in self._episodes], weights=steps))
         if not math.isfinite(of_loads):
             return {"recent_dead_experts": None, "recent_specialisation": math.nan}
         return {"recent_dead_experts": dead_experts(loads), "recent_specialisation": max(0.0, of_loads - of_steps)}

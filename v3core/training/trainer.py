@@ -33,7 +33,6 @@ from v3core.errors import V3Error
 from v3core.interruption import Interrupted
 from v3core.messages import _
 from v3core.metrics import EpisodeRecord, InForce, Update
-from v3core.rollup import newest_window
 from v3core.training.checkpoint import check_import, save_checkpoint
 from v3core.training.expert_report import StateSample, expert_report
 from v3core.training.hooks import Edit, Evaluation, EvaluationEpisode, Longer, Orders, PhaseChange, Spent, TrainingHooks
@@ -346,6 +345,7 @@ class Trainer:
             state.starts = (*state.starts, PhaseStart(state.completed, state.step))
             state.recent.clear()
             state.recent_facts.clear()
+            state.recent_routing.begin_phase()
             name = self.curriculum.phases[phase].name
             self.hooks.phase_changed(PhaseChange(phase, name, planned, episode=state.completed, step=state.step))
             began.append(self.settings)
@@ -433,7 +433,7 @@ class Trainer:
             EpisodeRecord(
                 **vars(acted),
                 **parts,
-                **state.recent_routing.add(acted, newest_window(state.completed + number)),
+                **state.recent_routing.add(acted),
                 episode=state.completed + number,
                 step=state.step + steps,
                 explained_variance=learned.explained_variance,

@@ -68,7 +68,8 @@ def look_controls(starts: Mapping[str, int], *, compared: bool = False, steps_pl
                 "Lines are the mean of that many episodes, computed from every episode; behind them is what they "
                 "are made of. A line starts once there are as many. That of a shorter run is dotted, over the "
                 "episodes so far; so are points where some episodes have no number. By default, return and success "
-                "have a mean; others show every value."
+                "have a mean; others show every value. Metrics that are over several episodes already, such as dead "
+                "experts, are never averaged again."
             ),
         )
         window = _WINDOWS.get(smooth or "", 0)

@@ -3,9 +3,12 @@
 import pytest
 
 from tests.pages.recorded import add_recorded_run
+from tests.pages.test_states import phase_rows
 from v3core.curriculum import load_preset
 from v3core.jobs.demo import WITH, WITHOUT, demo_configs, start_demo
 from v3core.jobs.lifecycle import Status
+from v3core.metrics import METRICS
+from v3core.rollup import NEWEST_WINDOW
 from v3core.store.runs import list_runs, update_run
 
 SPREAD = (1 / 16,) * 16
@@ -119,7 +122,13 @@ def test_compare_shows_the_dead_experts_and_how_to_read_them(open_page, demo):
     app = open_page("pages/compare.py", experiment="Demo", metric="Dead experts")
     assert not app.exception
     assert app.selectbox(key="metric").value == "recent_dead_experts"
-    assert "if it gets less than 1% of the load" in text_of(app)
+    text = text_of(app)
+    assert "if it gets less than 1% of the load" in text
+    # The window of the metric that the demo's links open, as its own description has it.
+    assert f"**{METRICS['recent_dead_experts'].title}** these episodes are {NEWEST_WINDOW}." in text
+    assert str(NEWEST_WINDOW) in METRICS["recent_dead_experts"].meaning
+    table = phase_rows(app)
+    assert table["Dead"].tolist()[-1] == 13
     assert "**13 of 16** experts are dead without" in text_of(app)
 
 

@@ -203,7 +203,7 @@ def test_the_phase_table_has_what_is_known(open_page, database):
     new = add_recorded_run(database, Status.COMPLETED, success=True)
     old = [add_recorded_run(database, Status.COMPLETED, older=True) for _ in range(2)]
     few = phase_rows(open_page("pages/compare.py", runs=f"{new},{old[0]}"))
-    assert list(few.columns) == ["Run", "Phase", "Mean return", "Final return"]
+    assert list(few.columns) == ["Run", "Phase", "Final return", "Dead"]
     whole = {"phase-columns": "true"}
     table = phase_rows(open_page("pages/compare.py", runs=f"{new},{old[0]}", **whole))
     assert table["Specialisation"][0] == pytest.approx(0.13)

@@ -68,6 +68,21 @@ def test_what_experts_did_at_the_end_of_a_phase_is_weighted_by_steps(db, record)
     assert min(only.loads) > 0.1
 
 
+def test_an_episode_that_began_before_a_phase_hides_no_death_at_its_end(db, record):
+    """Of 110 steps of the second phase's episodes, 50 of expert 2 are before it."""
+    one, two = (1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0)
+    before = {"phase": "a", "length": 10, "loads": two, "routing_entropy": 0.0}
+    straddling = before | {"phase": "b", "length": 50, "phase_steps": 5, "routing_entropy": 0.5, "return_": 9.0}
+    own = {"phase": "b", "length": 10, "loads": one, "routing_entropy": 0.25, "return_": 1.0}
+    _, found = read_phase_sums(db, record([before, straddling, *[own] * 6]))
+    assert found.closing_loads == one
+    assert found.closing_specialisation == 0, "not below it: of one expert in all steps"
+    assert found.closing_return == pytest.approx(15 / 7), "the return of every episode that ended in it"
+    _, alone = read_phase_sums(db, record([before, straddling]))
+    assert (alone.closing_loads, alone.closing_return) == ((), 9)
+    assert math.isnan(alone.closing_specialisation)
+
+
 def test_the_mean_return_is_of_the_phase_in_force(db, record):
     """Not of a window that crosses into the phase before, whose returns say nothing of this one."""
     run_id = record([{"phase": "a", "return_": 240.0}] * 30 + [{"phase": "b", "return_": 160.0}] * 5, episodes=300)

@@ -182,9 +182,12 @@ class PhaseSums:
     closing_return: float = math.nan
     """Mean return of its last `RunRow.mean_window` episodes, or of all if it has fewer."""
     closing_loads: tuple[float, ...] = ()
-    """Load of each expert over all steps of these episodes; NaN if it is not known."""
+    """Load of each expert over all steps of those of these episodes that began in the phase.
+
+    Empty if there is none; NaN of an expert whose load is not known.
+    """
     closing_specialisation: float = math.nan
-    """Specialisation over all steps of these episodes, in nats."""
+    """Specialisation over the same steps, in nats."""
 
     @property
     def _means(self) -> Floats:
@@ -300,7 +303,7 @@ def _read_span(
 
 
 def _completed(tx: Transaction, run: RunRow, sums: PhaseSums) -> PhaseSums:
-    """Adds what parts cannot provide: the deviation of the returns, and the mean of the last ones."""
+    """Adds what parts cannot provide: the deviation of the returns, and what the last episodes were like."""
     c = episodes.c
     here = (of_run(tx, episodes, run.id), c.phase == sums.phase, c.episode <= sums.last_episode)
     distance = c.return_ - sums["return"]
@@ -309,19 +312,23 @@ def _completed(tx: Transaction, run: RunRow, sums: PhaseSums) -> PhaseSums:
     found = tx.execute(select(squares, func.count()).where(*here, c.episode >= sums.first_episode)).one()
     # Where some of its episodes are in buckets only, nothing says how far theirs were from the mean.
     squared = (found[0] or 0.0) if found[1] >= sums.episodes else math.nan
-    columns = (c.return_, c.length, c.routing_entropy, c.episode)
+    columns = (c.return_, c.length, c.phase_steps, c.routing_entropy, c.episode)
     last = select(*columns).where(*here).order_by(c.episode.desc()).limit(run.mean_window)
     rows = [tuple(row) for row in tx.execute(last)]
     if not rows:
         return replace(sums, squares=squared)
-    closing, steps, entropy, numbers = floats(rows).T
+    table = floats(rows)
+    closing = table[:, 0]
+    sums = replace(sums, squares=squared, closing_return=float(trailing_mean(closing, len(closing), newest=1)[0]))
+    own = ~(table[:, 2] < table[:, 1])  # also if unknown
+    if not own.any():
+        return sums
+    _, steps, _, entropy, numbers = table[own].T
     entropy[np.abs(entropy) > LARGEST] = np.nan
     loads = pooled_loads(_loads_of(tx, run, numbers), steps)
     specialisation = float(load_entropy(loads) - np.average(entropy, weights=steps)) if len(loads) else math.nan
     return replace(
         sums,
-        squares=squared,
-        closing_return=float(trailing_mean(closing, len(closing), newest=1)[0]),
         closing_loads=tuple(loads.tolist()),
         closing_specialisation=max(0.0, specialisation) if math.isfinite(specialisation) else math.nan,
     )

@@ -12,7 +12,7 @@ from v3core.jobs.lifecycle import ENDED, Status
 from v3core.messages import _, translated
 from v3core.metrics import DEAD_LOAD
 from v3core.phrases import all_of
-from v3core.rollup import MEAN_WINDOW
+from v3core.rollup import MEAN_WINDOW, NEWEST_WINDOW
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
@@ -93,14 +93,16 @@ def how_to_read(database: Database, runs: Sequence[RunRow]) -> None:
         st.markdown(_dead_so_far(database, [run for run in runs if is_demo(run)]))
         st.markdown(
             md(
-                "An expert is **dead** if it gets less than {dead_load:.0%} of the load over all steps of the "
-                "newest episodes: {mean_window}. The table counts the experts that are dead at the end of each "
-                "phase. The metrics **Effective experts** and **Routing entropy / ln N** show the same difference "
-                "in other units. The final **Return** may be the same, because two experts can balance a pole. "
-                "The two runs differ in the warmup and in load balancing; in studies it is load balancing that keeps "
-                "experts alive (see **Claims**). One seed proves nothing: repeat the demo on Launch with more seeds, "
-                "using the presets `{with_}` and `{without}`.",
+                "An expert is **dead** over some episodes if it gets less than {dead_load:.0%} of the load over all "
+                "of their steps. For the metric **Dead experts** these episodes are {newest_window}. The table of "
+                "phases counts in its column **Dead** over the last episodes of each phase: {mean_window}. The "
+                "metrics **Effective experts** and **Routing entropy / ln N** show the same difference in other "
+                "units. The final **Return** may be the same, because two experts can balance a pole. The two runs "
+                "differ in the warmup and in load balancing; in studies it is load balancing that keeps experts alive "
+                "(see **Claims**). One seed proves nothing: repeat the demo on Launch with more seeds, using the "
+                "presets `{with_}` and `{without}`.",
                 dead_load=DEAD_LOAD,
+                newest_window=NEWEST_WINDOW,
                 mean_window=MEAN_WINDOW,
                 with_=WITH,
                 without=WITHOUT,

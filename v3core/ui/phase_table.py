@@ -38,7 +38,7 @@ _NUMBERS: Mapping[Message, tuple[str | None, str | None]] = {
         None,
         _(
             "Experts with a load below {load:.0%} of the steps at the end of the phase, over its last episodes "
-            "together: {window}.",
+            "together: {window}, without those that began before it.",
             load=DEAD_LOAD,
             window=MEAN_WINDOW,
         ),
@@ -51,7 +51,8 @@ _NUMBERS: Mapping[Message, tuple[str | None, str | None]] = {
         "%.3f",
         _(
             "Specialisation in nats over all steps of the last episodes of the phase together, so that long episodes "
-            "count more, and experts that differ between episodes count: {window}.",
+            "count more, and experts that differ between episodes count: {window}, without those that began before "
+            "the phase.",
             window=MEAN_WINDOW,
         ),
     ),
@@ -62,7 +63,7 @@ _NUMBERS: Mapping[Message, tuple[str | None, str | None]] = {
 _WHERE_KNOWN = ("Success", "Specialisation", "Pooled", "Router shift")
 """Columns that are omitted if no phase of any run has a value."""
 
-_AT_FIRST: Mapping[Message, int] = {_("Run"): 100, _("Phase"): 92, _("Mean return"): 78, _("Final return"): 78}
+_AT_FIRST: Mapping[Message, int] = {_("Run"): 100, _("Phase"): 92, _("Final return"): 78, _("Dead"): 62}
 """The columns that are shown before more are asked for, and their pixels: together they fit a phone."""
 _ALL = "phase-columns"
 
@@ -102,7 +103,7 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
         md("All columns"),
         key=_ALL,
         bind="query-params",
-        help=md("Also episodes, steps, deviation, length, routing and experts of each phase."),
+        help=md("Also episodes, steps, mean return, deviation, length, routing and experts of each phase."),
     )
     shown = table if everything else table[[str(name) for name in _AT_FIRST if name in table]]
     titles = {str(name): translated(name) for name in (*_AT_FIRST, _("Episodes"), *_NUMBERS)}

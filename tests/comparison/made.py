@@ -71,8 +71,8 @@ def made_run(
                 add_phase_change(tx, run_id, row)
     if returns:
         rows = [_episode(number, value, str(env)) for number, value in enumerate(returns, 1)]
-        for row, dead in zip(rows, dead_experts, strict=False):
-            row.recent_dead_experts = dead
+        for recorded, dead in zip(rows, dead_experts, strict=False):
+            recorded.recent_dead_experts = dead
         writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
         writer.record(rows, len(returns) * STEPS)
         writer.close()

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import delete
 
 from v3core.rollup import bucket_size
+from v3core.store.pace import recent_returns
 from v3core.store.returns import POINTS, read_mean_return, read_sparklines
 from v3core.store.runs import get_run
 from v3core.store.schema import rollups
@@ -63,3 +64,18 @@ def test_a_mean_return_is_that_of_the_window_up_to_an_episode(db, new_run, episo
         assert read_mean_return(tx, run.id, 5, 10) == pytest.approx(expected(returns[:5], 5)[0])
         assert math.isnan(read_mean_return(tx, run.id, 7, 1))
         assert math.isnan(read_mean_return(tx, run.id, 0, 10))
+
+
+def test_a_mean_return_is_of_the_phase_that_the_run_was_in(db, new_run, episode):
+    """As a run has it when that episode is its newest: 10 of the second phase, whatever the window reaches back to."""
+    run_id = new_run(db)
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    rows = [
+        episode(number, phase="a" if number <= 30 else "b", return_=240.0 if number <= 30 else 160.0)
+        for number in range(1, 41)
+    ]
+    writer.record(rows, len(rows))
+    writer.close()
+    with db.read() as tx:
+        assert [read_mean_return(tx, run_id, last, 20) for last in (30, 31, 40)] == [240, 160, 160]
+        assert (recent_returns(tx, run_id).count, recent_returns(tx, run_id).mean) == (10, 160)

@@ -28,7 +28,6 @@ from v3core.metrics import (
 )
 from v3core.store.database import Database
 from v3core.store.opening import open_database
-from v3core.store.runs import get_run
 from v3core.ui.chart_sources import COMPARE, AsOfNow, Source, Zoom, draw, loads_chart, numbers_of
 
 COUNT, SIZE, WINDOW = 2100, 4, 100
@@ -196,7 +195,8 @@ def test_what_is_over_a_window_already_is_not_averaged_again(db: Database, chart
 
 
 def test_the_numbers_at_the_head_are_of_the_newest_episodes(db: Database) -> None:
-    tiles = {tile["label"]: tile["value"] for tile in numbers_of(get_run(db, RUN))["tiles"]}
+    one = AsOfNow(db, RUN)
+    tiles = {tile["label"]: tile["value"] for tile in numbers_of(one.run, one.mean_count)["tiles"]}
     assert (tiles["Phase"], tiles["Steps"]) == ("late", f"{RAW['length'].sum():,}")
     assert float(tiles["Mean return, last 100 in phase"]) == pytest.approx(RAW["return"][-WINDOW:].mean(), abs=6e-4)
     assert float(tiles["Latest return"]) == pytest.approx(RAW["return"][-1], abs=6e-4)

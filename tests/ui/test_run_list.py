@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 from tests.pages.recorded import add_recorded_run
+from v3core.curriculum import load_preset, scaled
 from v3core.jobs.lifecycle import Status
+from v3core.store.curve import read_series
 from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs
+from v3core.ui.chart_sources import AsOfNow, numbers_of
 from v3core.ui.run_columns import COLUMNS, DEFAULT, Wall, row, seconds_trained, shortened, sorted_runs
+from v3core.ui.run_curves import load_differences, load_mean_counts
 from v3core.ui.run_list import describe_experiment, in_order, queue_places
-from v3core.ui.status import took
+from v3core.ui.status import mean_words, took
 
 
 @pytest.fixture
@@ -79,6 +83,33 @@ def test_every_column_sorts_both_ways_with_unknown_values_last(database, name):
         found = [run.id for run in sorted_runs(runs, sort, wall)]
         assert found[: len(known)] == sorted(known, key=values.get, reverse=is_descending)
         assert sorted(found) == sorted(ids)
+
+
+def test_a_mean_return_says_of_how_many_episodes_of_its_phase_it_is(database):
+    """Three episodes into its second phase a run has more than the window of its mean, but its mean is of three."""
+    begins = scaled(load_preset("v3"), 60).boundaries[0]
+    one = AsOfNow(database, add_recorded_run(database, Status.RUNNING, episodes=60, recorded=begins + 3))
+    assert begins >= one.run.mean_window == 10
+    counts = load_mean_counts(database, [one.run])
+    said = COLUMNS["mean"].cell(one.run, Wall(mean_counts=counts))["title"]
+    tiles = [tile["label"] for tile in numbers_of(one.run, one.mean_count)["tiles"]]
+    assert said == tiles[1] == "Mean return, the 3 so far in phase"
+    whole = get_run(database, add_recorded_run(database, Status.RUNNING, episodes=60, recorded=begins))
+    assert mean_words(whole, load_mean_counts(database, [whole])[whole.id], "Mean") == "Mean, last 10 in phase"
+    nothing = get_run(database, add_recorded_run(database, Status.QUEUED))
+    assert mean_words(nothing, load_mean_counts(database, [nothing])[nothing.id], "Mean") == "Mean"
+
+
+def test_the_difference_from_the_baseline_is_of_the_phase_that_each_run_was_in(database):
+    """At the last episode that both have, one is three episodes into its second phase, the other in its first."""
+    begins = scaled(load_preset("v3"), 60).boundaries[0]
+    planned = [(60, begins + 3), (200, begins + 8)]
+    ids = [add_recorded_run(database, Status.RUNNING, episodes=of, recorded=count) for of, count in planned]
+    short, long = (get_run(database, run_id) for run_id in ids)
+    of_short, of_long = (read_series(database, run_id).summary("return").last[: begins + 3] for run_id in ids)
+    wanted = of_long[-10:].mean() - of_short[-3:].mean()
+    assert abs(wanted - (of_long[-10:].mean() - of_short[-10:].mean())) > 0.1
+    assert load_differences(database, [short, long], short) == {long.id: pytest.approx(wanted)}
 
 
 def test_an_unknown_order_changes_nothing(database):

@@ -53,7 +53,7 @@ class ForegroundProgress:
     step: int
     phase: str
     mean_return: float
-    """Mean return of the newest episodes, as many as `mean_window` says."""
+    """As `RunRow.mean_return`."""
 
 
 class Recorder:

@@ -39,6 +39,11 @@ class RecentReturns:
         self._returns.append(value)
 
     @property
+    def count(self) -> int:
+        """How many there are: fewer than the window early in a phase."""
+        return len(self._returns)
+
+    @property
     def latest(self) -> float | None:
         """That of the newest episode."""
         return self._returns[-1] if self._returns else None

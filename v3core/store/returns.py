@@ -1,11 +1,14 @@
 """Returns of runs for lists: coarse curves, and means up to an episode. A few short reads, however long a run is."""
 
+import math
+
 import numpy as np
 from sqlalchemy import bindparam, select
 
 from v3core.rollup import COUNT, MEAN, STATISTICS, Floats, Integers, bucket_size
 from v3core.store.bulk import fetch_tuples, floats, metric_names
 from v3core.store.database import Database
+from v3core.store.pace import RecentReturns
 from v3core.store.rollups import LEVELS, TOGETHER, full_rows
 from v3core.store.run_row import RunRow
 from v3core.store.schema import Transaction, episodes, rollups
@@ -21,15 +24,15 @@ _STORED = (
     .order_by(rollups.c.number)
 )
 _RETURNS = (
-    select(episodes.c.episode, episodes.c.return_)
+    select(episodes.c.episode, episodes.c.return_, episodes.c.phase)
     .where(episodes.c.run_id == bindparam("run"))
     .where(episodes.c.episode > bindparam("after"), episodes.c.episode <= bindparam("last"))
     .order_by(episodes.c.episode)
 )
 
 
-def _returns(tx: Transaction, run_id: str, after: int, last: int) -> list[tuple[int, float | None]]:
-    """Numbers and returns of the episodes beyond `after` up to `last`."""
+def _returns(tx: Transaction, run_id: str, after: int, last: int) -> list[tuple[int, float | None, str]]:
+    """Numbers, returns and phases of the episodes beyond `after` up to `last`."""
     ranges = ranges_of(tx, run_id, after, last)
     return [
         row
@@ -67,7 +70,7 @@ def read_sparkline(tx: Transaction, run: RunRow, points: int = POINTS) -> Floats
             reached += rows
     single = _returns(tx, run.id, reached, run.episode)
     if single:
-        numbers, returns = floats(single).T
+        numbers, returns = floats([row[:2] for row in single]).T
         parts.append(((numbers.astype(np.int64) - 1) // size, returns, np.isfinite(returns).astype(np.float64)))
     total, count = np.zeros((2, (run.episode - 1) // size + 1))
     for buckets, means, counts in parts:
@@ -85,11 +88,13 @@ def read_sparklines(database: Database, runs: list[RunRow], points: int = POINTS
 
 
 def read_mean_return(tx: Transaction, run_id: str, last: int, window: int) -> float:
-    """Mean of the finite returns of the `window` episodes up to `last`; NaN if there is none, or a row was thinned."""
+    """The mean return that a run had at an episode: of the newest `window` up to `last` in the phase of that one.
+
+    NaN if none of them is finite, or a row of the window was thinned.
+    """
     first = max(0, last - window)
-    found = _returns(tx, run_id, first, last)
-    if len(found) < last - first:
-        return float("nan")
-    returns = floats([row[1] for row in found])
-    finite = returns[np.isfinite(returns)]
-    return float(finite.mean()) if len(finite) else float("nan")
+    rows = _returns(tx, run_id, first, last)
+    recent = RecentReturns(window)
+    for _, value, phase in rows:
+        recent.add(value, phase)
+    return math.nan if len(rows) < last - first or recent.mean is None else recent.mean

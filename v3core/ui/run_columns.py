@@ -46,6 +46,8 @@ class Wall:
     """Run id to the difference of its mean return from the baseline's; without those that cannot be compared."""
     alarms: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Run id to the titles of its active alarms."""
+    mean_counts: Mapping[str, int] = field(default_factory=dict)
+    """Run id to the number of episodes that its mean return is of."""
     stretches: Mapping[str, Sequence[Stretch]] = field(default_factory=dict)
     """Run id to the times in which it trained."""
     baseline: RunRow | None = None
@@ -120,6 +122,11 @@ def _curve(run: RunRow, wall: Wall) -> Cell:
         "spark": points if high > low else [_HEIGHT // 2 if point is not None else None for point in points],
         "text": alt,
     }
+
+
+def _mean(run: RunRow, wall: Wall) -> Cell:
+    title = mean_words(run, wall.mean_counts.get(run.id, 0), _("Mean return"))
+    return {"text": number(run.mean_return), "title": title}
 
 
 def _difference(run: RunRow, wall: Wall) -> Cell:
@@ -238,13 +245,10 @@ COLUMNS: Mapping[str, Column] = {
     "mean": Column(
         _("Mean"),
         _(
-            "Mean return of the newest episodes: a tenth of the run, at least 10 and at most 100; of all while "
-            "there are fewer."
+            "Mean return of the newest episodes of the phase that the run is in: a tenth of the run, at least 10 and "
+            "at most 100; of all in the phase while there are fewer."
         ),
-        lambda run, _wall: {
-            "text": number(run.mean_return),
-            "title": _("{mean_words} episodes.", mean_words=mean_words(run, _("Mean"))),
-        },
+        _mean,
         lambda run, _wall: run.mean_return,
         is_number=True,
     ),
@@ -259,8 +263,8 @@ COLUMNS: Mapping[str, Column] = {
     "difference": Column(
         _("vs. baseline"),
         _(
-            "Mean return minus the baseline's, both over the same window up to the same episode: the last that both "
-            "have. One run each: a difference between two seeds proves nothing."
+            "Mean return minus the baseline's, both over the same window up to the last episode that both have, and "
+            "each of the phase that its run was in then. One run each: a difference between two seeds proves nothing."
         ),
         _difference,
         lambda run, wall: wall.differences.get(run.id),

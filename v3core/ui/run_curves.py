@@ -12,6 +12,7 @@ from v3core.jobs.lifecycle import ENDED
 from v3core.rollup import Floats
 from v3core.store.database import Database
 from v3core.store.history import Stretch, read_stretches
+from v3core.store.pace import recent_returns
 from v3core.store.returns import read_mean_return, read_sparkline
 from v3core.store.run_row import RunRow
 
@@ -59,6 +60,19 @@ def load_sparklines(database: Database, runs: Sequence[RunRow]) -> dict[str, Flo
     return found
 
 
+def load_mean_counts(database: Database, runs: Sequence[RunRow]) -> dict[str, int]:
+    """Run id to the number of episodes that its mean return is of."""
+    kept = _kept(database.url)
+    found = {run.id: kept.get(("count", *_state(run))) for run in runs}
+    missing = [run for run in runs if found[run.id] is None]
+    if missing:
+        with database.read() as tx:
+            for run in missing:
+                found[run.id] = recent_returns(tx, run.id).count
+                kept.put(("count", *_state(run)), found[run.id])
+    return found
+
+
 def load_stretches(database: Database, runs: Sequence[RunRow]) -> dict[str, list[Stretch]]:
     """The times in which each run trained; of a run that has ended they are kept until it is resumed."""
     kept = _kept(database.url)
@@ -78,7 +92,7 @@ def load_stretches(database: Database, runs: Sequence[RunRow]) -> dict[str, list
 
 
 def load_differences(database: Database, runs: Sequence[RunRow], baseline: RunRow) -> dict[str, float]:
-    """Run id to its mean return minus the baseline's, over the same window up to the last episode that both have.
+    """Run id to its mean return minus the baseline's, both as they were at the last episode that both have.
 
     Runs of other environments, and without finite returns, are left out.
     """

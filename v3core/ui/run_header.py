@@ -64,7 +64,7 @@ def run_header(database: Database, run: RunRow, commands: list[CommandRow], *, h
     if (sentence := thinned_sentence(run)) is not None:
         st.caption(md(":material/compress: {}", sentence))
     _state(database, run, point, has_alarms=has_alarms)
-    run_numbers(run)
+    run_numbers(database, run)
     # What was asked before a resume is of another life.
     newest_command(database, run.id, [command for command in commands if command.requested_at >= run.queued_at])
 

@@ -8,10 +8,12 @@ import streamlit as st
 
 from v3core.charts.patch import whole
 from v3core.messages import _, said, spoken
+from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui import push
 from v3core.ui.chart_sources import NUMBERS, Source, numbers_of
 from v3core.ui.language import tag
+from v3core.ui.run_curves import load_mean_counts
 
 _HTML = """
 <div class="v3-numbers">
@@ -36,11 +38,11 @@ _component = st.components.v2.component(
 )
 
 
-def run_numbers(run: RunRow) -> None:
+def run_numbers(database: Database, run: RunRow) -> None:
     """Show them as of now; from then on the browser keeps them up to date."""
     data = {
         "source": asdict(Source(NUMBERS, (run.id,))),
-        "first": whole(numbers_of(run)),
+        "first": whole(numbers_of(run, load_mean_counts(database, [run])[run.id])),
         "feed": push.address(),
         "drawn_at": time.time(),
         "words": _WORDS,

@@ -73,10 +73,15 @@ def stalled_sentence(run: RunRow) -> Message:
     )
 
 
-def mean_words(run: RunRow, what: str) -> str:
-    """What a run's mean return is of, as in `Mean, last 100 in phase`; with fewer episodes `Mean, the 42 so far`."""
-    if 0 < run.episode < run.mean_window:
-        return _("{what}, the {episode:,} so far", what=what, episode=run.episode)
+def mean_words(run: RunRow, count: int, what: str) -> str:
+    """What a run's mean return is of, as in `Mean, last 100 in phase`; with fewer `Mean, the 42 so far in phase`.
+
+    `count` is how many episodes it is of: `RecentReturns.count`.
+    """
+    if not count:
+        return what
+    if count < run.mean_window:
+        return _("{what}, the {count:,} so far in phase", what=what, count=count)
     return _("{what}, last {mean_window} in phase", what=what, mean_window=run.mean_window)
 
 

@@ -57,9 +57,13 @@ class RecentReturns:
         return None if math.isnan(mean) else mean
 
 
-def recent_returns(tx: Transaction, run_id: str) -> RecentReturns:
-    """The newest returns that are recorded, of the newest phase; as many as the mean of the run's length is over."""
-    window = mean_window(tx.execute(select(runs.c.episodes).where(runs.c.id == run_id)).scalar_one())
+def recent_returns(tx: Transaction, run_id: str, window: int | None = None) -> RecentReturns:
+    """The newest returns that are recorded, of the newest phase, at most `window` of them.
+
+    By default as many as the mean of the run's length is over.
+    """
+    if window is None:
+        window = mean_window(tx.execute(select(runs.c.episodes).where(runs.c.id == run_id)).scalar_one())
     found = RecentReturns(window)
     for value, phase in newest_rows(tx, run_id, [episodes.c.return_, episodes.c.phase], window):
         found.add(value, phase)

@@ -101,7 +101,7 @@ class AsOfNow:
     def mean_count(self) -> int:
         """The number of episodes that its mean return is of."""
         with self._database.read() as tx:
-            return recent_returns(tx, self.run.id).count
+            return recent_returns(tx, self.run.id, self.run.mean_window).count
 
     @cached_property
     def alarms(self) -> list[tuple[str, int, int]]:

@@ -68,7 +68,7 @@ def load_mean_counts(database: Database, runs: Sequence[RunRow]) -> dict[str, in
     if missing:
         with database.read() as tx:
             for run in missing:
-                found[run.id] = recent_returns(tx, run.id).count
+                found[run.id] = recent_returns(tx, run.id, run.mean_window).count
                 kept.put(("count", *_state(run)), found[run.id])
     return found
 

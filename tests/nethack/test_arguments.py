@@ -1,5 +1,7 @@
 """Arguments of NetHack and MiniHack that cannot be given are named in one sentence, and none writes or reads a file."""
 
+import re
+
 import gymnasium
 import numpy as np
 import pytest
@@ -8,11 +10,12 @@ from v3core.config import build_run_config, recipe_for
 from v3core.curriculum import load_preset, preset_names_for
 from v3core.environment_setup import EnvironmentSetup, parse_value
 from v3core.environments import check_environment, make_environment
-from v3core.environments.nethack.arguments import _ROLES
+from v3core.environments.nethack.arguments import _ROLES, REFUSED
 from v3core.environments.nethack.ids import import_package, package_of
 from v3core.environments.registry import check_run
 from v3core.errors import V3Error
 
+PUBLISHED = ("v3core.environments.nethack:PublishedFeatures",)
 SCORE, ROOM = "NetHackScore-v0", "MiniHack-Room-5x5-v0"
 
 
@@ -48,6 +51,11 @@ def test_nothing_is_written(env_id, tmp_path, monkeypatch):
         (SCORE, 'options=["@/etc/passwd"]', "options begins with the name of a file, @/etc/passwd"),
         (SCORE, "options=[/etc/passwd,color]", "options begins with the name of a file, /etc/passwd;"),
         ("MiniHack-Boxoban-Hard-v0", "level_mode=../../x", "its argument 'level_mode' is ../../x; it must be train"),
+        (ROOM, "use_wiki=true", "its argument 'use_wiki' is not allowed, because it needs files of a wiki"),
+        (ROOM, "include_alignment_blstats=false", "its observation 'blstats' has 26 numbers, but the policy's nodes "),
+        (ROOM, "observation_keys=[program_state]", "MiniHack does not return its observation 'program_state' as it "),
+        (ROOM, "observation_keys=[screen_descriptions_crop]", "does not return its observation 'screen_descriptions_"),
+        (ROOM, "observation_keys=[glyph]", "NetHack has no observation 'glyph'. Did you mean glyphs"),
         (ROOM, "env_name=os:x", "its argument 'env_name' is not allowed, because it names another environment"),
         ("CartPole-v1", "render_mode=human", "its argument 'render_mode' is not allowed to be human, because it opens"),
         (SCORE, "render_mode=human", "its argument 'render_mode' is human; it must be ansi or full."),
@@ -82,8 +90,26 @@ def test_one_sentence_names_the_argument(env_id, argument, sentence):
     assert sentence in refused(env_id, {name: parse_value(value)})
 
 
+def test_refused_arguments_are_neither_advised_nor_listed():
+    with pytest.raises(V3Error, match="needs the argument des_file, which is not allowed, because it reads a file"):
+        check_environment("MiniHack-Skill-Custom-v0", allow_import=False)
+    for env_id in (SCORE, ROOM):
+        with pytest.raises(V3Error) as error:
+            check_environment(EnvironmentSetup(env_id, {"nosuch": 1}), allow_import=False)
+        offered = str(error.value).partition("; it accepts ")[2]
+        assert "max_episode_steps" in offered
+        assert not {*REFUSED} & {*re.findall(r"\w+", offered)}
+
+
 def test_what_is_right_is_taken():
-    for args in ({"seeds": [3]}, {"observation_keys": ["glyphs_crop", "blstats"]}, {"options": ["color", "nolegacy"]}):
+    alignment = {"include_alignment_blstats": False}
+    check_environment(EnvironmentSetup(ROOM, alignment, PUBLISHED), allow_import=True)
+    for args in (
+        {"seeds": [3]},
+        {**alignment, "observation_keys": ["blstats"]},
+        {"observation_keys": ["glyphs_crop", "blstats"]},
+        {"options": ["color", "nolegacy"]},
+    ):
         check_environment(EnvironmentSetup(ROOM, args), allow_import=False)
 
 

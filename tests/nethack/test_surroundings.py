@@ -10,7 +10,7 @@ from v3core.environments.describe import as_text
 from v3core.environments.encode import encoder
 from v3core.environments.graph_spec import _builders
 from v3core.environments.nethack import glyphs, surroundings
-from v3core.environments.nethack.published import BLOCKS, published_features
+from v3core.environments.nethack.published import BLOCKS, PublishedFeatures, published_features
 from v3core.environments.node_words import node_names, node_words
 from v3core.errors import V3Error
 
@@ -126,14 +126,14 @@ def test_the_graph_sees_by_adjacency_and_the_player_sees_all():
     assert "the 12 nearest things that matter further away" in text
 
 
-@pytest.mark.parametrize("key", surroundings.KEYS)
-def test_a_key_that_is_missing_is_named(key):
-    spec = check_environment(SCORE, allow_import=False)
+@pytest.mark.parametrize(
+    ("wrappers", "key"),
+    [*(((), key) for key in surroundings.KEYS), *((PUBLISHED, key) for key in PublishedFeatures.READ)],
+)
+def test_a_key_that_is_missing_is_named(wrappers, key):
+    spec = check_environment(EnvironmentSetup(SCORE, wrappers=wrappers), allow_import=True)
     batch = EnvironmentBatch(spec, 1, 1)
-    outer = batch._envs[0]
-    while not isinstance(outer, surroundings.Surroundings):
-        outer = outer.env
-    game = outer.env.unwrapped
+    game = batch._envs[0].unwrapped
     original = game._get_observation
     game._get_observation = lambda found: {name: one for name, one in original(found).items() if name != key}
     with pytest.raises(V3Error) as error:

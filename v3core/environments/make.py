@@ -4,7 +4,7 @@ import importlib
 import inspect
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ from v3core.environment_setup import (
     setup_of,
 )
 from v3core.environments.graph_spec import builder_for, built_graph, minigrid_graph, state_graph
+from v3core.environments.nethack.arguments import REFUSED
 from v3core.environments.nethack.ids import PACKAGES, package_of
 from v3core.environments.nethack.making import make_game, with_view
 from v3core.environments.situations import check_name, computed, registered_for
@@ -86,17 +87,23 @@ def _import_module_of(env_id: str) -> None:
         importlib.import_module(module)
 
 
+_FILES = {"xml_file": _("it reads a file; register an environment with it in a module of your own")}
+"""Arguments of Gymnasium's own environments that cannot be given, with the reason."""
+
+
 def _check_files(setup: EnvironmentSetup) -> None:
     """Refuse arguments that have an environment open a window or read a file: a page must not do that to a server."""
     if setup.args.get("render_mode") == "human":
         raise V3Error("its argument 'render_mode' is not allowed to be human, because it opens a window; remove it.")
-    spec = registry.get(setup.env_id.rpartition(":")[2])
-    shipped = spec is not None and str(spec.entry_point).startswith("gymnasium.")
-    if shipped and "xml_file" in setup.args:
-        raise V3Error(
-            "its argument 'xml_file' is not allowed, because it reads a file; register an environment with it in a "
-            "module of your own."
-        )
+    for name in setup.args if _is_shipped(setup.env_id) else ():
+        if name in _FILES:
+            raise V3Error("its argument '{name}' is not allowed, because {reason}.", name=name, reason=_FILES[name])
+
+
+def _is_shipped(env_id: str) -> bool:
+    """Whether it is an environment of Gymnasium's."""
+    spec = registry.get(env_id.rpartition(":")[2])
+    return spec is not None and str(spec.entry_point).startswith("gymnasium.")
 
 
 def _nethack(setup: EnvironmentSetup, *, drawn: bool) -> gymnasium.Env[Any, Any]:
@@ -325,6 +332,14 @@ def _argument_problem(setup: EnvironmentSetup, problem: BaseException) -> str | 
         return refused.filled(env_id=setup.env_id, unknown=unknown[1], takes=takes, hint=hint)
     if missing := _MISSING.search(str(problem)):
         names = re.findall(r"'(\w+)'", missing[1])
+        refused_ones = _refused_arguments(setup.env_id)
+        if forbidden := next((name for name in names if name in refused_ones), None):
+            return _(
+                "Environment {env_id} needs the argument {name}, which is not allowed, because {reason}.",
+                env_id=setup.env_id,
+                name=forbidden,
+                reason=refused_ones[forbidden],
+            )
         given = " ".join(f"--env-arg {name}=…" for name in names)
         return _(
             "Environment {env_id} needs the argument {names}; give {given}.",
@@ -354,4 +369,10 @@ def _arguments_of(env_id: str) -> list[str]:
                 break  # it passes nothing on to those it derives from
     except Exception:  # what another's code looks like need not be readable
         return []
-    return list(dict.fromkeys(names[1:] + names[:1]))
+    refused = _refused_arguments(env_id)
+    return [name for name in dict.fromkeys(names[1:] + names[:1]) if name not in refused]
+
+
+def _refused_arguments(env_id: str) -> Mapping[str, str]:
+    """Arguments that an environment has and that cannot be given, with the reason."""
+    return REFUSED if package_of(env_id) is not None else _FILES if _is_shipped(env_id) else {}

@@ -8,7 +8,7 @@ from v3core.errors import V3Error, suggestion
 from v3core.messages import Message, _
 from v3core.phrases import listed, one_of
 
-_REFUSED = {
+REFUSED = {
     "savedir": _("it writes files; remove it"),
     "save_ttyrec_every": _("it writes files; remove it"),
     "des_file": _(
@@ -16,11 +16,12 @@ _REFUSED = {
     ),
     "env_name": _("it names another environment, whose module it imports; remove it"),
     "reward_manager": _("it takes an object of Python; register an environment with it in a module of your own"),
+    "use_wiki": _("it needs files of a wiki, which MiniHack does not let one name; remove it"),
 }
 """What the visitor of a page must not have a server do, or cannot be written as text."""
 
 _SWITCHES = (
-    *("wizard", "allow_all_yn_questions", "allow_all_modes", "spawn_monsters", "fix_moon_phase", "use_wiki"),
+    *("wizard", "allow_all_yn_questions", "allow_all_modes", "spawn_monsters", "fix_moon_phase"),
     *("autopickup", "pet", "include_see_actions", "include_alignment_blstats"),
 )
 _NUMBERS = ("penalty_step", "penalty_time", "reward_win", "reward_lose", "reward_shaping_coefficient")
@@ -31,6 +32,8 @@ _CHOICES = {
     "level_mode": ("train", "valid", "test"),
 }
 """The last two are names of folders of Boxoban's levels."""
+_BROKEN = ("program_state", "internal", "misc", "screen_descriptions_crop")
+"""Observations of which MiniHack has a space, and which it does not return, or in another shape."""
 _MOST_SEED = 2**31 - 1
 
 _ROLES = {
@@ -60,8 +63,8 @@ def check_arguments(args: Mapping[str, EnvArg], package: str) -> None:
     `actions` and `max_episode_steps` are not looked at.
     """
     for name, value in args.items():
-        if name in _REFUSED:
-            raise V3Error("its argument '{name}' is not allowed, because {reason}.", name=name, reason=_REFUSED[name])
+        if name in REFUSED:
+            raise V3Error("its argument '{name}' is not allowed, because {reason}.", name=name, reason=REFUSED[name])
         if wrong := _wrong(name, value, package):
             raise V3Error(
                 "its argument '{name}' is {value}; {wrong}.", name=name, value=format_value(value), wrong=wrong
@@ -114,6 +117,8 @@ def _check_keys(value: EnvArg, package: str) -> None:
     names = _names("observation_keys", value, "observation_keys=[glyphs,blstats]")
     known = _keys_of(package)
     for name in names:
+        if package == "minihack" and name in _BROKEN:
+            raise V3Error("MiniHack does not return its observation '{name}' as it says; leave it out.", name=name)
         if name not in known:
             hint = suggestion(name, known) or _("It has {known}.", known=listed(list(known)))
             raise V3Error("NetHack has no observation '{name}'. {hint}", name=name, hint=hint)
@@ -126,7 +131,7 @@ def _keys_of(package: str) -> list[str]:
     if package == "minihack":
         from minihack.base import MINIHACK_SPACE_FUNCS
 
-        known += [*MINIHACK_SPACE_FUNCS, "pixel"]
+        known = [name for name in (*known, *MINIHACK_SPACE_FUNCS, "pixel") if name not in _BROKEN]
     return known
 
 

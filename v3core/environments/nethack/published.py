@@ -13,6 +13,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from v3core.environments.nethack.surroundings import check_keys
 from v3core.environments.types import NodePart, StateGraphSpec
 from v3core.messages import _
 
@@ -75,7 +76,8 @@ class PublishedFeatures(gymnasium.ObservationWrapper[dict[str, Any], Any, Any]):
         return super().step(action)
 
     def observation(self, observation: dict[str, Any]) -> dict[str, Any]:
-        """The 115 features of NetHack's Dict, block by block."""
+        """The 115 features of NetHack's Dict, block by block; ValueError names a key that is not there."""
+        check_keys(observation, self.READ)
         features = published_features(observation["glyphs"], observation["blstats"].tolist(), self._steps)
         return dict(zip(BLOCKS, np.split(features, _ENDS), strict=True))
 

@@ -7,6 +7,7 @@ Nodes of the state graph (docs/environments.md has the reasons):
 - `message`: how often each word is in it. `inventory`: which letters are in use, and how many items of each kind.
 """
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,7 @@ from v3core.environments.nethack.glyphs import (
 )
 from v3core.environments.situations import Risen, Seen, Situation
 from v3core.environments.types import NodePart, StateGraphSpec
+from v3core.errors import V3Error
 from v3core.messages import _
 
 KEYS = ("glyphs", "blstats", "message", "inv_letters", "inv_oclasses")
@@ -94,7 +96,9 @@ STATUS = {
     ),
 }
 """The numbers of each node that the status line gives."""
-_PLAIN = {"hunger": (21, 22), "attributes": (2, 3, 4, 5, 6, 7, 8, 26), "place": (0, 1, 12, 23, 24)}
+_ALIGNMENT = 26
+"""The last place of `blstats`, which MiniHack can leave out."""
+_PLAIN = {"hunger": (21, 22), "attributes": (2, 3, 4, 5, 6, 7, 8, _ALIGNMENT), "place": (0, 1, 12, 23, 24)}
 """Places of numbers in `blstats` that are taken as they are."""
 _HIT_POINTS, _LOGARITHMS, _CONDITION = (10, 11, 14, 15, 16), [19, 9, 13, 20], 25
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -112,6 +116,7 @@ class Surroundings(gymnasium.ObservationWrapper[dict[str, Any], Any, Any]):
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
+        _check_status(env.observation_space)
         self._classes, self._things = classes(), things()
         rows, columns = _shape(env.observation_space)
         self._padded = np.full((rows + 2 * REACH, columns + 2 * REACH), self._classes[END], dtype=np.int16)
@@ -130,9 +135,7 @@ class Surroundings(gymnasium.ObservationWrapper[dict[str, Any], Any, Any]):
 
     def observation(self, observation: dict[str, Any]) -> dict[str, Any]:
         """Of NetHack's Dict with at least `KEYS`; ValueError names one that is not there."""
-        missing = next((key for key in KEYS if key not in observation), None)
-        if missing is not None:
-            raise ValueError(_("the observation has no '{name}'", name=missing))
+        check_keys(observation, KEYS)
         status: list[int] = observation["blstats"].tolist()
         glyphs: NDArray[np.int16] = observation["glyphs"]
         column, row = status[0], status[1]
@@ -163,6 +166,13 @@ class Surroundings(gymnasium.ObservationWrapper[dict[str, Any], Any, Any]):
             found[:count, 1] = self._direction[down, right]  # negative indices are from the end, as they should be
             found[:count, 2] = np.searchsorted(DISTANCES, steps[nearest], "right")
         return found.reshape(*SLOTS, len(FAR))
+
+
+def check_keys(observation: dict[str, Any], keys: Iterable[str]) -> None:
+    """ValueError names the first key that is not there."""
+    missing = next((key for key in keys if key not in observation), None)
+    if missing is not None:
+        raise ValueError(_("the observation has no '{name}'", name=missing))
 
 
 def cell_name(place: int) -> str:
@@ -217,6 +227,18 @@ def inventory_of(letters: NDArray[np.uint8], kinds: NDArray[np.uint8]) -> NDArra
     counts = np.bincount(kinds[used], minlength=len(OBJECT_KINDS) + 2)
     found[len(_LETTERS) :] = counts[1 : len(OBJECT_KINDS) + 1]
     return found
+
+
+def _check_status(space: spaces.Space[Any]) -> None:
+    assert isinstance(space, spaces.Dict)
+    (numbers,) = space["blstats"].shape or (0,)
+    if numbers <= _ALIGNMENT:
+        raise V3Error(
+            "its observation 'blstats' has {numbers} numbers, but the policy's nodes are made of {needed}; remove its "
+            "argument include_alignment_blstats, or name observation_keys.",
+            numbers=numbers,
+            needed=_ALIGNMENT + 1,
+        )
 
 
 def _shape(space: spaces.Space[Any]) -> tuple[int, int]:

@@ -45,6 +45,8 @@ with st.container(border=True):
     problems += [problem] if problem else []
     again = draft if draft and draft.run.env == env else None
     recipe = recipe_for(env)
+    if again:
+        recipe = recipe.model_copy(update={"episode_facts": again.run.config.episode_facts})
     with middle:
         asked, place_of_length, wrong = pick_length(env, recipe, again.run.length if again else None)
     problems += wrong

@@ -77,9 +77,22 @@ def test_a_phase_setting_as_it_is_leaves_the_curriculum_alone():
     assert changed("phases.warmup.routing=softmax")[1] == V3
 
 
+def test_facts_are_added_to_those_of_the_recipe():
+    recipe, _ = changed("episode_facts.score=game.score", "episode_facts.cause = game.cause", "ppo.epochs=4")
+    assert recipe.episode_facts == {"score": "game.score", "cause": "game.cause"}
+    assert list(recipe.overrides) == ["ppo.epochs"]
+    again, _ = set_values(recipe, [], 400, ["episode_facts.score=points"])
+    assert again.episode_facts == {"score": "points", "cause": "game.cause"}
+    until = changed("episode_facts.score=game.score", "phases.warmup.until=fact:score >= 10 (50)")
+    assert config(*until).episode_facts == {"score": "game.score"}
+
+
 @pytest.mark.parametrize(
     ("assignment", "sentence"),
     [
+        ("episode_facts.Score=x", "'Score' is not a valid name of an episode fact; use small letters, digits and _"),
+        ("episode_facts.score=", "The episode fact 'score' has no path in info; write it as in score: nethack.score."),
+        ("episode_facts.score=a..b", "The episode fact 'score' has no path in info"),
         ("ppo.epoch=4", "There is no setting 'ppo.epoch'. Did you mean ppo.epochs"),
         ("epochs=4", "There is no setting 'epochs'. Did you mean ppo.epochs?"),
         ("episodes=4", "There is no setting 'episodes'. Did you mean evaluation.episodes?"),

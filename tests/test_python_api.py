@@ -13,8 +13,11 @@ from sqlalchemy import update
 
 import v3core
 from tests.comparison.made import made_groups, made_run
+from v3core import python_api
 from v3core.comparison import compare
+from v3core.environments.examine import Report
 from v3core.errors import V3Error
+from v3core.jobs import experiments
 from v3core.store.runs import list_runs
 from v3core.store.schema import runs
 
@@ -100,6 +103,15 @@ def test_what_cannot_be_launched_starts_nothing(db):
     with pytest.raises(V3Error, match="Acrobot-v1 and CartPole-v1 cannot be trained on at once"):
         v3core.launch(envs=["CartPole-v1", "Acrobot-v1"])
     assert list_runs(db) == []
+
+
+def test_what_the_check_before_a_run_warns_of_is_said(db, monkeypatch):
+    warning = "Two resets with the same seed returned different observations."
+    monkeypatch.setattr(python_api, "check_launch", lambda *_, **__: Report("CartPole-v1", warnings=[warning]))
+    monkeypatch.setattr(experiments, "start", lambda *_, **__: ("name", ["id"]))
+    with pytest.warns(UserWarning, match="Two resets with the same seed") as said:
+        assert v3core.launch("CartPole-v1", episodes=20) == ["id"]
+    assert said[0].filename == __file__
 
 
 def test_importing_v3core_imports_nothing_else():

@@ -182,7 +182,8 @@ def _checked_facts(value: dict[str, str]) -> dict[str, str]:
         raise ValueError(
             _("episode_facts has {value} entries; name at most {max_facts}.", value=len(value), max_facts=MAX_FACTS)
         )
-    for name, path in value.items():
+    paths = {name: path.strip() for name, path in value.items()}
+    for name, path in paths.items():
         if not FACT_NAME.fullmatch(name):
             raise ValueError(
                 _(
@@ -190,11 +191,11 @@ def _checked_facts(value: dict[str, str]) -> dict[str, str]:
                     name=name[:60],
                 )
             )
-        if not path.strip() or len(path) > 200:
+        if not all(map(str.strip, path.split("."))) or len(path) > 200:
             raise ValueError(
                 _("The episode fact '{name}' has no path in info; write it as in score: nethack.score.", name=name)
             )
-    return value
+    return paths
 
 
 EpisodeFacts = Annotated[dict[str, str], AfterValidator(_checked_facts)]

@@ -1,6 +1,7 @@
 """The settings of a recipe and a curriculum that can be changed on Launch and with `--set PATH=VALUE`, declared once.
 
-`ppo.epochs=4` changes the recipe, `phases.transition.load_balance=0.001` the curriculum.
+`ppo.epochs=4` changes the recipe, `phases.transition.load_balance=0.001` the curriculum, and
+`episode_facts.score=game.score` what is recorded of episodes' ends.
 """
 
 import difflib
@@ -39,6 +40,7 @@ _TITLES = {
     **{f"base.{name}": KNOBS[name].title for name in BaseConfig.model_fields},
 }
 _KINDS = {"integer": int, "number": float, "boolean": bool, "string": str}
+FACTS = "episode_facts."
 _LONGEST_NUMBER = 12
 """Digits of a whole number; a longer one is a typo."""
 
@@ -191,13 +193,15 @@ def set_values(
         recipe: the settings to change.
         curricula: whose phases may be changed; each must have the named phases.
         episodes: length of the run.
-        assignments: such as `ppo.epochs=4` and `phases.warmup.lr=×0.5`; the last one for a path wins.
+        assignments: such as `ppo.epochs=4`, `phases.warmup.lr=×0.5` and `episode_facts.score=game.score`; the last one
+            for a path wins.
         steps: length of the run in environment steps, if it has such a budget.
 
     Raises:
         V3Error: one sentence: an unknown path with the nearest known ones, or a value with what is allowed.
     """
     values: dict[str, Scalar] = {}
+    facts: dict[str, str] = {}
     changed = list(curricula)
     for assignment in assignments:
         path, equals, text = assignment.partition("=")
@@ -210,8 +214,13 @@ def set_values(
             changed = [_with_phase_setting(curriculum, path, text, episodes, steps) for curriculum in changed]
         elif path in SETTINGS:
             values[path] = SETTINGS[path].parse(text)
+        elif path.startswith(FACTS):
+            facts[path.removeprefix(FACTS)] = text
         else:
             raise V3Error("There is no setting '{path}'. {nearest}", path=path, nearest=_nearest(path, curricula))
+    if facts:
+        with explained(_("The recipe")):
+            recipe = Recipe.model_validate({**dict(recipe), "episode_facts": recipe.episode_facts | facts})
     return overridden(recipe, values), changed
 
 

@@ -137,7 +137,8 @@ def launch(
     grid = grid_of(setups, names, list(seeds), episodes, settings, steps=steps)
     cells = list(cells_of(grid))
     for setup, chosen in different_environments(cells):
-        check_launch(setup, chosen, allow_import=True)
+        for sentence in check_launch(setup, chosen, allow_import=True).warnings:
+            warnings.warn(sentence, stacklevel=3)
     with _opened() as database:
         return experiments.start(database, grid, experiment, configs=configs_of(grid, cells), needs=needs)[1]
 

@@ -107,8 +107,17 @@ def test_a_trigger_on_a_fact_that_is_not_recorded_is_refused():
 
 @pytest.mark.parametrize(
     ("facts", "sentence"),
-    [({"Score!": "a"}, "'Score!' is not a valid name"), ({"score": " "}, "'score' has no path in info")],
+    [
+        ({"Score!": "a"}, "'Score!' is not a valid name"),
+        *(({"score": path}, "'score' has no path in info") for path in (" ", ".", "a..b", "a. .b", "a.")),
+    ],
 )
 def test_bad_names_and_paths(facts, sentence):
     with pytest.raises(ValueError, match=sentence):
         Recipe(name="r", match=("*",), episode_facts=facts)
+
+
+def test_spaces_around_a_path_are_no_part_of_it():
+    assert Recipe(name="r", match=("*",), episode_facts={"score": " game.score "}).episode_facts == {
+        "score": "game.score"
+    }

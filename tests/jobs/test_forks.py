@@ -276,8 +276,9 @@ def test_a_fork_knows_the_alarms_of_its_trunk_and_nobody_is_notified_again(db, p
 def test_only_what_comes_after_the_checkpoint_may_be_changed(db, parent, train):
     at = next(row.episode for row in read_checkpoints(db, parent) if row.episode >= 20)
     changed = parse(FOUR_PHASES.replace("{name: last, routing: sparsemax}", "{name: last, routing: softmax, lr: 1e-5}"))
-    child = fork(db, parent, episode=at, curriculum=changed, assignments=["ppo.epochs=2"])
+    child = fork(db, parent, episode=at, curriculum=changed, assignments=["ppo.epochs=2", "episode_facts.x=game.x"])
     assert get_run(db, child).config.ppo.epochs == 2
+    assert get_run(db, child).config.episode_facts == {"x": "game.x"}
     assert train(child) is Status.COMPLETED
     assert_same_records(db, child, parent, until=at)
     assert {row["routing"] for row in rows(db, child, "episodes") if row["phase"] == "'last'"} == {"'softmax'"}

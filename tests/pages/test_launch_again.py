@@ -50,6 +50,7 @@ phases:
 """
 CASES = [
     (scaled(load_preset("v3"), 321), CARTPOLE),
+    (scaled(load_preset("v3"), 321), CARTPOLE.model_copy(update={"episode_facts": {"score": "game.score"}})),
     (load_preset("v3"), CARTPOLE),
     (parse(FILE), CARTPOLE),
     (

@@ -25,7 +25,7 @@ from v3core.jobs.needs import NO_NEEDS, Needs
 from v3core.jobs.several import Outcome, for_each
 from v3core.jobs.sweep import experiment_name, experiments_of
 from v3core.messages import _
-from v3core.overrides import SETTINGS
+from v3core.overrides import FACTS, SETTINGS
 from v3core.phrases import counted, listed, one_of
 from v3core.store.database import Database
 from v3core.store.experiment_rows import read_experiment, read_experiments
@@ -258,6 +258,8 @@ def _change(database: Database, config: RunConfig, origin: tuple[str, int]) -> C
         if getattr(getattr(config, setting.section), setting.name)
         != getattr(getattr(trained, setting.section), setting.name)
     )
+    own = config.episode_facts.items() - trained.episode_facts.items()
+    changed += tuple(f"{FACTS}{name}={path}" for name, path in sorted(own))
     return Change(config.curriculum, config.seed, changed, config.episodes, config.name, config.steps)
 
 

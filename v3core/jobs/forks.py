@@ -192,6 +192,9 @@ def _there(database: Database, known: Sequence[CheckpointRow]) -> str:
     return _("its checkpoints are at {episodes}", episodes=newest)
 
 
+_OF_RECIPE = ("base", "ppo", "policy", "evaluation", "episode_facts", "overrides")
+
+
 def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
     """What a fork is trained with.
 
@@ -202,7 +205,7 @@ def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
     trained = origin.run.config
     if change.episodes is not None and change.episodes < 1:
         raise _nothing_left(origin, Length(change.episodes))
-    parts = {name: getattr(trained, name) for name in ("base", "ppo", "policy", "evaluation", "overrides")}
+    parts = {name: getattr(trained, name) for name in _OF_RECIPE}
     recipe = Recipe(name=trained.recipe, match=("*",), **parts)
     of_ppo = [assignment for assignment in change.assignments if assignment.strip().startswith("ppo.")]
     ppo = set_values(recipe, [], trained.episodes, of_ppo)[0].ppo
@@ -236,7 +239,7 @@ def config_of(origin: Origin, change: Change = Change()) -> RunConfig:
     check_router_learns(wanted, trained.policy.experts, before=in_force)
     if not kept and wanted != in_force:
         check_edit(in_force, wanted, progress)
-    parts = {name: getattr(recipe, name) for name in parts}
+    parts = {name: getattr(recipe, name) for name in _OF_RECIPE}
     with explained(_("The fork")):
         return RunConfig.model_validate(
             dict(trained)

@@ -80,6 +80,9 @@ class TrainingState:
         self.recent_facts: deque[dict[str, float]] = deque(maxlen=MAX_WINDOW)
         """The same of the numbers among the facts that the environment gave at their ends; empty if none are asked."""
 
+        self.facts_seen: set[str] = set()
+        """Names of facts that some episode had."""
+
         self.recent_routing = RecentRouting()
 
     def choose_backend(self, continues: str | None = None) -> None:
@@ -194,9 +197,14 @@ class TrainingState:
             "starts": [(start.episode, start.step) for start in self.starts],
             "recent": list(self.recent),
             **({"action_names": list(self.spec.actions.names)} if self.spec.actions.names else {}),
-            **({"recent_facts": list(self.recent_facts)} if self.config.episode_facts else {}),
+            **self._facts(),
             "routing_in_phase": self.recent_routing.state(),
         }
+
+    def _facts(self) -> dict[str, Any]:
+        if not self.config.episode_facts:
+            return {}
+        return {"recent_facts": list(self.recent_facts), "facts_seen": sorted(self.facts_seen)}
 
     def load(self, path: Path) -> dict[str, Any]:
         """Continue from a checkpoint; returns its whole content.
@@ -235,6 +243,8 @@ class TrainingState:
             self.starts = tuple(PhaseStart(*start) for start in state["starts"])
             self.recent.extend(tuple(episode) for episode in state["recent"])
             self.recent_facts.extend(state.get("recent_facts", ()))
+            # Earlier checkpoints do not say: nothing is reported as missing.
+            self.facts_seen = set(state.get("facts_seen", self.config.episode_facts))
             # Those of earlier versions have episodes of all phases as `recent_routing`, and do not say which are whose.
             self.recent_routing.load(state.get("routing_in_phase", ()))
         except (KeyError, TypeError, ValueError, RuntimeError):

@@ -48,6 +48,9 @@ from v3core.training.world import World
 CHECKPOINT_SECONDS = 15.0
 """Time between checkpoints: a crash loses at most about this much training."""
 
+EPISODES_WITHOUT = 20
+"""Episodes after which a fact that none of them had is reported as missing."""
+
 FAILURES_IN_A_ROW = 3
 """Number of updates in a row that were not finite after which the run ends."""
 
@@ -441,6 +444,7 @@ class Trainer:
             )
             for number, (steps, acted) in enumerate(finished, start=1)
         ]
+        before = state.completed
         state.completed += len(records)
         state.step += played.steps
         state.recent.extend((record.return_, record.length, record.success) for record in records)
@@ -448,6 +452,9 @@ class Trainer:
             facts = [json.loads(record.facts or "{}") for record in records]
             state.recent_facts.extend(map(_numbers, facts))
             self.remark_on_words(facts)
+            state.facts_seen.update(*facts)
+            if before < EPISODES_WITHOUT <= state.completed:
+                self.remark_on_missing_facts()
         world.pass_on_remarks(self.hooks.remark)
         self.hooks.record(records, state.step)
 
@@ -470,6 +477,24 @@ class Trainer:
                     word=word,
                 )
             )
+
+    def remark_on_missing_facts(self) -> None:
+        """Report facts that no episode had, whose paths are probably wrong, and the phases that wait for them."""
+        for name, path in self.state.config.episode_facts.items():
+            if name in self.state.facts_seen:
+                continue
+            waiting = [one for one in self.curriculum.phases if one.until is not None and one.until.fact == name]
+            template = _(
+                "No episode so far has a number or a text at info['{path}'] at its end, so the fact '{name}' is not "
+                "recorded."
+            )
+            if waiting:
+                template = _(
+                    "No episode so far has a number or a text at info['{path}'] at its end, so the fact '{name}' is "
+                    "not recorded, and phase '{phase}' waits for it."
+                )
+            phase = waiting[0].name if waiting else ""
+            self.hooks.remark(template.filled(path=path, name=name, phase=phase))
 
     def in_force(self, settings: Settings, learned: Learned, env: str) -> InForce:
         """The settings that router, optimiser and loss really used."""

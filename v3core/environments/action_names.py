@@ -39,8 +39,24 @@ _NETHACK: Mapping[str, str] = {
     **{"FAR_SW": _("Far south-west"), "FAR_NW": _("Far north-west")},
     **{"UP": _("Up"), "DOWN": _("Down"), "WAIT": _("Wait"), "MORE": _("More"), "KICK": _("Kick"), "EAT": _("Eat")},
     **{"SEARCH": _("Search"), "OPEN": _("Open"), "PICKUP": _("Pick up"), "APPLY": _("Apply")},
+    **{"ADJUST": _("Adjust a letter"), "ATTRIBUTES": _("Show attributes"), "CALL": _("Name a thing")},
+    **{"CAST": _("Cast a spell"), "CHAT": _("Chat"), "CLOSE": _("Close a door"), "DIP": _("Dip")},
+    **{"DROP": _("Drop"), "DROPTYPE": _("Drop several"), "ENGRAVE": _("Engrave"), "ENHANCE": _("Enhance a skill")},
+    **{"ESC": _("Escape"), "FIGHT": _("Fight"), "FIRE": _("Fire"), "FORCE": _("Force a lock")},
+    **{"INVENTORY": _("Show inventory"), "INVENTTYPE": _("Show inventory by kind"), "INVOKE": _("Invoke")},
+    **{"JUMP": _("Jump"), "LOOK": _("Look here"), "LOOT": _("Loot"), "MONSTER": _("Use a monster's power")},
+    **{"MOVE": _("Move only"), "MOVEFAR": _("Move far only"), "OFFER": _("Offer a sacrifice"), "PAY": _("Pay")},
+    **{"PRAY": _("Pray"), "PUTON": _("Put on"), "QUAFF": _("Quaff"), "QUIVER": _("Fill the quiver")},
+    **{"READ": _("Read a scroll"), "REMOVE": _("Take off a ring"), "RIDE": _("Ride"), "RUB": _("Rub")},
+    **{"RUSH": _("Rush"), "RUSH2": _("Rush farther"), "SEEARMOR": _("Show armour"), "SEERINGS": _("Show rings")},
+    **{"SEETOOLS": _("Show tools"), "SEETRAP": _("Show a trap"), "SEEWEAPON": _("Show the weapon")},
+    **{"SHELL": _("Shell"), "SIT": _("Sit"), "SWAP": _("Swap weapons"), "TAKEOFF": _("Take off armour")},
+    **{"TAKEOFFALL": _("Take off several"), "THROW": _("Throw"), "TIP": _("Tip over"), "TURN": _("Turn undead")},
+    **{"TWOWEAPON": _("Two weapons"), "UNTRAP": _("Untrap"), "VERSIONSHORT": _("Show the version")},
+    **{"WEAR": _("Wear armour"), "WIELD": _("Wield"), "WIPE": _("Wipe the face"), "ZAP": _("Zap a wand")},
+    **{"PLUS": _("Plus"), "QUOTE": _("Quotation mark"), "DOLLAR": _("Dollar sign"), "SPACE": _("Space")},
 }
-"""Of actions that have names; of the others the name itself is shown."""
+"""Of the names of NetHack's actions that its environments have; of others the name itself is shown."""
 
 
 def words_of(names: Iterable[str]) -> list[str]:

@@ -184,11 +184,13 @@ def test_more_seeds_of_forks_begin_at_the_checkpoint_of_the_others(db, make, tra
     parent = make()
     train(parent)
     (*_, checkpoint) = [row.episode for row in read_checkpoints(db, parent) if row.episode < 60]
-    with_change = Change(seed=1, assignments=("ppo.epochs=3",))
+    with_change = Change(seed=1, assignments=("ppo.epochs=3", "episode_facts.x=game.x"))
     fork_all(db, parent, [Change(seed=1), with_change], episode=checkpoint, experiment="What if")
     added = [get_run(db, run_id) for run_id in add_seeds(db, "What if", 2)]
-    assert [(run.seed, run.config.ppo.epochs) for run in added] == [
-        (seed, epochs) for seed in (2, 3) for epochs in (get_run(db, parent).config.ppo.epochs, 3)
+    assert [(run.seed, run.config.ppo.epochs, run.config.episode_facts) for run in added] == [
+        (seed, epochs, facts)
+        for seed in (2, 3)
+        for epochs, facts in ((get_run(db, parent).config.ppo.epochs, {}), (3, {"x": "game.x"}))
     ]
     assert {(run.parent, run.parent_episode) for run in added} == {(parent, checkpoint)}
     assert {run.config.curriculum for run in added} == {get_run(db, parent).config.curriculum}

@@ -121,6 +121,16 @@ def test_actions_of_every_kind(kind, experts, used):
     assert names is None or figure.layout.xaxis.ticktext == names
 
 
+def test_many_names_of_actions_have_room_below_the_chart():
+    def figure(count):
+        named = {"probabilities": [[1 / count] * count], "first": [0], "names": ["FAR_NW"] * count}
+        return actions_figure("run", profiles(4, named), used=False)
+
+    few, many = figure(8), figure(23)
+    assert (few.layout.xaxis.automargin, many.layout.xaxis.automargin) == (False, True)
+    assert many.layout.height - few.layout.height == 6 * len("Far north-west") - 20
+
+
 def test_the_matrix_and_its_history_have_the_recorded_distances():
     four, many = profiles(4), profiles(64)
     matrix = distances_figure("run", four)

@@ -14,7 +14,7 @@ import numpy as np
 from v3core import metrics
 from v3core.charts.chart_text import chart_text
 from v3core.charts.figure import Figure
-from v3core.charts.flat import MAX_BARRED_ACTIONS, MAX_BARS, MAX_NAMED, add_matrix, flat_frame, name_places
+from v3core.charts.flat import MAX_BARRED_ACTIONS, MAX_BARS, MAX_NAMED, add_matrix, flat_frame, name_places, turned
 from v3core.charts.frame import frame, progress_words, stack_rows
 from v3core.charts.palette import METRICS, NEUTRAL, SYMBOLS, expert_colours, pattern, ramp, rgba
 from v3core.charts.series import RunSeries
@@ -118,6 +118,7 @@ def actions_figure(run: str, experts: Sequence[ExpertProfile], *, used: bool) ->
     bars = len(experts) <= MAX_BARS and len(names) <= MAX_BARRED_ACTIONS
     legend = len(experts) <= MAX_NAMED and (bars or is_number)
     height = 300 if legend else max(300, _rows_height(len(experts)))
+    height += turned(names)
     figure = flat_frame(f"actions-{'used' if used else 'all'}:{run}", alt, height=height, legend=legend)
     figure.layout.xaxis.merge(name_places(names) | {"title": {"text": say("Action"), "standoff": 8}})
     if is_number:

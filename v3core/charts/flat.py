@@ -34,7 +34,13 @@ def name_places(names: Sequence[str]) -> dict[str, Any]:
     most = 12 if all(name.isdecimal() for name in names) else 24
     every = max(1, -(-len(names) // most))
     ticks = {"tickvals": list(range(0, len(names), every)), "ticktext": list(names[::every])}
-    return {"range": [-0.5, max(len(names), 1) - 0.5], "tickmode": "array", **ticks}
+    # Names that are turned, because they are many, would be cut off.
+    return {"range": [-0.5, max(len(names), 1) - 0.5], "tickmode": "array", "automargin": turned(names) > 0, **ticks}
+
+
+def turned(names: Sequence[str]) -> int:
+    """Pixels that the names of an axis take below it, beyond a line, where they are turned because they are many."""
+    return max(0, 6 * max(map(len, names), default=0) - 20) if len(names) > MAX_BARS else 0
 
 
 def add_matrix(

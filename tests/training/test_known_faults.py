@@ -348,11 +348,11 @@ def stored(small_run, recorder, tmp_path):
     """A run with every loss and routing setting in use, in a real store: its config, records, and the store."""
     used = dict.fromkeys([knob for knob in KNOBS if knob not in {"lr", "temperature", "alpha"}], 0.01)
     phases = [
-        {"name": "one", "until": {"episode": 6}, "routing": "entmax", "alpha": 1.5, **used},
+        {"name": "one", "until": {"episode": 12}, "routing": "entmax", "alpha": 1.5, **used},
         {"name": "two", "routing": "topk", "top_k": 2, "top_k_weights": "sigmoid"},
     ]
     env = registered("TestBonus-v0", lambda: Bonus([]))
-    config = small_run(env, curriculum={"name": "two", "phases": phases})
+    config = small_run(env, episodes=18, curriculum={"name": "two", "phases": phases})
     hooks = run(config, recorder())
     with empty_database("sqlite", tmp_path) as url:
         db = open_database(url, tmp_path)
@@ -393,7 +393,7 @@ def test_fault_10_a_metric_is_watched_that_is_never_logged(stored):
 
 
 def series_of(config, db):
-    starts = (PhaseStart(0, 0), PhaseStart(6, 30))
+    starts = (PhaseStart(0, 0), PhaseStart(12, 60))
     return RunSeries("run", read_series(db, "run"), total=config.episodes, starts=starts)
 
 

@@ -43,7 +43,8 @@ _WORD = re.compile(r"[A-Za-z]{2,}")
 _CODE = re.compile(r"\S*[\w}][_./=:][\w{]\S*|\S*[A-Za-z]-?\d\S*|--\w[\w-]*|\b[0-9a-f]{6,}\b|\S*…")
 """Ids, paths, options, settings and files."""
 _PRODUCTS = """Lab Gymnasium MiniGrid MiniHack NetHack PyTorch Python Streamlit CartPole DoorKey LunarLander Switch
-Mixtral DeepSeekMoE EvoMoE MOORE CUDA YAML CSV JSON Parquet GIF PNG SVG Esc Ctrl Enter Shift"""
+Mixtral DeepSeekMoE EvoMoE ReMoE ReLU MOORE Bengio Google Mistral DeepSeek ICML NeurIPS
+CUDA YAML CSV JSON Parquet GIF PNG SVG Esc Ctrl Enter Shift"""
 _UNITS = "CPU GPU Bytes MiB GiB kB MB GB UTC nat nats nan"
 _TERMS = """PPO KL GAE PCA MAD Adam Welch Holm Jensen Shannon Student logits softmax sparsemax entmax token epoch ln log
 exp min max clip cosine arXiv eq Var target value keep chance"""

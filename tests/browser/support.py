@@ -18,7 +18,7 @@ from typing import IO
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, TimeoutError
+from playwright.sync_api import BrowserContext, ConsoleMessage, Error, Locator, Page, TimeoutError
 
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
@@ -158,7 +158,12 @@ def keep_in_view(chart: Locator, done: Callable[[], object]) -> None:
     """Scroll to a chart until that is true: off the screen it is not drawn, and what arrives above pushes it there."""
 
     def seen() -> bool:
-        chart.scroll_into_view_if_needed()
+        try:
+            chart.scroll_into_view_if_needed()
+        except Error as error:
+            if "not attached" not in error.message:
+                raise
+            return False  # it was drawn again under the scroll
         return bool(done())
 
     wait_for(seen, f"{chart} is not drawn", pause=0.1)

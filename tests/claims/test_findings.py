@@ -5,29 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.claims.made_study import OUTCOME, results, study
 from v3core.claims.document import comparisons
 from v3core.claims.findings import StudyVerdict, expectation, findings_of, sentence, too_few_seeds
 from v3core.claims.results import Result
 from v3core.claims.statements import verdict_over
-from v3core.claims.study import Hypothesis, Relation, Study
-
-OUTCOME = "dead_experts"
-
-
-def study(expected="lower", matters=2.0, outcome=OUTCOME, best_return=None, **others):
-    arms = [{"name": name, "curriculum": "v3"} for name in ("with", "without")]
-    one = {"claim": "collapse", "outcome": outcome, "arm": "with", "than": "without"}
-    hypothesis = Hypothesis(**one, expected=expected, matters=matters, **others)
-    of = {"name": "made", "question": "?", "environment": "CartPole-v1", "steps": 1000, "seeds": 6}
-    return Study(**of, arms=arms, hypotheses=(hypothesis,), best_return=best_return)
-
-
-def results(first, second, outcome=OUTCOME):
-    return [
-        Result(arm, seed, f"{arm} {seed}", {outcome: float(value)})
-        for arm, values in (("with", first), ("without", second))
-        for seed, value in enumerate(values, start=1)
-    ]
+from v3core.claims.study import Relation
 
 
 def verdict(first, second, **given):

@@ -1,6 +1,6 @@
 """What is known of a claim in a few words: what studies say, and before there is any, what the file says."""
 
-from tests.claims.test_findings import results, study
+from tests.claims.made_study import results, study
 from v3core.claims.document import claim_text
 from v3core.claims.findings import findings_of
 from v3core.claims.statements import Claim, claims, standing

@@ -5,8 +5,8 @@ import json
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium import spaces
 
+from tests.environments.scored import Scored
 from v3core.config import Recipe, build_run_config
 from v3core.curriculum import Progress, next_phase_due, parse
 from v3core.curriculum.typed import format_end, parse_end
@@ -42,21 +42,8 @@ def test_long_words_are_cut():
     assert len(facts_of({"lives": "x" * 500}, PATHS)[0]["lives"]) == 60
 
 
-class Counting(gymnasium.Env):
-    observation_space, action_space = spaces.Box(-1, 1, (2,)), spaces.Discrete(2)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps = 0
-        return np.zeros(2, np.float32), {}
-
-    def step(self, action):
-        self.steps += 1
-        return np.zeros(2, np.float32), 1.0, self.steps == 3, False, {"game": {"score": self.steps, "cause": "third"}}
-
-
 def test_a_batch_takes_them_at_ends_only():
-    gymnasium.register("TestCounting-v0", entry_point=Counting)
+    gymnasium.register("TestCounting-v0", entry_point=Scored)
     spec = check_environment("TestCounting-v0", allow_import=False)
     batch = EnvironmentBatch(spec, 2, 1, facts={"score": "game.score", "cause": "game.cause"})
     found = [batch.step(np.zeros((2, 1), dtype=np.int64)).facts for _ in range(4)]

@@ -16,6 +16,14 @@ SPECS = {
 }
 
 
+@pytest.mark.parametrize("name", ["", "a b", "<b>", "x" * 41, 7, None])
+def test_a_file_whose_actions_have_other_than_names_is_refused(name):
+    facts = {"kind": "discrete", "sizes": [2], "starts": [0]}
+    assert ActionFacts.from_plain({**facts, "names": ["N", "FAR_N"]}).names == ("N", "FAR_N")
+    with pytest.raises(TypeError):
+        ActionFacts.from_plain({**facts, "names": ["N", name]})
+
+
 @pytest.mark.parametrize("kind", SPECS)
 @pytest.mark.parametrize("masked", [False, True])
 def test_probabilities_modes_and_units_are_those_of_the_policy(kind, masked):

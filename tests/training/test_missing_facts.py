@@ -1,31 +1,14 @@
 """A fact that no episode has is reported once, and the phase that waits for it."""
 
 import gymnasium
-import numpy as np
 import pytest
-from gymnasium import spaces
 
+from tests.environments.scored import Scored
 from tests.training.conftest import ONE_PHASE
 from v3core.curriculum import Curriculum
 from v3core.training.trainer import train
 
-
-class Scoring(gymnasium.Env):
-    """Three steps long, with a score at its end."""
-
-    observation_space, action_space = spaces.Box(-1, 1, (2,)), spaces.Discrete(2)
-
-    def reset(self, *, seed=None, options=None):
-        super().reset(seed=seed)
-        self.steps = 0
-        return np.zeros(2, np.float32), {}
-
-    def step(self, action):
-        self.steps += 1
-        return np.zeros(2, np.float32), 1.0, self.steps == 3, False, {"game": {"score": self.steps}}
-
-
-gymnasium.register("Scoring-v0", entry_point=Scoring)
+gymnasium.register("Scoring-v0", entry_point=Scored)
 WAITS = {"metric": "fact:scor", "at_least": 1, "window": 2, "max_episodes": 60}
 CURRICULUM = {"name": "waits", "phases": [{"name": "first", "until": WAITS}, {"name": "rest"}]}
 

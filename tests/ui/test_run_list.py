@@ -16,7 +16,7 @@ from v3core.store.opening import open_database
 from v3core.store.runs import get_run, list_runs
 from v3core.ui.chart_sources import AsOfNow, numbers_of
 from v3core.ui.run_columns import COLUMNS, DEFAULT, Wall, row, seconds_trained, shortened, sorted_runs
-from v3core.ui.run_curves import load_differences, load_mean_counts
+from v3core.ui.run_curves import load_differences, load_mean_counts, load_sparklines
 from v3core.ui.run_list import describe_experiment, in_order, queue_places
 from v3core.ui.status import mean_words, took
 
@@ -96,6 +96,7 @@ def test_a_mean_return_says_of_how_many_episodes_of_its_phase_it_is(database):
     assert said == tiles[1] == "Mean return, the 3 so far in phase"
     whole = get_run(database, add_recorded_run(database, Status.RUNNING, episodes=60, recorded=begins))
     assert mean_words(whole, load_mean_counts(database, [whole])[whole.id], "Mean") == "Mean, last 10 in phase"
+    assert load_sparklines(database, [whole])[whole.id].shape  # kept apart, although of the same state
     nothing = get_run(database, add_recorded_run(database, Status.QUEUED))
     assert mean_words(nothing, load_mean_counts(database, [nothing])[nothing.id], "Mean") == "Mean"
 

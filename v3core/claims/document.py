@@ -4,13 +4,13 @@
 """
 
 from collections.abc import Callable, Sequence
-from statistics import fmean
 
 from v3core.claims.findings import Finding, expectation, mean_and_range, number, too_few_seeds
 from v3core.claims.statements import Claim, StudyState, begun, standing
 from v3core.claims.study import Relation
 from v3core.claims.study_outcomes import OUTCOMES
 from v3core.insight.estimates import with_interval
+from v3core.insight.removals import interval
 from v3core.messages import _, say, translated, translation
 from v3core.phrases import capitalised, sentences
 
@@ -114,8 +114,8 @@ def _successes(state: StudyState, escape: Callable[[str], str]) -> list[str]:
     rows = []
     for arm in state.study.arms:
         found = [result.successes() for result in state.results if result.arm == arm.name]
-        means = [[one[task] for one in found if one.get(task) is not None] for task in tasks]
-        rows.append((escape(translation(arm.name)), *(number(fmean(one)) if one else "–" for one in means)))
+        means = [interval([one[task] for one in found if task in one]).mean for task in tasks]
+        rows.append((escape(translation(arm.name)), *map(number, means)))
     return [
         say("Success rate of the evaluation after training in each environment, mean over seeds:"),
         table((_("Arm"), *map(escape, tasks)), rows),

@@ -101,7 +101,7 @@ def _finding(
     of_arms: tuple[float, ...] = ()
     room = math.inf
     if isinstance(expected, Hypothesis):
-        of_arms = tuple(_mean(values) for values in _pairs(results, expected))
+        of_arms = tuple(interval(values).mean for values in _pairs(results, expected))
         room = _room(study, expected, of_arms[1])
     verdict = verdict_of(expected, measured, p, planned=study.seeds, room=room)
     return Finding(study.name, expected, measured, of_arms, study.seeds, p, verdict)
@@ -109,12 +109,12 @@ def _finding(
 
 def _room(study: Study, hypothesis: Hypothesis, than: float) -> float:
     """The largest difference that could have been seen beside an arm with that mean; infinite without a bound."""
-    outcome, is_higher = OUTCOMES[hypothesis.outcome], hypothesis.expected == "higher"
-    best = outcome.highest if is_higher else outcome.lowest
-    if is_higher and outcome.is_mean_return:
-        best = study.best_return
-    if hypothesis.best is not None:
-        best = hypothesis.best
+    outcome = OUTCOMES[hypothesis.outcome]
+    best = hypothesis.best
+    if best is None and hypothesis.expected == "lower":
+        best = outcome.lowest
+    elif best is None:
+        best = study.best_return if outcome.is_mean_return else outcome.highest
     return math.inf if best is None or math.isnan(than) else abs(best - than)
 
 
@@ -155,23 +155,16 @@ def _by_seed(results: Sequence[Result], relation: Relation) -> tuple[list[float]
         first, second = (values_of(results, arm, outcome) for outcome in (relation.foretold_by, relation.outcome))
         both = sorted(first.keys() & second.keys())
         of_arm = np.array([(first[seed], second[seed]) for seed in both]).reshape(-1, 2)
-        centred = deviations(of_arm)
-        for seed, (one, other) in zip(both, centred.tolist(), strict=True):
+        for seed, (one, other) in zip(both, deviations(of_arm).tolist(), strict=True):
             apart.setdefault(seed, []).append((one, other))
-    means = [tuple(map(_mean, zip(*pairs, strict=True))) for pairs in apart.values()]
-    return [one for one, _other in means], [other for _one, other in means]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else math.nan
+    means = np.array([np.mean(pairs, axis=0) for pairs in apart.values()]).reshape(-1, 2)
+    return means[:, 0].tolist(), means[:, 1].tolist()
 
 
 def mean_and_range(results: Sequence[Result], arm: str, outcome: str) -> Estimate:
     """The mean over the seeds of an arm, with the lowest and the highest of them."""
     values = list(values_of(results, arm, outcome).values())
-    return (
-        Estimate(_mean(values), min(values), max(values), len(values)) if values else Estimate(math.nan, None, None, 0)
-    )
+    return Estimate(interval(values).mean, min(values, default=None), max(values, default=None), len(values))
 
 
 def _pairs(results: Sequence[Result], hypothesis: Hypothesis) -> tuple[list[float], list[float]]:

@@ -1,5 +1,6 @@
 """The results of a study's runs: a Parquet file with a row per run, beside the study."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,9 +49,10 @@ class Result:
         return float(found) if isinstance(found, int | float) else float("nan")
 
     def successes(self) -> dict[str, float]:
-        """Of the evaluation, by task; none of a run on one environment."""
+        """Of the evaluation, by task, NaN where an environment does not say; none of a run on one environment."""
         found = self.row.get("tasks")
-        return {one["task"]: one["success"] for one in found} if isinstance(found, list) else {}
+        tasks = found if isinstance(found, list) else []
+        return {one["task"]: math.nan if one["success"] is None else one["success"] for one in tasks}
 
 
 def file_of(study: Study) -> Path:

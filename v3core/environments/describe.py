@@ -156,9 +156,8 @@ def action_words(actions: ActionSpec) -> Message:
 
 def actions_differ(one: ActionSpec, other: ActionSpec) -> Message:
     """In what they differ, in half a sentence: the first action that has another name, or how many there are."""
-    pairs = zip(one.names, other.names, strict=False)
-    if one.sizes == other.sizes and (differ := [pair for pair in enumerate(pairs, 1) if len({*pair[1]}) > 1]):
-        place, (name, name2) = differ[0]
+    if one.sizes == other.sizes and (differs := one.other_name(other.names)) is not None:
+        place, name, name2 = differs
         return _("number {place} is {name}, not {name2}", place=place, name=name, name2=name2)
     return _("{action_words}, and {action_words2}", action_words=action_words(one), action_words2=action_words(other))
 

@@ -1,6 +1,6 @@
 """What the policy needs to know of an environment: the state graph of its observations, and its actions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -127,6 +127,11 @@ class ActionSpec:
     """Of an action that the environment takes."""
     names: tuple[str, ...] = ()
     """discrete: what each action is called where the environment says so, as NetHack's do; else empty."""
+
+    def other_name(self, names: Sequence[str]) -> tuple[int, str, str] | None:
+        """The first action, from 1, that is called otherwise there, what it is called here, and there."""
+        pairs = enumerate(zip(self.names, names, strict=False), 1)
+        return next(((place, own, name) for place, (own, name) in pairs if own != name), None)
 
     def is_like(self, other: "ActionSpec") -> bool:
         """Whether they are the same; names count where both have them, for a wrapper of one's own gives none."""

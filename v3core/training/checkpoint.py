@@ -66,11 +66,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def check_actions(path: Path, state: dict[str, Any], actions: ActionSpec) -> None:
     """V3Error if a checkpoint's policy acts by other names, where both are known: nothing else tells them apart."""
     known = state.get("action_names")
-    if not isinstance(known, list) or not actions.names:
-        return
-    differ = [(i, *pair) for i, pair in enumerate(zip(actions.names, known, strict=False), 1) if pair[0] != pair[1]]
-    if differ:
-        place, wanted, had = differ[0]
+    if isinstance(known, list) and (differs := actions.other_name(known)) is not None:
+        place, wanted, had = differs
         raise V3Error(
             "Checkpoint {path} is of a policy with other actions: number {place} is {had}, and here {wanted}; give the "
             "environment the actions that it was trained with.",

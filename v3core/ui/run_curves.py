@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from v3core.store.history import Stretch, read_stretches
 from v3core.store.pace import recent_returns
 from v3core.store.returns import read_mean_return, read_sparkline
 from v3core.store.run_row import RunRow
+from v3core.store.schema import Transaction
 
 _KEPT = 8192
 
@@ -49,27 +50,26 @@ def _state(run: RunRow) -> tuple[Hashable, ...]:
 
 def load_sparklines(database: Database, runs: Sequence[RunRow]) -> dict[str, Floats]:
     """The coarse curve of each run's return."""
-    kept = _kept(database.url)
-    found = {run.id: kept.get(_state(run)) for run in runs}
-    missing = [run for run in runs if found[run.id] is None]
-    if missing:
-        with database.read() as tx:
-            for run in missing:
-                found[run.id] = read_sparkline(tx, run)
-                kept.put(_state(run), found[run.id])
-    return found
+    return _of_state(database, runs, "curve", read_sparkline)
 
 
 def load_mean_counts(database: Database, runs: Sequence[RunRow]) -> dict[str, int]:
     """Run id to the number of episodes that its mean return is of."""
+    return _of_state(database, runs, "count", lambda tx, run: recent_returns(tx, run.id, run.mean_window).count)
+
+
+def _of_state(
+    database: Database, runs: Sequence[RunRow], what: str, read: Callable[[Transaction, RunRow], Any]
+) -> dict[str, Any]:
+    """Run id to what is read of a run, once for each of its states."""
     kept = _kept(database.url)
-    found = {run.id: kept.get(("count", *_state(run))) for run in runs}
+    found = {run.id: kept.get((what, *_state(run))) for run in runs}
     missing = [run for run in runs if found[run.id] is None]
     if missing:
         with database.read() as tx:
             for run in missing:
-                found[run.id] = recent_returns(tx, run.id, run.mean_window).count
-                kept.put(("count", *_state(run)), found[run.id])
+                found[run.id] = read(tx, run)
+                kept.put((what, *_state(run)), found[run.id])
     return found
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 NODE = {"object_store_memory": 78 * 2**20, "include_dashboard": False}
 _NET = f"127.0.{int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))}"
@@ -35,10 +36,10 @@ def new_cluster(head: str = HEAD, **options: Any) -> Any:
     # Ray gives what it starts the lowest priority but four, and others keep this machine busy.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     folder = tempfile.mkdtemp(prefix="ray-")  # short: there are sockets in it
-    with marked():
-        made = Cluster(
-            initialize_head=True, head_node_args={**NODE, "node_ip_address": head, "temp_dir": folder, **options}
-        )
+    with marked(), pytest.MonkeyPatch.context() as patch:
+        # Not as `temp_dir`: Ray writes the address of the cluster where it puts its files by default.
+        patch.setenv("RAY_TMPDIR", folder)
+        made = Cluster(initialize_head=True, head_node_args={**NODE, "node_ip_address": head, **options})
     made.folder = folder
     FOLDERS.append(folder)
     return made

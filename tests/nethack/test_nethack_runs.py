@@ -40,7 +40,7 @@ def v3core(tmp_path):
             env=cleaned | {"V3_DATA_DIR": str(tmp_path / "data")} | environment,
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=900,
             check=False,
         )
 
@@ -102,3 +102,25 @@ def test_a_crash_of_the_library_is_reported(v3core, tmp_path):
     done = v3core("doctor", "--env", "crashing_nethack:NetHackCrashing-v0", **path)
     assert "crashed the process (SIGSEGV)" in done.stdout + done.stderr
     assert _games(temporary) == [str(temporary / "nle-of-another")]
+
+
+@pytest.mark.long
+def test_a_game_of_100_000_turns(v3core, tmp_path):
+    """In wizard mode nobody starves. Resumed after as many steps, the game begins again, and the run says why."""
+    game = ("--env-arg", "wizard=true", "--env-arg", "actions=[SEARCH,N]", "--env-arg", "max_episode_steps=100100")
+    one = ("--set", "ppo.environments=1", "--evaluate", "0", "--set", "evaluation.knockout=0")
+    trained = v3core("train", "--env", "NetHackScore-v0", "--steps", "100050", *game, *one)
+    assert trained.returncode == 0, trained.stderr
+    run = trained.stdout.split()[-1]
+    resumed = v3core("resume", run, "--steps", "200200")
+    assert resumed.returncode == 0, resumed.stderr
+    wait_for(lambda: "completed, 200,200 of 200,200 steps" in v3core("show", run).stdout, seconds=600)
+    assert (
+        "The unfinished episodes start from scratch: an episode was too long to be replayed."
+        in v3core("log", run).stdout
+    )
+    connection = sqlite3.connect(tmp_path / "data" / "v3.db")
+    [(length, facts)] = connection.execute("SELECT length, facts FROM episodes").fetchall()
+    assert length == 100_100
+    assert json.loads(facts)["turns"] > 100_000
+    assert json.loads(facts)["death"] == "time limit"

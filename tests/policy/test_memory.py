@@ -108,20 +108,6 @@ def test_sequences_may_be_cut_anywhere(cut, seed):
         state = memory.together(states)
 
 
-def test_what_was_seen_fades_slowly_at_first():
-    """A difference of first inputs is still there 20 steps later; gates that begin at 1/2 leave a millionth of it."""
-    torch.manual_seed(0)
-    memory = Memory(INPUTS, 16)
-    inputs = torch.randn(UNITS, 21, INPUTS)
-    other = inputs.clone()
-    other[:, 0] = torch.randn(UNITS, INPUTS)
-    start = in_a_row(torch.zeros(1, memory.size), 21)
-    with torch.no_grad():
-        first, second = memory(inputs, start), memory(other, start)
-        differences = (first - second).abs().mean(2)
-    assert (differences[:, -1] > 0.003 * differences[:, 0]).all()
-
-
 def test_the_order_of_environments_does_not_matter(build_policy, observations_for, env_id):
     policy = build_policy(env_id, memory="gru")
     observations = observations_for(env_id, 12)

@@ -8,7 +8,6 @@ Two units side by side: one for router and experts, one for the value head, whic
 `nn.GRU` itself: it cannot forget in the middle of a sequence, where an episode ends.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +17,6 @@ from torch.autograd.function import once_differentiable
 
 UNITS = 2
 """One for router and experts, one for the value head."""
-SLOWEST_STEPS = 30
-"""How slowly what a memory holds fades at first: by 1/2 per step in its first element, by 1/31 in its last."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +37,7 @@ class Memory(nn.Module):
         self.weight_input = nn.Parameter(torch.stack([_three(inputs, width) for _ in range(UNITS)]))
         self.bias_input = nn.Parameter(torch.zeros(UNITS, 1, 3 * width))
         self.weight_state = nn.Parameter(torch.stack([_three(width, width) for _ in range(UNITS)]))
-        # An update gate with a bias of log τ keeps τ/(1 + τ) of what was, so that the elements begin with spans of many
-        # lengths. Tallec and Ollivier, 2018 (arXiv:1804.11188) draw τ uniformly; here log τ is evenly spread.
-        spans = torch.linspace(0, math.log(SLOWEST_STEPS), width)
-        zeros = torch.zeros(width)
-        self.bias_state = nn.Parameter(torch.cat((zeros, spans, zeros)).repeat(UNITS, 1, 1))
+        self.bias_state = nn.Parameter(torch.zeros(UNITS, 1, 3 * width))
 
     @property
     def size(self) -> int:

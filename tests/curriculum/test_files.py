@@ -36,6 +36,7 @@ def test_the_presets_are_there_and_v3_comes_first():
         "demo-with-curriculum",
         "demo-without-curriculum",
         "direct-sparsemax",
+        "memory-tasks",
         "minihack-tasks",
         "mixtral",
         "no-graph",
@@ -108,9 +109,11 @@ def test_no_preset_leaves_a_balance_loss_to_the_recipe():
 
 def test_presets_that_name_environments_are_offered_there_only():
     assert "bengio-minigrid" not in preset_names_for("CartPole-v1")
-    assert [*preset_names_for("MiniGrid-DoorKey-5x5-v0"), "minihack-tasks"] == sorted(
-        preset_names(), key=lambda name: name == "minihack-tasks"
-    )
+    of_others = {"memory-tasks", "minihack-tasks"}
+    assert preset_names_for("MiniGrid-DoorKey-5x5-v0") == [name for name in preset_names() if name not in of_others]
+    for env in ("MiniGrid-MemoryS7-v0", "MiniGrid-MemoryS11-v0"):
+        assert "memory-tasks" in preset_names_for(env)
+    assert "memory-tasks" not in preset_names_for("MiniGrid-MemoryS13-v0")
     bengio = load_preset("bengio-minigrid")
     assert environments_of(bengio) == (
         "MiniGrid-Empty-5x5-v0",

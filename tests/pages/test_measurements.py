@@ -251,11 +251,11 @@ def test_all_charts_are_looked_at_as_the_address_says(open_page, database):
 def test_a_launch_says_what_each_preset_does_and_which_are_absent(open_page):
     app = open_page("pages/launch.py")
     assert "Softmax warmup with strong load balancing" in text_of(app)
-    assert "2 presets are not available: bengio-minigrid, minihack-tasks" in text_of(app)
+    assert "3 presets are not available: bengio-minigrid, memory-tasks, minihack-tasks" in text_of(app)
     app.selectbox(key="curriculum").set_value("switch").run()
     assert "Switch routing as in the paper" in text_of(app)
     app = open_page("pages/launch.py", env="MiniGrid-DoorKey-5x5-v0")
-    assert "1 preset is not available: minihack-tasks" in text_of(app)
+    assert "2 presets are not available: memory-tasks, minihack-tasks" in text_of(app)
 
 
 def test_a_preset_whose_package_is_missing_says_what_to_do(open_page, monkeypatch):

@@ -10,7 +10,10 @@ from gymnasium import spaces
 
 import v3core
 from tests.training.conftest import ONE_PHASE, Recorder
-from v3core.environments import EnvironmentBatch, check_environment
+from v3core.config import EvaluationConfig, build_run_config, recipe_for
+from v3core.curriculum import load_preset, setup_at
+from v3core.environment_setup import EnvironmentSetup
+from v3core.environments import EnvironmentBatch, check_environment, make_environment
 from v3core.policy import Gating
 from v3core.training.inference import evaluate
 from v3core.training.losses import at
@@ -19,7 +22,7 @@ from v3core.training.rollout import Collector
 from v3core.training.sequences import pieces, pieces_of, steps_of
 from v3core.training.state import TrainingState
 from v3core.training.tape import expert_outputs
-from v3core.training.trainer import train
+from v3core.training.trainer import Outcome, train
 
 
 class Recall(gymnasium.Env):
@@ -369,3 +372,28 @@ def test_it_learns_to_recall_what_a_policy_without_memory_cannot(small_run, reco
         successes[memory] = np.mean([episode.return_ for episode in hooks.episodes[-300:]])
     assert successes["gru"] > 0.95
     assert 0.4 < successes["none"] < 0.6
+
+
+def test_the_preset_of_memorys_tasks_trains_on_one_size_after_the_other(tmp_path):
+    """With the recipe of their environments, whose policy remembers; triggers that hold at once."""
+    curriculum, env = load_preset("memory-tasks"), "MiniGrid-MemoryS11-v0"
+    assert [phase.until.metric for phase in curriculum.phases[:-1]] == ["success"] * 3
+    at_once = {"at_least": 0, "window": 1, "max_episodes": 1}
+    phases = [
+        phase.model_copy(update={"until": phase.until and phase.until.model_copy(update=at_once)})
+        for phase in curriculum.phases
+    ]
+    curriculum = curriculum.model_copy(update={"phases": tuple(phases)})
+    config = build_run_config(name="x", env=env, seed=1, episodes=9, curriculum=curriculum, recipe=recipe_for(env))
+    assert (config.policy.memory, config.ppo.sequence_steps) == ("gru", config.ppo.rollout_steps)
+    sizes = {"environments": 2, "rollout_steps": 128, "minibatch": 128, "epochs": 1}
+    config = config.model_copy(
+        update={"ppo": config.ppo.model_copy(update=sizes), "evaluation": EvaluationConfig(episodes=0)}
+    )
+    recorder = Recorder(tmp_path)
+    assert train(config, curriculum=curriculum, hooks=recorder) is Outcome.COMPLETED
+    assert [*dict.fromkeys(episode.phase for episode in recorder.episodes)] == [
+        f"size-{size}" for size in (5, 7, 9, 11)
+    ]
+    worlds = [make_environment(setup_at(EnvironmentSetup(env), curriculum, phase)).unwrapped for phase in range(4)]
+    assert [world.width for world in worlds] == [5, 7, 9, 11]

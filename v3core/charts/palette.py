@@ -46,7 +46,7 @@ _SEQUENTIAL = ("#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39")
 _OF_PRESETS = (
     *("v3", "softmax-only", "direct-sparsemax", "v3-entmax", "demo-with-curriculum", "demo-without-curriculum"),
     *("switch", "switch-two-stage", "mixtral", "deepseek-moe", "deepseek-three-stage", "deepseek-v3-bias"),
-    *("bengio-minigrid", "no-graph", "single-expert", "minihack-tasks"),
+    *("bengio-minigrid", "no-graph", "single-expert", "minihack-tasks", "memory-tasks"),
 )
 
 _CURRICULA_LOOKS = len(CURRICULA) * len(MARKS)
@@ -107,7 +107,7 @@ def shaded(colour: str, place: int) -> str:
 
 
 def _place_of_curriculum(name: str) -> int:
-    """By its name alone, so that it does not depend on what else there is: of 48 others, two are rarely the same."""
+    """By its name alone, so that it does not depend on what else there is: of 47 others, two are rarely the same."""
     name = unedited(name)
     if name in _OF_PRESETS:
         return _OF_PRESETS.index(name)

@@ -378,7 +378,7 @@ def test_the_preset_of_memorys_tasks_trains_on_one_size_after_the_other(tmp_path
     """With the recipe of their environments, whose policy remembers; triggers that hold at once."""
     curriculum, env = load_preset("memory-tasks"), "MiniGrid-MemoryS11-v0"
     assert [phase.until.metric for phase in curriculum.phases[:-1]] == ["success"] * 3
-    at_once = {"at_least": 0, "window": 1, "max_episodes": 1}
+    at_once = {"at_least": 0, "window": 1, "min_episodes": 0, "max_episodes": 1}
     phases = [
         phase.model_copy(update={"until": phase.until and phase.until.model_copy(update=at_once)})
         for phase in curriculum.phases

@@ -202,7 +202,7 @@ class _Callback(BaseCallback):
         if until.max_episodes is not None and count >= until.max_episodes:
             return True
         recent = self._successes[-until.window :]
-        return count >= until.window and statistics.fmean(recent) >= until.at_least
+        return count >= max(until.window, until.min_episodes) and statistics.fmean(recent) >= until.at_least
 
 
 def configured(

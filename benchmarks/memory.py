@@ -16,11 +16,10 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -33,7 +32,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv
 
 from v3core.config import RunConfig, build_run_config, recipe_for
-from v3core.curriculum import Length, Phase, parse
+from v3core.curriculum import Length, PhaseStart, Progress, next_phase_due, parse, setup_at
 from v3core.curriculum.fit import scaled_to
 from v3core.curriculum.presets import load_preset
 from v3core.environment_setup import EnvironmentSetup
@@ -44,6 +43,8 @@ from v3core.training.trainer import train
 
 RECALL = "Recall-v0"
 MEMORY = "MiniGrid-Memory"
+WINDOW = 500
+"""Episodes at the end of a task whose success is printed."""
 LSTM_UNITS = 256
 """sb3-contrib's own."""
 CONSTANT = "{name: constant, phases: [{name: only}]}"
@@ -104,105 +105,74 @@ class Signs(gymnasium.Wrapper):
         return bool(world.agent_sees(1, world.height // 2 - 1))
 
 
-class Tenths:
-    """Successes of episodes, an episode with a reward above 0, by tenths of the steps."""
+class Ended(NamedTuple):
+    """An episode that ended."""
 
-    def __init__(self, steps: int) -> None:
-        self._steps, self._parts = steps, [[] for _ in range(10)]
-
-    def add(self, success: float, step: int) -> None:
-        """An episode that ended at a step of the training; 1 or 0."""
-        self._parts[min(9, 10 * (step - 1) // self._steps)].append(success)
-
-    def means(self) -> list[float | None]:
-        """Of each tenth; None without episodes."""
-        return [round(statistics.fmean(part), 3) if part else None for part in self._parts]
+    task: str
+    success: float  # 1 for a reward above 0, or 0
+    sign: float | None  # what `Signs` says, where it does
+    step: int  # of the training
 
 
-class Tasks:
-    """Successes of episodes by task: where each began, how many episodes it took, success of the last `WINDOW`."""
-
-    WINDOW = 500
-
-    def __init__(self) -> None:
-        self._parts: dict[str, list[float]] = {}
-        self._begins: dict[str, int] = {}
-
-    def add(self, task: str, success: float, step: int) -> None:
-        """An episode that ended at a step of the training; 1 or 0."""
-        self._begins.setdefault(task, step)
-        self._parts.setdefault(task, []).append(success)
-
-    def means(self) -> list[dict[str, Any]]:
-        """One entry for each task that began."""
-        return [
-            {
-                "task": task,
-                "from_step": self._begins[task],
-                "episodes": len(part),
-                "success": round(statistics.fmean(part[-self.WINDOW :]), 3),
-            }
-            for task, part in self._parts.items()
-        ]
+def tenths(values: Iterable[tuple[int, float]], steps: int) -> list[float | None]:
+    """Means of values by the tenth of the steps that theirs is in; None without values."""
+    parts: list[list[float]] = [[] for _ in range(10)]
+    for step, value in values:
+        parts[min(9, 10 * (step - 1) // steps)].append(value)
+    return [round(statistics.fmean(part), 3) if part else None for part in parts]
 
 
-@dataclass
-class Found:
-    """What is taken down of a training's episodes."""
-
-    success: Tenths | Tasks
-    seen: Tenths | None = None
-    """Where `Signs` says it."""
-
-    def add(self, task: str, return_: float, sign: float | None, step: int) -> None:
-        """An episode that ended at a step of the training; a reward above 0 is a success."""
-        success = float(return_ > 0)
-        if isinstance(self.success, Tasks):
-            self.success.add(task, success, step)
-        else:
-            self.success.add(success, step)
-        if self.seen is not None and sign is not None:
-            self.seen.add(sign, step)
+def by_task(ended: Iterable[Ended]) -> list[dict[str, Any]]:
+    """Of each task: when its first episode ended, how many did, and the success of the last `WINDOW`."""
+    tasks: dict[str, list[Ended]] = {}
+    for one in ended:
+        tasks.setdefault(one.task, []).append(one)
+    return [
+        {
+            "task": task,
+            "from_step": own[0].step,
+            "episodes": len(own),
+            "success": round(statistics.fmean(one.success for one in own[-WINDOW:]), 3),
+        }
+        for task, own in tasks.items()
+    ]
 
 
 class _Hooks(Returns):
-    def __init__(self, folder: Path, found: Found) -> None:
+    def __init__(self, folder: Path, ended: list[Ended]) -> None:
         super().__init__(folder)
-        self._found = found
+        self._ended = ended
 
     def record(self, episodes: Sequence[EpisodeRecord], step: int) -> None:
         super().record(episodes, step)
         for episode in episodes:
             sign = json.loads(episode.facts)["sign"] if episode.facts else None
-            self._found.add(episode.phase, episode.return_, sign, episode.step)
+            self._ended.append(Ended(episode.phase, float(episode.return_ > 0), sign, episode.step))
 
 
 class _Callback(BaseCallback):
-    """Takes down the episodes of a task, whose trigger ends the training."""
+    """Takes down the episodes of the phase that began last; its trigger ends the training, after any step."""
 
-    def __init__(self, found: Found, phase: Phase) -> None:
+    def __init__(self, ended: list[Ended], config: RunConfig, starts: tuple[PhaseStart, ...]) -> None:
         super().__init__()
-        self._found, self._phase = found, phase
-        self._successes: list[float] = []
+        self._ended, self._config, self._starts = ended, config, starts
+        self._phase = config.curriculum.phases[len(starts) - 1]
 
     def _on_step(self) -> bool:
+        before = len(self._ended)
         for info in self.locals["infos"]:
             if "episode" in info:
-                return_ = info["episode"]["r"]
-                self._successes.append(float(return_ > 0))
-                self._found.add(self._phase.name, return_, info.get("sign"), self.num_timesteps)
-        return not self.over
+                success = float(info["episode"]["r"] > 0)
+                self._ended.append(Ended(self._phase.name, success, info.get("sign"), self.num_timesteps))
+        return len(self._ended) == before or not self._over()
 
-    @property
-    def over(self) -> bool:
-        """Whether the phase has ended: as `Progress` decides it of a metric, but after each step."""
-        until, count = self._phase.until, len(self._successes)
-        if until is None or until.at_least is None:
+    def _over(self) -> bool:
+        until = self._phase.until
+        if until is None or not until.is_trigger:
             return False
-        if until.max_episodes is not None and count >= until.max_episodes:
-            return True
-        recent = self._successes[-until.window :]
-        return count >= max(until.window, until.min_episodes) and statistics.fmean(recent) >= until.at_least
+        progress = Progress(len(self._ended), self._config.episodes, self.num_timesteps, self._starts)
+        recent = [one.success for one in self._ended[-until.window :]]
+        return next_phase_due(self._config.curriculum, progress, successes=recent)
 
 
 def configured(
@@ -224,36 +194,41 @@ def configured(
     return build_run_config(name="memory", env=setup, seed=seed, steps=steps, curriculum=curricula[0], recipe=recipe)
 
 
-def ours(config: RunConfig, found: Found) -> None:
+def ours(config: RunConfig, ended: list[Ended]) -> None:
     """Train it."""
     with tempfile.TemporaryDirectory() as folder:
-        train(config, curriculum=config.curriculum, hooks=_Hooks(Path(folder), found))
+        train(config, curriculum=config.curriculum, hooks=_Hooks(Path(folder), ended))
 
 
-def peer(config: RunConfig, found: Found, units: int = LSTM_UNITS) -> None:
+def peer(config: RunConfig, ended: list[Ended], units: int = LSTM_UNITS) -> None:
     """Train RecurrentPPO with the settings of a run of ours, on the environments of its phases."""
     import_minigrid()
     steps = config.steps or 0
+    starts: tuple[PhaseStart, ...] = ()
     model: RecurrentPPO | None = None
-    for phase in config.curriculum.phases:
-        envs = _environments(phase.env or config.env, dict(phase.env_args or {}), config)
+    for phase in range(len(config.curriculum.phases)):
+        envs = _environments(setup_at(config.environment, config.curriculum, phase), config)
         if model is None:
             model = _recurrent_ppo(envs, config, units)
         else:
             model.set_env(envs, force_reset=True)
-        callback = _Callback(found, phase)
+        starts += (PhaseStart(len(ended), model.num_timesteps),)
+        callback = _Callback(ended, config, starts)
         # A rollout that a callback ends is not learned from, and its steps count.
         model.learn(steps - model.num_timesteps, callback=callback, reset_num_timesteps=False)
         if model.num_timesteps >= steps:
             return
 
 
-def _environments(env: str, arguments: dict[str, Any], config: RunConfig) -> VecEnv:
+def _environments(setup: EnvironmentSetup, config: RunConfig) -> VecEnv:
+    env = setup.env_id
+
     def wrapped(world: gymnasium.Env) -> gymnasium.Env:
         world = Signs(world) if env.startswith(MEMORY) else world
         return Cells(world) if env.startswith("MiniGrid") else world
 
-    return make_vec_env(env, config.ppo.environments, seed=config.seed, wrapper_class=wrapped, env_kwargs=arguments)
+    count, arguments = config.ppo.environments, dict(setup.args)
+    return make_vec_env(env, count, seed=config.seed, wrapper_class=wrapped, env_kwargs=arguments)
 
 
 def _recurrent_ppo(envs: VecEnv, config: RunConfig, units: int) -> RecurrentPPO:
@@ -275,7 +250,7 @@ def _recurrent_ppo(envs: VecEnv, config: RunConfig, units: int) -> RecurrentPPO:
     )
 
 
-CONTENDERS: dict[str, tuple[Callable[[RunConfig, Found], None], str]] = {
+CONTENDERS: dict[str, tuple[Callable[[RunConfig, list[Ended]], None], str]] = {
     "memory": (ours, "gru"),
     "no memory": (ours, "none"),
     "RecurrentPPO": (peer, "none"),
@@ -288,21 +263,20 @@ def trained(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, An
     if contender is peer:
         contender = partial(peer, units=arguments.lstm)
     settings = [*arguments.settings, f"policy.memory={memory}"]
-    env = arguments.env
-    config = configured(env, arguments.steps, seed, settings, arguments.curriculum, arguments.tasks)
+    config = configured(arguments.env, arguments.steps, seed, settings, arguments.curriculum, arguments.tasks)
     steps = config.steps or arguments.steps
-    found = Found(Tasks() if arguments.tasks else Tenths(steps), Tenths(steps) if env.startswith(MEMORY) else None)
-    began = time.process_time()
-    contender(config, found)
+    ended, began = list[Ended](), time.process_time()
+    contender(config, ended)
     seconds = time.process_time() - began
+    signs = [(one.step, one.sign) for one in ended if one.sign is not None]
     return {
         "contender": name,
-        "env": env,
+        "env": arguments.env,
         "seed": seed,
         "steps": steps,
         "settings": arguments.settings,
-        "success": found.success.means(),
-        **({"sign_seen": found.seen.means()} if found.seen else {}),
+        "success": by_task(ended) if arguments.tasks else tenths(((one.step, one.success) for one in ended), steps),
+        **({"sign_seen": tenths(signs, steps)} if signs else {}),
         "processor_seconds": round(seconds, 1),
         "steps_per_second": round(steps / seconds),
     }

@@ -106,7 +106,7 @@ def test_a_crash_of_the_library_is_reported(v3core, tmp_path):
 
 @pytest.mark.long
 def test_a_game_of_more_than_100_000_turns(v3core, tmp_path):
-    """In wizard mode nobody starves. Resumed after so many turns, the game begins again, and the run says why.
+    """In wizard mode nobody starves. A game this long begins again when its run is resumed, and the run says why.
 
     An extended run is resumed from a checkpoint before its end, up to 15 seconds of training earlier.
     """

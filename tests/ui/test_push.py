@@ -180,7 +180,7 @@ def test_ten_tabs_are_answered_once_with_one_text(database: Database, monkeypatc
         answers.clear()
         record_more(database, run_id, 5)
         assert len({await tab.hears() for tab in tabs}) == 1
-        # On a busy machine a second look can find the same news: then there is nothing to say.
+        # On a busy machine there can be another one, which finds nothing new and says nothing.
         assert len([answer for answer in answers if answer.text]) == 1
         for tab in tabs:
             await tab.closes()

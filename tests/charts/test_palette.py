@@ -154,7 +154,7 @@ def test_a_curriculum_has_the_same_colour_everywhere_and_keeps_it_when_it_is_edi
     assert {name: looks_of(name) for name in ("v3", "direct-sparsemax", "mine")} == {
         "v3": (palette.CURRICULA[0], "●"),
         "direct-sparsemax": (palette.CURRICULA[2], "●"),
-        "mine": ("#d38b81", "▲"),
+        "mine": ("#af675d", "▼"),
     }
     assert curriculum_colour("mine (edited)") == curriculum_colour("mine")
     first, second, *_ = compare_figure([made("a"), made("b")], curricula=["v3", "mine"]).data[2:]
@@ -162,7 +162,7 @@ def test_a_curriculum_has_the_same_colour_everywhere_and_keeps_it_when_it_is_edi
 
 
 @pytest.mark.parametrize(
-    "names", [["gradual", "never sparse", "long warmup", "dense"], [f"plan {2 * n}" for n in range(8)]]
+    "names", [["gradual", "never sparse", "long warmup", "dense"], [f"curriculum {7 * n}" for n in range(8)]]
 )
 def test_curricula_of_one_chart_have_hues_of_their_own(names: list[str]) -> None:
     by_name = [distance(*pair) for pair in itertools.combinations(map(curriculum_colour, names), 2)]
@@ -192,10 +192,18 @@ def test_of_more_than_eight_curricula_few_look_alike_and_none_like_a_preset() ->
     assert len(presets) == len(PRESETS)
     others = [f"curriculum {number}" for number in range(500)]
     assert not presets & set(map(looks_of, others))
-    assert len(set(map(looks_of, others))) == 47
+    assert len(set(map(looks_of, others))) == 40
     # Of twelve curricula at once; eight colours would be used again at least four times.
     alike = [12 - len(set(map(looks_of, others[at : at + 12]))) for at in range(0, 480, 12)]
     assert np.mean(alike) < 1.5
+
+
+def test_a_new_preset_changes_the_looks_of_no_other_curriculum(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [*(path.stem for path in PRESETS), *(f"curriculum {number}" for number in range(50))]
+    before = [*map(looks_of, names)]
+    monkeypatch.setattr(palette, "_OF_PRESETS", (*palette._OF_PRESETS, "a new one"))
+    assert [*map(looks_of, names)] == before
+    assert looks_of("a new one") not in before
 
 
 def test_a_strip_on_compare_begins_with_the_mark_of_its_curriculum_as_on_runs() -> None:

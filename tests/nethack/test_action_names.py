@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.training.conftest import Recorder
 from v3core import load_policy
 from v3core.charts.expert_figures import actions_figure
 from v3core.config import EvaluationConfig, PolicyConfig, PPOConfig, build_run_config, recipe_for
@@ -16,7 +17,6 @@ from v3core.environments.registry import check_run
 from v3core.errors import V3Error
 from v3core.insight.replays import from_bytes, to_bytes
 from v3core.messages import speaking
-from v3core.training.hooks import Orders
 from v3core.training.trainer import Outcome, train
 
 ROOM, SCORE = "MiniHack-Room-5x5-v0", "NetHackScore-v0"
@@ -62,18 +62,7 @@ def test_tasks_with_other_actions_are_refused():
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run on MOVES, its last evaluation and its checkpoint."""
-    path = tmp_path_factory.mktemp("trained") / "checkpoint.pt"
-    evaluations = []
-
-    class Hooks:
-        evaluated = staticmethod(evaluations.append)
-        orders = urgent = staticmethod(Orders)
-
-        def checkpoint_path(self, episode):
-            return path
-
-        def __getattr__(self, name):
-            return lambda *given, **named: None
+    hooks = Recorder(tmp_path_factory.mktemp("trained"))
 
     def run(args, checkpoint=None):
         setup = EnvironmentSetup(ROOM, {"max_episode_steps": 5, **args})
@@ -82,10 +71,10 @@ def trained(tmp_path_factory):
         config = build_run_config(name="x", env=setup, seed=1, episodes=4, curriculum=curriculum, recipe=recipe)
         sizes = PPOConfig(environments=2, rollout_steps=8, minibatch=8, epochs=1)
         config = config.model_copy(update={"ppo": sizes, "evaluation": EvaluationConfig(episodes=2)})
-        return train(config, curriculum=config.curriculum, hooks=Hooks(), checkpoint=checkpoint)
+        return train(config, curriculum=config.curriculum, hooks=hooks, checkpoint=checkpoint)
 
     assert run({"actions": MOVES}) is Outcome.COMPLETED
-    return SimpleNamespace(path=path, evaluation=evaluations[-1], run=run)
+    return SimpleNamespace(path=hooks.saved[-1][0], evaluation=hooks.evaluations[-1], run=run)
 
 
 def test_a_checkpoint_is_not_continued_with_other_actions(trained):

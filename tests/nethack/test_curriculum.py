@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.training.conftest import Recorder
 from v3core.config import EvaluationConfig, PolicyConfig, PPOConfig, build_run_config, recipe_for
 from v3core.curriculum import Curriculum, environments_of, load_preset, preset_names_for, scaled
 from v3core.environment_setup import EnvironmentSetup
@@ -38,29 +39,6 @@ def test_a_phase_on_the_runs_own_environment_must_have_its_actions():
         check_run(EnvironmentSetup(ROOM), changed, allow_import=False)
 
 
-class Hooks:
-    """What the trainer reports, dropped but for its episodes."""
-
-    def __init__(self, folder):
-        self.episodes, self.folder = [], folder
-
-    def record(self, episodes, step):
-        self.episodes += episodes
-
-    def checkpoint_path(self, episode):
-        return self.folder / "checkpoint.pt"
-
-    def orders(self):
-        from v3core.training.hooks import Orders
-
-        return Orders()
-
-    urgent = orders
-
-    def __getattr__(self, name):
-        return lambda *given, **named: None
-
-
 @pytest.mark.parametrize("env", TASKS)
 def test_v3_trains_on_each(env, tmp_path):
     recipe = recipe_for(env).model_copy(update={"policy": PolicyConfig(width=16, heads=4)})
@@ -69,7 +47,7 @@ def test_v3_trains_on_each(env, tmp_path):
     config = build_run_config(name="x", env=limited, seed=1, episodes=6, curriculum=curriculum, recipe=recipe)
     sizes = PPOConfig(environments=2, rollout_steps=32, minibatch=32, epochs=1)
     config = config.model_copy(update={"ppo": sizes, "evaluation": EvaluationConfig(episodes=0)})
-    hooks = Hooks(tmp_path)
+    hooks = Recorder(tmp_path)
     assert train(config, curriculum=config.curriculum, hooks=hooks) is Outcome.COMPLETED
     assert [episode.episode for episode in hooks.episodes] == [1, 2, 3, 4, 5, 6]
     assert all(episode.situations for episode in hooks.episodes)
@@ -87,7 +65,7 @@ def test_a_phase_that_waits_for_a_word_says_so_once(tmp_path):
     sizes = PPOConfig(environments=2, rollout_steps=8, minibatch=8, epochs=1)
     config = config.model_copy(update={"ppo": sizes, "evaluation": EvaluationConfig(episodes=0)})
     remarks = []
-    hooks = Hooks(tmp_path)
+    hooks = Recorder(tmp_path)
     hooks.remark = remarks.append
     assert train(config, curriculum=config.curriculum, hooks=hooks) is Outcome.COMPLETED
     (said,) = [remark for remark in remarks if "waits" in remark]

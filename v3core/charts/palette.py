@@ -21,7 +21,7 @@ RUNS = ("#0084fc", "#fc5400", "#6c6090", "#a85430", "#6c3cfc", "#c08484", "#e460
 CURRICULA = ("#0c9ccc", "#909000", "#b40cfc", "#cc786c", "#90546c", "#fc00b4", "#c03030", "#a878fc")
 """By name: `curriculum_colour` has more."""
 MARKS = "●■◆▲▼★✚◐"
-"""Of curricula that share a hue; the presets have the first."""
+"""Of curricula that share a hue; presets have the first three."""
 PHASES = ("#5490b4", "#9c906c", "#486c60", "#786030")
 """Of the bands of phases, in turn: soft, since they lie behind everything else."""
 METRICS = ("#009ce4", "#e46c84", "#8418fc", "#846000")
@@ -42,7 +42,7 @@ _LIGHTER = (0.0, 0.28, -0.28, 0.14, -0.14, 0.21, -0.21, 0.07)
 # A dark-to-light ramp (viridis without its two ends, which vanish on a dark or a light page): numbers of a heatmap.
 _SEQUENTIAL = ("#46327e", "#365c8d", "#277f8e", "#1fa187", "#4ac16d", "#a0da39")
 
-# Presets keep their colours, whatever else has a name.
+# Presets keep their colours, whatever else has a name; a new one comes last.
 _OF_PRESETS = (
     *("v3", "softmax-only", "direct-sparsemax", "v3-entmax", "demo-with-curriculum", "demo-without-curriculum"),
     *("switch", "switch-two-stage", "mixtral", "deepseek-moe", "deepseek-three-stage", "deepseek-v3-bias"),
@@ -50,6 +50,8 @@ _OF_PRESETS = (
 )
 
 _CURRICULA_LOOKS = len(CURRICULA) * len(MARKS)
+_FOR_PRESETS = 3 * len(CURRICULA)
+"""Looks that no other curriculum has: those of today's presets, and of presets to come."""
 
 
 def rgba(colour: str, opacity: float) -> str:
@@ -107,11 +109,11 @@ def shaded(colour: str, place: int) -> str:
 
 
 def _place_of_curriculum(name: str) -> int:
-    """By its name alone, so that it does not depend on what else there is: of 47 others, two are rarely the same."""
+    """By its name alone, so that it does not depend on what else there is: of 40 others, two are rarely the same."""
     name = unedited(name)
     if name in _OF_PRESETS:
         return _OF_PRESETS.index(name)
-    return len(_OF_PRESETS) + crc32(name.encode()) % (_CURRICULA_LOOKS - len(_OF_PRESETS))
+    return _FOR_PRESETS + crc32(name.encode()) % (_CURRICULA_LOOKS - _FOR_PRESETS)
 
 
 def ramp(count: int) -> list[str]:

@@ -60,6 +60,14 @@ def test_ties_count_in_the_steps_before_each_boundary():
     assert of("ties_before", run) == pytest.approx(0.25)
 
 
+def test_ties_are_a_share_of_steps_not_of_episodes():
+    # The first half of the last twentieth before the boundary is one episode with ties, the rest 25 without.
+    lengths, close = [450, 25, *[1] * 25, 500], [0, 1, *[0] * 25, 0]
+    run = recorded(lengths, [0] * 28, [[1.0]] * 28, close=np.array(close, float), boundaries=(500.0,))
+    assert of("ties_before", run) == pytest.approx(0.5)
+    assert math.isnan(of("ties_before", recorded([450, 550], [0, 0], [[1.0]] * 2, boundaries=(440.0,))))
+
+
 def test_knock_outs_say_how_much_each_expert_matters():
     run = recorded([1], [0], [[0.5, 0.5]], complete=(100.0, 100.0), without={0: (98.0, 96.0), 1: (0.0, 20.0)})
     assert of("knockout_drop", run) == pytest.approx((3 + 90) / 2)

@@ -37,45 +37,102 @@ GATINGS = {
     "gumbel": Gating(routing="gumbel"),
 }
 PROMISES = ("load_balance", "expert_balance", "gate_entropy")
-"""Losses that are to bring experts back. The z-loss is about the size of logits, diversity about what experts say, and
-consistency about gates that flicker: a gate of 0 does not."""
+"""Losses that are to bring experts back. The others have tests of their own below: the z-loss is about the size of
+logits, diversity about what experts say, and consistency about gates that flicker, which a gate of 0 does not."""
+BOTH = pytest.mark.parametrize("gradient", [torch_gradient, native_gradient])
 
 
-def gradient_of_logits(knob, gating, logits, balance_on, gradient):
-    """Of one loss alone, by a router that gives every sample the same logits. [experts]"""
+@pytest.fixture(autouse=True)
+def library(monkeypatch):
+    """As it ships; a test that computes by torch alone says so."""
+    monkeypatch.setenv("V3_NATIVE", "1")
+
+
+def gradient_of(knob, gating, logits, balance_on, gradient, weight=0.0):
+    """Of the logits by one loss alone, [experts], and its norm in each expert.
+
+    The router gives every sample the same logits, but for `weight` times what it reads of the sample.
+    """
     case = Case("features", "discrete", gating, 1, experts=len(logits))
-    case.policy.router.weight.data.zero_()
+    case.policy.router.weight.data.mul_(weight)
     case.policy.router.bias.data.copy_(torch.tensor(logits))
     samples = replace(case.samples(40), advantages=torch.zeros(40), noise=None)
     config = CONFIG.model_copy(update={"balance_on": balance_on})
     owner = case if gradient is native_gradient else case.eager
-    gradient(owner, samples, torch.arange(30), {knob: 1.0}, config)
-    return case.policy.router.bias.grad.clone()
+    terms, _ = gradient(owner, samples, torch.arange(30), {knob: 1.0}, config)
+    return case.policy.router.bias.grad.clone(), terms["expert_grad_norms"]
 
 
-@pytest.mark.parametrize("gradient", [torch_gradient, native_gradient])
+def gradient_of_logits(*arguments, **named):
+    return gradient_of(*arguments, **named)[0]
+
+
+@BOTH
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("routing", GATINGS)
-@pytest.mark.parametrize("knob", ROUTING_LOSSES)
-def test_a_loss_that_promises_it_raises_every_expert_that_is_off(monkeypatch, knob, routing, state, gradient):
-    monkeypatch.setenv("V3_NATIVE", "1")
+@pytest.mark.parametrize("knob", PROMISES)
+def test_a_loss_that_promises_it_raises_every_expert_that_is_off(knob, routing, state, gradient):
     logits = STATES[state]
     found = gradient_of_logits(knob, GATINGS[routing], logits, "softmax", gradient)
     assert found.isfinite().all()
-    if knob in PROMISES:
-        off = torch.tensor(logits) <= 0
-        if GATINGS[routing].routing == "topk":
-            off &= gate_weights(torch.tensor(logits), GATINGS[routing]) == 0
-        assert (found[off] < 0).all(), "what is minimised falls where the logits of these experts rise"
-        assert found.sum().item() == pytest.approx(0, abs=1e-6)  # a softmax does not see a shift of all logits
+    off = torch.tensor(logits) <= 0
+    if GATINGS[routing].routing == "topk":
+        off &= gate_weights(torch.tensor(logits), GATINGS[routing]) == 0
+    assert (found[off] < 0).all(), "what is minimised falls where the logits of these experts rise"
+    assert found.sum().item() == pytest.approx(0, abs=1e-6)  # a softmax does not see a shift of all logits
 
 
-@pytest.mark.parametrize("gradient", [torch_gradient, native_gradient])
+@BOTH
+@pytest.mark.parametrize("routing", SPARSE)
+@pytest.mark.parametrize("knob", PROMISES)
+def test_sixteen_experts_at_a_low_temperature_are_raised_by_the_softmax_alone(knob, routing, gradient):
+    """Six of 16 are off at a temperature of 0.1, by 0.3: three times the temperature."""
+    gating = Gating(routing=routing, temperature=0.1)
+    logits = [0.05, 0.04, 0.03, 0.02, 0.01, *[0.0] * 5, *[-0.3] * 6]
+    assert not gate_weights(torch.tensor(logits), gating)[10:].any()
+    assert (gradient_of_logits(knob, gating, logits, "softmax", gradient)[10:] < 0).all()
+    assert not gradient_of_logits(knob, gating, logits, "gates", gradient)[10:].any()
+
+
+@BOTH
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("routing", GATINGS)
+def test_the_z_loss_lowers_the_logits_of_the_experts_that_have_the_weight(routing, state, gradient):
+    """By 2·logsumexp·softmax, whatever the routing."""
+    logits = torch.tensor(STATES[state])
+    found = gradient_of_logits("z_loss", GATINGS[routing], STATES[state], "softmax", gradient)
+    torch.testing.assert_close(found, 2 * logits.logsumexp(0) * logits.softmax(0), rtol=1e-4, atol=1e-6)
+
+
+@BOTH
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("routing", GATINGS)
+def test_diversity_trains_every_expert_whatever_the_gates(routing, state, gradient):
+    of_logits, of_experts = gradient_of("diversity", GATINGS[routing], STATES[state], "softmax", gradient)
+    assert not of_logits.any()
+    assert (of_experts > 0).all()
+
+
+@BOTH
+@pytest.mark.parametrize("routing", [name for name, gating in GATINGS.items() if gating.routing != "gumbel"])
+def test_consistency_acts_on_the_experts_that_flicker(routing, gradient):
+    """Not at all on gates that stay; on two experts that take turns; under sparse routing on none that is off."""
+    still = gradient_of_logits("consistency", GATINGS[routing], STATES["two alive"], "softmax", gradient)
+    assert not still.any()
+    logits = [4.0, 3.9, -30.0, -30.0, -30.0]
+    found = gradient_of_logits("consistency", GATINGS[routing], logits, "softmax", gradient, weight=1.0)
+    assert found.isfinite().all()
+    if "topk" not in routing:  # whose two gates may be chosen at every step
+        assert found[:2].abs().min() > 1e-5
+    if GATINGS[routing].routing in SPARSE:
+        assert not found[2:].any()
+
+
+@BOTH
 @pytest.mark.parametrize("routing", [name for name, gating in GATINGS.items() if gating.routing in SPARSE])
 @pytest.mark.parametrize("knob", PROMISES)
-def test_on_the_gates_they_do_not(monkeypatch, knob, routing, gradient):
+def test_on_the_gates_they_do_not(knob, routing, gradient):
     """As before version 0.3: the reason for the default."""
-    monkeypatch.setenv("V3_NATIVE", "1")
     assert not gradient_of_logits(knob, GATINGS[routing], STATES["all on one"], "gates", gradient)[1:].any()
 
 
@@ -89,28 +146,38 @@ def test_other_routings_have_one_answer(knob, routing):
     assert torch.equal(*both)
 
 
+COLLAPSED = {4: [3.0, 0.0, 0.0, 0.0], 16: [*[0.0] * 10, *[-0.3] * 6]}
+"""Router logits by the number of experts: one has everything, or ten of sixteen."""
+
+
 class FromCollapse(trainer.TrainingState):
-    """A run whose router begins with everything on one expert."""
+    """A run whose router begins with experts that are off."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
         with torch.no_grad():
             self.policy.router.weight.zero_()
-            self.policy.router.bias[:] = torch.tensor([3.0, 0.0, 0.0, 0.0])
+            self.policy.router.bias[:] = torch.tensor(COLLAPSED[len(self.policy.router.bias)])
 
 
-@pytest.mark.parametrize(("balance_on", "dead"), [("softmax", 0), ("gates", 3)])
+@pytest.mark.parametrize(("balance_on", "recovers"), [("softmax", True), ("gates", False)])
+@pytest.mark.parametrize(
+    ("experts", "temperature", "balance", "lr", "off"), [(4, 1.0, 0.05, 0.01, 3), (16, 0.1, 0.02, 0.003, 6)]
+)
 def test_a_run_recovers_from_a_collapse_under_sparsemax_by_the_softmax_only(
-    small_run, recorder, monkeypatch, balance_on, dead
+    small_run, recorder, monkeypatch, experts, temperature, balance, lr, off, balance_on, recovers
 ):
     monkeypatch.setattr(trainer, "TrainingState", FromCollapse)
-    phase = {"name": "one", "routing": "sparsemax", "temperature": 1.0, "load_balance": 0.05, "lr": 0.01}
+    phase = {"name": "one", "routing": "sparsemax", "temperature": temperature, "load_balance": balance, "lr": lr}
     sizes = {"environments": 4, "rollout_steps": 64, "minibatch": 64, "epochs": 6, "balance_on": balance_on}
-    config = small_run(episodes=100, curriculum=ONE_PHASE | {"phases": [phase]}, **sizes)
+    config = small_run(episodes=100, experts=experts, curriculum=ONE_PHASE | {"phases": [phase]}, **sizes)
     hooks = recorder()
     train(config, curriculum=config.curriculum, hooks=hooks)
-    assert hooks.episodes[9].recent_dead_experts == 3
-    assert hooks.episodes[-1].recent_dead_experts == dead
+    assert hooks.episodes[9].recent_dead_experts == off
+    if recovers:
+        assert hooks.episodes[-1].recent_dead_experts == 0
+    else:
+        assert hooks.episodes[-1].recent_dead_experts >= off
 
 
 SOFT_THEN_HARD = [

@@ -76,17 +76,24 @@ def _mean(values: Sequence[float] | Floats) -> float:
     return float(known.mean()) if len(known) else math.nan
 
 
+def _by_steps(run: Recorded, values: Floats, episodes: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Floats:
+    """Mean over all steps of these episodes together: an episode counts by its length. NaN of none."""
+    if not episodes.any():
+        return np.full(values.shape[1:], math.nan)
+    return np.asarray(np.average(values[episodes], axis=0, weights=run.length[episodes]))
+
+
+def _closing_loads(run: Recorded) -> Floats:
+    return _by_steps(run, run.loads, run.part(1 - END, 1))
+
+
 def _dead(run: Recorded) -> float:
-    last = run.part(1 - END, 1)
-    if not last.any():
-        return math.nan
-    dead = dead_experts(np.average(run.loads[last], axis=0, weights=run.length[last]))
+    dead = dead_experts(_closing_loads(run))
     return math.nan if dead is None else float(dead)
 
 
 def _largest_load(run: Recorded) -> float:
-    last = run.part(1 - END, 1)
-    return float(np.average(run.loads[last], axis=0, weights=run.length[last]).max()) if last.any() else math.nan
+    return float(_closing_loads(run).max())
 
 
 def _drops(run: Recorded) -> list[float]:
@@ -120,7 +127,7 @@ def _boundary_drop(run: Recorded) -> float:
 
 def _ties(run: Recorded) -> float:
     """Share of steps near a tie before boundaries."""
-    return _mean([_mean(run.close[run.between(at - BESIDE * run.total, at)]) for at in run.boundaries])
+    return _mean([float(_by_steps(run, run.close, run.between(at - BESIDE * run.total, at))) for at in run.boundaries])
 
 
 def _between_tasks(run: Recorded) -> float:

@@ -48,6 +48,23 @@ def test_alarms_are_listed_and_muted(capsys, run):
     assert json.loads(v3(capsys, "alarms", run, "--json")[1])[0]["state"] == "active"
 
 
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_what_cannot_help_is_not_advised(capsys, db, is_stored):
+    """Balance losses of the gates reach no dead expert under sparsemax, in force from episode 10 on."""
+    loads = (0.5, 0.5, 0.0, 0.0)
+    run = add_recorded_run(db, Status.COMPLETED, recorded=40, loads=loads, balance_on="gates")
+    if not is_stored:
+        with db.write() as tx:
+            tx.execute(delete(alarms))
+            tx.execute(runs.update().values(watched=None))
+    out = v3(capsys, "alarms", run)[1]
+    assert "raise load balance" not in out
+    assert out.count("dead, never used; fork it with ppo.balance_on=softmax, or raise the temperature") == 1
+    history = v3(capsys, "show", run)[1]
+    assert "Alarm 'Dead experts'" in history
+    assert "raise load balance" not in history
+
+
 def test_those_of_an_older_run_are_computed_and_said_so(capsys, db, run):
     with db.write() as tx:
         tx.execute(delete(alarms))

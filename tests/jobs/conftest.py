@@ -150,9 +150,19 @@ def make(db, monkeypatch):
     """Queue a run that no process takes: `make()` returns its id."""
     monkeypatch.setattr("v3core.jobs.control.drain", lambda *_: [])
 
-    def queued(episodes=None, curriculum=FOUR_PHASES, every=10, seed=3, env="CartPole-v1", steps=None, memory="none"):
-        policy = TINY.policy.model_copy(update={"memory": memory})
-        recipe = TINY.model_copy(update={"evaluation": EvaluationConfig(episodes=2, every=every), "policy": policy})
+    def queued(
+        episodes=None,
+        curriculum=FOUR_PHASES,
+        every=10,
+        seed=3,
+        env="CartPole-v1",
+        steps=None,
+        memory="none",
+        balance_on="softmax",
+    ):
+        policy, ppo = TINY.policy.model_copy(update={"memory": memory}), {"balance_on": balance_on}
+        parts = {"policy": policy, "ppo": TINY.ppo.model_copy(update=ppo)}
+        recipe = TINY.model_copy(update=parts | {"evaluation": EvaluationConfig(episodes=2, every=every)})
         parsed, episodes = parse(curriculum), 60 if episodes is steps is None else episodes
         config = build_run_config(
             name="same", env=env, seed=seed, episodes=episodes, steps=steps, curriculum=parsed, recipe=recipe

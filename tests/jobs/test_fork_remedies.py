@@ -5,8 +5,10 @@ import pytest
 from tests.jobs.test_forks import assert_same_records, rows
 from v3core.errors import V3Error
 from v3core.insight.alarms import RULES
+from v3core.insight.alarms.advice import remedies_of_fork
 from v3core.jobs.fork_remedies import fork_before, origin_before, remedied
 from v3core.jobs.lifecycle import Status
+from v3core.store.advising import settings_of
 from v3core.store.history import read_checkpoints
 from v3core.store.runs import get_run
 
@@ -29,3 +31,18 @@ def test_a_fork_begins_before_the_alarm_with_the_first_remedy_that_helps(db, mak
         origin_before(db, parent, 1)
     with pytest.raises(V3Error, match="train the run longer instead"):
         remedied(origin_before(db, parent, began), ("lengthen_phase",))
+
+
+@pytest.mark.parametrize(("balance", "in_fork"), [(0, "0.01"), (0.03, "0.03")])
+def test_where_balance_losses_read_gates_the_fork_reads_the_softmax(db, make, train, monkeypatch, balance, in_fork):
+    monkeypatch.setattr("v3core.jobs.forks.drain", lambda *_: [])
+    curriculum = f"{{name: one, phases: [{{name: only, routing: sparsemax, load_balance: {balance}}}]}}"
+    parent = make(episodes=80, curriculum=curriculum, every=1000, balance_on="gates")
+    assert train(parent, every=2) is Status.COMPLETED
+    run = get_run(db, parent)
+    remedies = remedies_of_fork(RULES["dead_expert"], settings_of(db, parent)(40), run.config)
+    child = fork_before(db, parent, 40, remedies)
+    assert get_run(db, child).config.ppo == run.config.ppo.model_copy(update={"balance_on": "softmax"})
+    assert train(child) is Status.COMPLETED
+    after = get_run(db, child).parent_episode
+    assert {row["load_balance"] for row in rows(db, child, "episodes", after=after)} == {in_fork}

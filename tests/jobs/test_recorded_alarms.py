@@ -43,7 +43,7 @@ def collapsed(make, train):
 
 
 def facts(rows):
-    return [{name: value for name, value in vars(row).items() if name != "number"} for row in rows]
+    return [{name: value for name, value in row.to_dict().items() if name != "number"} for row in rows]
 
 
 def test_a_collapsing_run_raises_alarms_with_its_episodes(db, collapsed):

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from v3core.config import build_run_config, recipe_for
+from v3core.config import BalanceOn, build_run_config, recipe_for
 from v3core.curriculum import BaseValues, Curriculum, Progress, environments_of, load_preset, scaled, settings_at
 from v3core.jobs import identity
 from v3core.jobs.control import current_curriculum
@@ -58,6 +58,7 @@ def add_recorded_run(
     older: bool = False,
     loads: Sequence[float] | None = None,
     experts: int | None = None,
+    balance_on: BalanceOn = "softmax",
 ) -> str:
     """A run of this test process in `status`, with its first `recorded` episodes in the store.
 
@@ -76,6 +77,7 @@ def add_recorded_run(
         older: recorded by a version that did not know the numbers of schema 2.
         loads: of the experts in every episode; made up if left out.
         experts: how many; the recipe's if left out.
+        balance_on: what its balance losses read.
     """
     now = datetime.now(UTC)
     curriculum = scaled(load_preset(preset), episodes)
@@ -83,6 +85,7 @@ def add_recorded_run(
     recipe = recipe_for(env)
     if experts is not None:
         recipe = recipe.model_copy(update={"policy": recipe.policy.model_copy(update={"experts": experts})})
+    recipe = recipe.model_copy(update={"ppo": recipe.ppo.model_copy(update={"balance_on": balance_on})})
     config = build_run_config(
         name=name or f"a {status} run",
         env=env,

@@ -3,12 +3,14 @@
 import pytest
 from sqlalchemy import delete, update
 
-from tests.pages.recorded import add_recorded_run
+from tests.pages.recorded import add_checkpoint_file, add_recorded_run
 from tests.pages.test_states import text_of
+from v3core.errors import V3Error
 from v3core.jobs import control
 from v3core.jobs.lifecycle import Status
 from v3core.store import commands
 from v3core.store.alarms import read_alarms
+from v3core.store.runs import list_runs
 from v3core.store.schema import alarms, runs
 from v3core.store.watching import BEHIND, COMPUTED
 from v3core.ui.text import plain
@@ -57,6 +59,41 @@ def test_a_remedy_asks_for_another_curriculum(open_page, database, dead_run):
     for was, now in zip(before.phases[1:], after.phases[1:], strict=True):
         assert now.load_balance == pytest.approx(2 * was.load_balance)
     assert after.phases[0] == before.phases[0]  # over
+
+
+def test_a_remedy_that_cannot_work_is_not_offered_but_a_fork_is(open_page, database, dead_run, monkeypatch):
+    """Of a run whose balance losses read the gates, under sparsemax: no gradient reaches an expert whose gate is 0."""
+    monkeypatch.setattr("v3core.jobs.forks.drain", lambda *_: [])
+    monkeypatch.setattr("v3core.jobs.checkpoints.is_whole", lambda file: file.is_file())
+    run_id = dead_run(Status.STOPPED, balance_on="gates", recorded=30)
+    add_checkpoint_file(database, run_id, 5)
+    app = open_page("pages/live.py", run=run_id)
+    assert not app.exception
+    assert "raise load balance" not in app.warning[0].value
+    assert "fork it with ppo.balance_on=softmax" in app.warning[0].value.replace("\\", "")
+    raising = [button for button in app.button if "double load balance" in button.label]
+    assert len(raising) == 2
+    assert all(button.disabled and "brings no dead expert back" in button.help for button in raising)
+    assert not next(button for button in app.button if "raise temperature" in button.label).disabled
+    with pytest.raises(V3Error, match="brings no dead expert back"):
+        control.apply_remedy(database, run_id, "raise_load_balance", resume_it=True)
+    first = next(row.first_episode for row in read_alarms(database, run_id) if row.rule == "dead_expert")
+    fork = app.button(key=f"fork-dead_expert-{first}-{run_id}")
+    assert "ppo.balance_on=softmax" in fork.help.replace("\\", "")
+    fork.click().run()
+    assert not app.exception
+    (child,) = [one for one in list_runs(database) if one.parent == run_id]
+    assert (child.parent_episode, child.config.ppo.balance_on) == (5, "softmax")
+    assert child.name.endswith("balance on the softmax")
+
+
+def test_what_if_names_the_fork_in_which_balance_can_work(open_page, dead_run, monkeypatch):
+    monkeypatch.setattr("v3core.jobs.checkpoints.is_whole", lambda file: file.is_file())
+    for balance_on, is_named in (("gates", True), ("softmax", False)):
+        run_id = dead_run(Status.STOPPED, balance_on=balance_on, name=balance_on)
+        app = open_page("pages/live.py", run=run_id, **{"what-if": "true"})
+        assert not app.exception
+        assert (f"fork {run_id[:8]} --episode 25 --set ppo.balance_on=softmax" in text_of(app)) is is_named
 
 
 def test_alarms_that_are_over_are_shown_on_request(open_page, database, dead_run):

@@ -13,6 +13,10 @@ from v3core.messages import _
 
 Routing = Literal["softmax", "sparsemax", "entmax15", "entmax", "topk", "gumbel", "uniform", "random"]
 """How router logits become gate weights; uniform and random ignore them: controls."""
+SPARSE: tuple[Routing, ...] = ("sparsemax", "entmax15", "entmax")
+"""Whose gates may be 0 and are no softmax. Those of `gumbel` are one, of the logits and their noise."""
+WITHOUT_ROUTER: tuple[Routing, ...] = ("uniform", "random")
+"""Whose gates are the same whatever the router's logits are."""
 TopKWeights = Literal["renormalised", "probabilities", "sigmoid"]
 """Weights of the k selected experts. renormalised: softmax over the selected logits (Mixtral). probabilities: softmax
 over all experts, without renormalising (Switch, DeepSeekMoE). sigmoid: affinities normalised over the selected experts

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from v3core.curriculum import Curriculum, Length, PhaseStart, Progress, check_edit, lengthened
+from v3core.curriculum import Curriculum, Length, PhaseStart, Progress, check_edit, lengthened, settings_at
 from v3core.errors import V3Error
+from v3core.insight.alarms.advice import why_not
 from v3core.insight.alarms.remedies import REMEDIES
 from v3core.jobs.checkpoints import newest_whole
 from v3core.jobs.housekeeping import delete as delete
@@ -258,7 +259,10 @@ def apply_remedy(
     with database.read() as tx:
         run = get_run(tx, run_id)
         in_force, progress = commands.curriculum_in_force(tx, run_id), _progress(tx, run)
-    wanted = REMEDIES[name].apply(in_force, progress, run.config.base.values())
+    base = run.config.base.values()
+    if problem := why_not(name, settings_at(in_force, progress, base), run.config):
+        raise V3Error(problem)
+    wanted = REMEDIES[name].apply(in_force, progress, base)
     if resume_it:
         resume(database, run_id, actor, curriculum=wanted)
     else:

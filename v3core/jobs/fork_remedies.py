@@ -41,7 +41,7 @@ def remedied(origin: Origin, remedies: Sequence[str]) -> tuple[Remedy, Curriculu
         except V3Error as error:
             problem = error.message
             continue
-        if changed != origin.curriculum:
+        if changed != origin.curriculum or REMEDIES[name].assignments:
             return REMEDIES[name], changed
     raise V3Error(problem)
 
@@ -51,4 +51,12 @@ def fork_before(database: Database, run_id: str, episode: int, remedies: Sequenc
     origin = origin_before(database, run_id, episode)
     remedy, changed = remedied(origin, remedies)
     name = f"{origin.run.name[:60]} · from {origin.checkpoint.episode} · {remedy.title.lower()}"
-    return fork(database, run_id, episode=origin.checkpoint.episode, curriculum=changed, name=name, actor=actor)
+    return fork(
+        database,
+        run_id,
+        episode=origin.checkpoint.episode,
+        curriculum=changed,
+        assignments=remedy.assignments,
+        name=name,
+        actor=actor,
+    )

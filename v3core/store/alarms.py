@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,6 +27,7 @@ from v3core.insight.alarms import RULES
 from v3core.insight.alarms.rules import STALLED
 from v3core.messages import _
 from v3core.phrases import stored
+from v3core.store.advising import advices
 from v3core.store.bulk import floats
 from v3core.store.database import Database, reading
 from v3core.store.history import CALLED, CALLING, CLAIM_SECONDS, DUE, FAILED, NOTICE, add_event
@@ -61,6 +62,8 @@ class AlarmRow:
     """The evidence, one sentence without a full stop."""
     reason: str | None = None
     """Why it was muted."""
+    advice: str = field(default="", compare=False)
+    """What helps in this run, as `advised` finds it; empty: what its rule says. Not stored."""
 
     @property
     def title(self) -> str:
@@ -72,14 +75,22 @@ class AlarmRow:
         """The evidence and what helps, without a full stop."""
         if self.rule not in RULES:
             return stored(self.detail)
-        return _("{detail}; {advice}", detail=stored(self.detail), advice=RULES[self.rule].advice)
+        return _("{detail}; {advice}", detail=stored(self.detail), advice=self.advice or RULES[self.rule].advice)
 
     def to_dict(self) -> dict[str, Any]:
         """For the command line."""
-        return dict(vars(self))
+        return {name: getattr(self, name) for name in _FIELDS}
 
 
-_FIELDS = [field.name for field in fields(AlarmRow)]
+_FIELDS = [column.name for column in fields(AlarmRow) if column.name != "advice"]
+
+
+def advised(tx: Transaction, run_id: str, rows: Sequence[AlarmRow]) -> list[AlarmRow]:
+    """Alarms of a run with what helps under the settings that it had when they last held."""
+    if not rows:
+        return []
+    helping = advices(tx, run_id)
+    return [replace(row, advice=helping(row.rule, row.last_episode)) for row in rows]
 
 
 def read_alarms(source: Database | Transaction, run_id: str) -> list[AlarmRow]:
@@ -159,6 +170,7 @@ def _raise(tx: Transaction, run_id: str, alarm: AlarmRow, *, actor: str, now: da
     if reason is not None:
         content |= {"state": MUTED, "reason": reason}
     headline = f"{_headline(alarm)}: "
+    (alarm,) = advised(tx, run_id, [alarm])
     message = f"{headline}{alarm.sentence}."
     if alarm.rule in RULES:
         message = _(  # in one piece, of which a reader of another language finds the parts again
@@ -166,7 +178,7 @@ def _raise(tx: Transaction, run_id: str, alarm: AlarmRow, *, actor: str, now: da
             title=alarm.title,
             first_episode=alarm.first_episode,
             detail=alarm.detail,
-            advice=RULES[alarm.rule].advice,
+            advice=alarm.advice,
         )
     told = exists().where(events.c.run_id == run_id, events.c.message.startswith(headline, autoescape=True))
     is_new = not tx.execute(select(told)).scalar_one()
@@ -258,7 +270,7 @@ def claim_alarm_notice(tx: Transaction, run_id: str, number: int, *, message: st
     if tx.execute(update(alarms).where(*mine, _is_free(now)).values(webhook=CALLING)).rowcount != 1:
         return None
     add_event(tx, run_id, actor=NOTICE, kind=f"{_CLAIM}{number}", message=message, now=now)
-    return next((row for row in read_alarms(tx, run_id) if row.number == number), None)
+    return next((row for row in advised(tx, run_id, read_alarms(tx, run_id)) if row.number == number), None)
 
 
 def settle_alarm_notice(

@@ -13,7 +13,7 @@ from v3core.insight.alarms import NEEDED, Alarm, Began, Edited, Episodes, Evalua
 from v3core.insight.alarms.watch import Mark
 from v3core.messages import _
 from v3core.metrics import PER_EXPERT
-from v3core.store.alarms import ACTIVE, CLEARED, AlarmRow, read_alarms
+from v3core.store.alarms import ACTIVE, CLEARED, AlarmRow, advised, read_alarms
 from v3core.store.bulk import COLUMNS, fetch_tuples, floats
 from v3core.store.commands import APPLIED, read_revisions
 from v3core.store.database import Database, reading
@@ -155,8 +155,8 @@ def alarms_of(source: Database | Transaction, run_id: str) -> tuple[list[AlarmRo
     """
     with reading(source) as tx:
         if get_run(tx, run_id).has_alarms_recorded:
-            return read_alarms(tx, run_id), False
-        return computed_alarms(tx, run_id), True
+            return advised(tx, run_id, read_alarms(tx, run_id)), False
+        return advised(tx, run_id, computed_alarms(tx, run_id)), True
 
 
 def as_row(alarm: Alarm, number: int = 0) -> AlarmRow:

@@ -11,11 +11,9 @@ import torch
 from torch import Tensor
 
 from v3core.config import BalanceOn
+from v3core.curriculum.knobs import SPARSE as SPARSE
 from v3core.policy import GATMoEPolicy, PolicyOutput
 from v3core.policy.distributions import ActionDistribution
-
-SPARSE = ("sparsemax", "entmax15", "entmax")
-"""Routings whose gates may be 0 and are no softmax. Those of `gumbel` are one, of the logits and their noise."""
 
 
 @dataclass(frozen=True)

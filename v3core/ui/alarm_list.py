@@ -6,10 +6,11 @@ import streamlit as st
 
 from v3core.charts.alarm_evidence import evidence_figure
 from v3core.charts.series import RunSeries
-from v3core.curriculum import Curriculum
+from v3core.curriculum import Curriculum, settings_at
 from v3core.curriculum.edit import changes
 from v3core.errors import V3Error
 from v3core.insight.alarms import RULES, Rule
+from v3core.insight.alarms.advice import remedies_of_fork, why_not
 from v3core.insight.alarms.remedies import REMEDIES, Remedy
 from v3core.insight.alarms.rules import verdict_order
 from v3core.jobs import control
@@ -19,6 +20,7 @@ from v3core.jobs.kinds import COMMANDS, trained_elsewhere
 from v3core.jobs.lifecycle import RESUMABLE
 from v3core.messages import _, with_minus
 from v3core.phrases import listed, stored, strung, within
+from v3core.store.advising import settings_of
 from v3core.store.alarms import ACTIVE, MUTED, AlarmRow
 from v3core.store.commands import EDIT_CURRICULUM
 from v3core.store.database import Database
@@ -150,7 +152,7 @@ def _alarm(database: Database, run: RunRow, alarm: AlarmRow, series: RunSeries, 
     key = f"{alarm.rule}-{alarm.first_episode}-{run.id}"
     with st.container(horizontal=True, vertical_alignment="center", key=f"remedies-{key}"):
         if rule is not None and alarm.state == ACTIVE:
-            _remedies(database, run, rule, curriculum, alarm.first_episode, key)
+            _remedies(database, run, rule, curriculum, alarm, key)
         if alarm.number:
             _mute_buttons(database, run, alarm, key)
     if rule is not None and rule.draws and len(series):
@@ -175,9 +177,7 @@ def _alarm(database: Database, run: RunRow, alarm: AlarmRow, series: RunSeries, 
                 )
 
 
-def _remedies(
-    database: Database, run: RunRow, rule: Rule, curriculum: Curriculum, first_episode: int, key: str
-) -> None:
+def _remedies(database: Database, run: RunRow, rule: Rule, curriculum: Curriculum, alarm: AlarmRow, key: str) -> None:
     """A button for each change of the curriculum that helps; its tooltip says what exactly it changes."""
     resumes = run.status in RESUMABLE
     refused = None if resumes else COMMANDS[EDIT_CURRICULUM].refusal(run)
@@ -201,17 +201,19 @@ def _remedies(
         if elsewhere and wanted is not None and is_asked(button):
             ask_to_take_over(database, run, wanted)
     if rule.remedies:
-        _fork_button(database, run, rule, first_episode, key)
+        _fork_button(database, run, rule, alarm, key)
 
 
-def _fork_button(database: Database, run: RunRow, rule: Rule, first_episode: int, key: str) -> None:
+def _fork_button(database: Database, run: RunRow, rule: Rule, alarm: AlarmRow, key: str) -> None:
     """The remedy from before the alarm began: this run continues as it is."""
-    problem, meaning = None, ""
+    problem, meaning, first_episode = None, "", alarm.first_episode
+    remedies: tuple[str, ...] = ()
     try:
+        remedies = remedies_of_fork(rule, settings_of(database, run.id)(alarm.last_episode), run.config)
         # Its checksums are computed at the click: they take a while, and this is drawn every few seconds.
         origin = origin_before(database, run.id, first_episode, is_usable=is_present)
-        remedy, changed = remedied(origin, rule.remedies)
-        what = strung(_("; "), changes(origin.curriculum, changed))
+        remedy, changed = remedied(origin, remedies)
+        what = strung(_("; "), [*remedy.assignments, *changes(origin.curriculum, changed)])
         meaning = _(
             "A new run from the checkpoint at episode {episode:,}. {meaning} {what}.",
             episode=origin.checkpoint.episode,
@@ -227,7 +229,7 @@ def _fork_button(database: Database, run: RunRow, rule: Rule, first_episode: int
         disabled=problem is not None,
         help=plain(problem or meaning),
         on_click=_fork,
-        args=(database, run.id, first_episode, rule.remedies, f"fork-clicked-{key}"),
+        args=(database, run.id, first_episode, remedies, f"fork-clicked-{key}"),
     )
 
 
@@ -243,8 +245,11 @@ def _wanted(
     database: Database, run: RunRow, remedy: Remedy, curriculum: Curriculum
 ) -> tuple[Curriculum | None, str | None]:
     """The curriculum that a remedy asks for, or why it cannot help now."""
+    progress, base = control.progress_of(database, run.id), run.config.base.values()
+    if problem := why_not(remedy.name, settings_at(curriculum, progress, base), run.config):
+        return None, problem
     try:
-        wanted = remedy.apply(curriculum, control.progress_of(database, run.id), run.config.base.values())
+        wanted = remedy.apply(curriculum, progress, base)
     except V3Error as error:
         return None, error.message
     return (wanted, None) if wanted != curriculum else (None, _("This changes nothing more."))

@@ -5,12 +5,15 @@ from uuid import NAMESPACE_OID, uuid5
 import streamlit as st
 
 from v3core.config import MAX_NAME
-from v3core.curriculum import Curriculum, renamed_apart
+from v3core.curriculum import Curriculum, renamed_apart, settings_at
+from v3core.curriculum.knobs import SPARSE
 from v3core.errors import V3Error
+from v3core.insight.alarms.remedies import BALANCE_ON_SOFTMAX_SETTING
 from v3core.jobs.checkpoints import is_present
 from v3core.jobs.forks import MAX_FORKS, Origin, fork, fork_all, origin_of, pairs
 from v3core.jobs.sweep import experiments_of, free_name, parse_seeds
 from v3core.messages import _, say
+from v3core.paths import COMMAND
 from v3core.store.database import Database
 from v3core.store.history import read_checkpoints
 from v3core.store.run_row import RunRow
@@ -20,7 +23,7 @@ from v3core.ui.phase_editor import PhaseForm, edited_phases
 from v3core.ui.run_actions import is_second_click
 from v3core.ui.run_picker import compare_link
 from v3core.ui.status import counted
-from v3core.ui.text import md, plain
+from v3core.ui.text import Markdown, md, plain
 
 PAIRS = 5
 """Pairs that the form offers: as many as an interval needs."""
@@ -58,6 +61,7 @@ def what_if(database: Database, run: RunRow) -> None:
             placeholder=say("Choose an option"),
         )
         origin = origin_of(database, run.id, episode)
+        _hint(run, origin)
         wanted, refused = _changed(run, origin)
         _start(database, run, origin, wanted, refused)
         _started(database, run)
@@ -74,6 +78,21 @@ def _changed(run: RunRow, origin: Origin) -> tuple[Curriculum | None, bool]:
     if edited is None or edited.is_refused:
         return None, True
     return (edited.curriculum if edited.is_changed else None), False
+
+
+def _hint(run: RunRow, origin: Origin) -> None:
+    """What raising the load balance cannot do in this run, and the fork in which it can."""
+    now = settings_at(origin.curriculum, origin.progress(run.length), run.config.base.values())
+    ahead = (now.routing, *(phase.routing for phase in origin.curriculum.phases[now.phase + 1 :]))
+    command = f"{COMMAND} fork {run.id[:8]} --episode {origin.checkpoint.episode}"
+    if run.config.ppo.balance_on == "gates" and any(routing in SPARSE for routing in ahead):
+        st.caption(
+            md(
+                "The balance losses of this run read the gates, which have no gradient where they are 0: raising their "
+                "coefficients brings no dead expert back. {command} starts a fork in which it can.",
+                command=Markdown(f"`{command} --set {BALANCE_ON_SOFTMAX_SETTING}`"),
+            )
+        )
 
 
 def _start(database: Database, run: RunRow, origin: Origin, wanted: Curriculum | None, refused: bool) -> None:

@@ -14,6 +14,8 @@ from v3core.errors import V3Error
 from v3core.insight.alarms.rules import LENGTHEN_PHASE, LOWER_RATE, RAISE_LOAD_BALANCE, RAISE_TEMPERATURE
 from v3core.messages import _
 
+BALANCE_ON_SOFTMAX = "balance_on_softmax"
+BALANCE_ON_SOFTMAX_SETTING = "ppo.balance_on=softmax"
 LONGER = 1.5
 """How many times as long a phase becomes."""
 SWITCH_LOAD_BALANCE = 0.01
@@ -33,6 +35,8 @@ class Remedy:
     """What it does, one sentence."""
     apply: Callable[[Curriculum, Progress, BaseValues], Curriculum]
     """From the curriculum in force, at this progress with these base values. V3Error if it cannot help now."""
+    assignments: tuple[str, ...] = ()
+    """Settings that it changes too, as in `ppo.epochs=4`: of no run but a fork."""
 
 
 def scaled_knob(
@@ -147,6 +151,13 @@ def _with(phase: Phase, values: Mapping[str, Any]) -> Phase:
     return type(phase).model_validate({**dict(phase), **values})
 
 
+def balanced(curriculum: Curriculum, progress: Progress, base: BaseValues) -> Curriculum:
+    """With a load balance from now on if there is none; the coefficient as it is otherwise."""
+    if settings_at(curriculum, progress, base).load_balance:
+        return curriculum
+    return scaled_knob(curriculum, progress, base, "load_balance", 1.0, SWITCH_LOAD_BALANCE)
+
+
 _ALL = (
     Remedy(
         RAISE_LOAD_BALANCE,
@@ -156,6 +167,17 @@ _ALL = (
         lambda curriculum, progress, base: scaled_knob(
             curriculum, progress, base, "load_balance", 2.0, SWITCH_LOAD_BALANCE
         ),
+    ),
+    Remedy(
+        BALANCE_ON_SOFTMAX,
+        _("Balance on the softmax"),
+        "balance",
+        _(
+            "The balance losses read the softmax of the router's logits, which has a gradient for experts whose gate "
+            "is 0; a coefficient of load balance that is 0 becomes 0.01."
+        ),
+        balanced,
+        (BALANCE_ON_SOFTMAX_SETTING,),
     ),
     Remedy(
         RAISE_TEMPERATURE,

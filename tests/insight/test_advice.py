@@ -1,0 +1,87 @@
+"""Remedies that cannot work: held against the gradients that they would have."""
+
+import pytest
+import torch
+
+from tests.insight.test_remedies import BASE
+from tests.native.networks import torch_gradient
+from tests.training.test_collapsed_routing import GATINGS, STATES, gradient_of_logits
+from v3core.config import EvaluationConfig, PPOConfig, Recipe, build_run_config
+from v3core.curriculum import Progress, parse, settings_at
+from v3core.insight.alarms import RULES
+from v3core.insight.alarms.advice import advice, remedies_of_fork, why_not
+from v3core.policy import Gating
+from v3core.policy.routing import gate_weights
+
+ROUTINGS = GATINGS | {
+    "entmax at 1": Gating(routing="entmax", alpha=1.0),
+    "uniform": Gating(routing="uniform"),
+    "random": Gating(routing="random"),
+}
+
+
+def in_force(gating, **more):
+    values = {name: getattr(gating, name) for name in ("routing", "temperature", "alpha", "top_k", "top_k_weights")}
+    phase = {"name": "all"} | values | more
+    return settings_at(parse(f"{{name: x, phases: [{phase}]}}"), Progress(5, 10), BASE)
+
+
+def config(balance_on="softmax", sampled=False):
+    return build_run_config(
+        name="x",
+        env="CartPole-v1",
+        seed=1,
+        episodes=10,
+        curriculum=parse("{name: x, phases: [{name: all}]}"),
+        recipe=Recipe(
+            name="x", match=("*",), ppo=PPOConfig(balance_on=balance_on), evaluation=EvaluationConfig(sampled=sampled)
+        ),
+    )
+
+
+@pytest.mark.parametrize("balance_on", ["softmax", "gates"])
+@pytest.mark.parametrize("routing", ROUTINGS)
+def test_load_balance_is_refused_just_where_no_gradient_reaches_the_experts_that_are_off(routing, balance_on):
+    logits, now = STATES["all on one"], in_force(ROUTINGS[routing])
+    gradient = gradient_of_logits("load_balance", ROUTINGS[routing], logits, balance_on, torch_gradient)
+    assert (why_not("raise_load_balance", now, config(balance_on)) is None) == bool(gradient[1:].any())
+    for rule in RULES.values():
+        if "raise_load_balance" not in rule.remedies:
+            continue
+        helps = bool(gradient[1:].any())
+        assert ("raise load balance" in advice(rule, now, config(balance_on))) == helps
+        assert ("raise_load_balance" in remedies_of_fork(rule, now, config(balance_on))) == helps
+        is_forked = ROUTINGS[routing].routing not in ("uniform", "random") and not helps
+        assert ("balance_on_softmax" in remedies_of_fork(rule, now, config(balance_on))) == is_forked
+
+
+@pytest.mark.parametrize("routing", ROUTINGS)
+def test_the_temperature_is_refused_just_where_it_does_not_change_who_has_a_gate(routing):
+    """Under top-k with one expert nothing is left for it to do, unless something pulls at the experts that are off."""
+    logits, gating = torch.tensor([1.0, 0.8, 0.5, 0.1]), ROUTINGS[routing]
+    hotter = Gating(**(vars(gating) | {"temperature": 3 * gating.temperature}))
+    shares = [one / one.sum() for one in (gate_weights(logits, gating), gate_weights(logits, hotter))]
+    changes = not torch.allclose(*shares)
+    free = {"load_balance": 0}
+    assert (why_not("raise_temperature", in_force(gating, **free), config()) is None) == changes
+    if gating.routing == "topk":
+        for knob in ("load_balance", "expert_balance", "bias_speed"):
+            assert why_not("raise_temperature", in_force(gating, **free | {knob: 0.1}), config()) is None
+
+
+@pytest.mark.parametrize("routing", ["uniform", "random"])
+def test_a_control_without_a_router_is_not_advised_to_change_what_the_router_does(routing):
+    for name in ("uniform_routing", "entropy_cliff", "collapse"):
+        assert "only another routing" in advice(RULES[name], in_force(Gating(routing=routing)), config())
+    assert advice(RULES["high_kl"], in_force(Gating(routing=routing)), config()) == "lower the learning rate"
+    assert remedies_of_fork(RULES["return_drop"], in_force(Gating(routing=routing)), config()) == (
+        "lower_lr",
+        "lengthen_phase",
+    )
+
+
+def test_evaluations_that_sample_are_not_advised_to():
+    rule = RULES["evaluation_gap"]
+    now = in_force(Gating())
+    assert "evaluate with sampled actions" in advice(rule, now, config())
+    assert "evaluate with sampled actions" not in advice(rule, now, config(sampled=True))

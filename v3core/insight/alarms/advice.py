@@ -1,0 +1,56 @@
+"""Which remedies cannot work under the settings that a run has, and what is advised instead: pure functions."""
+
+from v3core.config import RunConfig
+from v3core.curriculum import Settings
+from v3core.curriculum.knobs import SPARSE, WITHOUT_ROUTER
+from v3core.insight.alarms.remedies import BALANCE_ON_SOFTMAX
+from v3core.insight.alarms.rules import EVALUATION_GAP, RAISE_LOAD_BALANCE, RAISE_TEMPERATURE, Rule
+from v3core.messages import _
+
+OF_ROUTER = ("uniform_routing", "entropy_cliff")
+"""Rules about the routing that call for neither balance nor spread."""
+
+
+def reads_zeros(now: Settings, config: RunConfig) -> bool:
+    """Whether the balance losses read gates that may be exactly 0, where their gradient is exactly 0 too."""
+    is_softmax = now.routing == "entmax" and now.alpha == 1
+    return config.ppo.balance_on == "gates" and now.routing in SPARSE and not is_softmax
+
+
+def why_not(remedy: str, now: Settings, config: RunConfig) -> str | None:
+    """Why a remedy does nothing under these settings; None if it may help."""
+    if remedy not in (RAISE_LOAD_BALANCE, RAISE_TEMPERATURE):
+        return None
+    if now.routing in WITHOUT_ROUTER:
+        return _("Routing {routing} ignores the router, so that this does nothing.", routing=now.routing)
+    if remedy == RAISE_LOAD_BALANCE and reads_zeros(now, config):
+        return _(
+            "The balance losses of this run read the gates, and those of {routing} have no gradient where they are 0: "
+            "this brings no dead expert back. A fork can, with ppo.balance_on=softmax.",
+            routing=now.routing,
+        )
+    is_balanced = now.load_balance or now.expert_balance or now.gate_entropy or now.bias_speed
+    if remedy == RAISE_TEMPERATURE and now.routing == "topk" and now.top_k == 1 and not is_balanced:
+        return _("The temperature does not change which expert top_k 1 chooses, and nothing balances the experts.")
+    return None
+
+
+def remedies_of_fork(rule: Rule, now: Settings, config: RunConfig) -> tuple[str, ...]:
+    """The remedies of a rule that may help in a fork, which can change what the balance losses read."""
+    if rule.remedies and reads_zeros(now, config):
+        return tuple(BALANCE_ON_SOFTMAX if name == RAISE_LOAD_BALANCE else name for name in rule.remedies)
+    return tuple(name for name in rule.remedies if why_not(name, now, config) is None)
+
+
+def advice(rule: Rule, now: Settings, config: RunConfig) -> str:
+    """What helps, as `Rule.advice` says it, without what cannot."""
+    if (RAISE_LOAD_BALANCE in rule.remedies or rule.name in OF_ROUTER) and now.routing in WITHOUT_ROUTER:
+        return _("routing {routing} ignores the router, so that only another routing changes this", routing=now.routing)
+    if RAISE_LOAD_BALANCE in rule.remedies and reads_zeros(now, config):
+        return _(
+            "fork it with ppo.balance_on=softmax, or raise the temperature: its balance losses read the gates, which "
+            "have no gradient where they are 0"
+        )
+    if rule.name == EVALUATION_GAP and config.evaluation.sampled:
+        return _("lengthen the phase: evaluations sample actions already")
+    return rule.advice

@@ -80,7 +80,7 @@ def benchmark() -> list[Result]:
         for name in sorted(preset_names(), key=lambda name: (name != "v3", name)):
             try:
                 curricula[name] = trained(name, spec, env_id)
-            except V3Error:  # more experts than the recipe has
+            except V3Error:  # it has tasks of other environments
                 continue
         results += compared(curricula, env_id)
     return results

@@ -7,7 +7,7 @@ from v3core.jobs.sweep import experiments_of
 from v3core.messages import translation
 from v3core.store.runs import list_runs
 from v3core.ui import shell
-from v3core.ui.claims_text import of_claim, of_outcomes, of_study
+from v3core.ui.claims_text import of_claim, of_outcomes, of_rule, of_study
 from v3core.ui.text import md, plain
 
 database = shell.page("Claims")
@@ -46,9 +46,10 @@ def one(state: StudyState, *, is_here: bool) -> None:
 st.title(md("Claims"), anchor=False)
 st.caption(
     md(
-        "Each study was fixed before its runs: arms, outcomes, and the smallest difference that matters; what was "
-        "changed later is said beside it. A verdict follows from the 95 % interval of the mean difference, seed by "
-        "seed, at equal environment steps; there is no room where the other arm is too near the best value there is."
+        "A verdict follows from the 95 % interval of the mean difference, seed by seed, at equal environment steps. "
+        "What was changed after results were known is said beside it."
     )
 )
+with st.expander(md("How verdicts follow")):
+    st.markdown(of_rule())
 everything()

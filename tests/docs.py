@@ -12,7 +12,7 @@ import click
 
 from tests.chinese import glossary
 from v3core import cli
-from v3core.claims.document import claim_text, outcome_table, study_text
+from v3core.claims.document import claim_text, how_verdicts_follow, outcome_table, study_text
 from v3core.claims.statements import claims, states
 from v3core.curriculum.knobs import SETTINGS, Knob
 from v3core.insight.alarms import RULES
@@ -150,6 +150,7 @@ def terms() -> str:
 
 CHINESE = "zh_CN"
 PARTS: dict[tuple[str, str], tuple[str, Callable[[], str]]] = {
+    ("claims.md", "rule"): (ENGLISH, how_verdicts_follow),
     ("claims.md", "claims"): (ENGLISH, claims_part),
     ("claims.md", "studies"): (ENGLISH, studies_part),
     ("alarms.md", "rules"): (ENGLISH, alarm_rules),
@@ -158,6 +159,7 @@ PARTS: dict[tuple[str, str], tuple[str, Callable[[], str]]] = {
     ("commands.md", "shell"): (ENGLISH, shell),
     ("zh-CN/alarms.md", "rules"): (CHINESE, alarm_rules),
     ("zh-CN/curricula.md", "knobs"): (CHINESE, knobs),
+    ("zh-CN/claims.md", "rule"): (CHINESE, how_verdicts_follow),
     ("zh-CN/claims.md", "claims"): (CHINESE, claims_part),
     ("zh-CN/claims.md", "studies"): (CHINESE, studies_part),
     ("zh-CN/glossary.md", "terms"): (CHINESE, terms),

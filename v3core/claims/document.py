@@ -11,6 +11,7 @@ from v3core.claims.study import Relation
 from v3core.claims.study_outcomes import OUTCOMES
 from v3core.insight.estimates import with_interval
 from v3core.insight.removals import interval
+from v3core.insight.significance import LEVEL
 from v3core.messages import _, say, translated, translation
 from v3core.phrases import capitalised, sentences
 
@@ -29,6 +30,40 @@ def claim_text(claim: Claim, findings: Sequence[Finding], escape: Callable[[str]
     if run := begun(findings):
         parts.append(comparisons(run, escape))
     return "\n\n".join(parts)
+
+
+def how_verdicts_follow() -> str:
+    """The rule, and what of it was not fixed before the first run."""
+    return "\n\n".join(
+        (
+            say(
+                "A study is a file in `data/experiments/`: its arms, its outcomes and the smallest difference that "
+                "matters. Arms are compared at equal environment steps, seed by seed. The verdict follows from the 95"
+                " % interval of the mean difference, by Student's t, once all pairs of seeds have a result; until "
+                "then it is *undecided*. First, it is *no room* if the arm that is compared with is so near the best "
+                "value there is (a return of 500, no dead expert) that a difference that matters could not have been "
+                "seen, and the interval is not wholly on the other side of 0. Otherwise it is *not supported* if all "
+                "of the interval is below what matters; *supported* if all of it is on the expected side of 0, p is "
+                "below {level} and the difference is at least what matters; and else *undecided*.",
+                level=LEVEL,
+            ),
+            say(
+                "p is of the paired permutation test, corrected by Holm's method for the comparisons of the study; of "
+                "the many intervals, one in twenty misses its value by chance. A correlation is over seeds, of each "
+                "the mean of its runs, because two curricula that begin alike train the same network until they "
+                "part; its interval is Fisher's, its p that of Student's t."
+            ),
+            say(
+                "Not all of this was fixed before the first run. When results of collapse-cartpole were known, one of "
+                "its outcomes was changed, and so was the rule: Student's t, the corrected p and all pairs of seeds in "
+                "place of a bootstrap. *No room*, correlations over seeds, and which comparisons a claim counts came "
+                "when more than 300 runs were known (28 November 2026); the rule of what counts is that a comparison "
+                "tests the claim's own words. What was changed in a comparison, or added, after results were known "
+                "stands beside it. The file of collapse-cartpole came into the repository together with its first "
+                "results, so its order cannot be seen there."
+            ),
+        )
+    )
 
 
 def comparisons(findings: Sequence[Finding], escape: Callable[[str], str] = str) -> str:

@@ -27,9 +27,10 @@ class StudyVerdict(StrEnum):
     """All of it is on the expected side of 0, with a corrected p below 0.05, and what was seen is as large as what
     matters."""
     NOT_SUPPORTED = "not supported"
-    """All of it is below the smallest expected difference that matters, which could have been seen."""
+    """All of it is below the smallest expected difference that matters."""
     NO_ROOM = "no room"
-    """The arm that it is compared with is so near the best value there is that no difference could have mattered."""
+    """The arm that it is compared with is so near the best value there is that no difference could have mattered, and
+    the interval is not all on the other side of 0. This comes before the two above."""
     UNDECIDED = "undecided"
     """Neither, or not all pairs of seeds have a result yet, or they are fewer than 5."""
 

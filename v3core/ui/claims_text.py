@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from v3core.claims.document import claim_text, outcome_table, study_text
+from v3core.claims.document import claim_text, how_verdicts_follow, outcome_table, study_text
 from v3core.claims.findings import Finding
 from v3core.claims.statements import Claim, StudyState
 from v3core.ui.text import Markdown, plain
@@ -21,3 +21,8 @@ def of_study(state: StudyState) -> Markdown:
 def of_outcomes() -> Markdown:
     """What each outcome means."""
     return Markdown(outcome_table())
+
+
+def of_rule() -> Markdown:
+    """How verdicts follow from what was measured."""
+    return Markdown(how_verdicts_follow())

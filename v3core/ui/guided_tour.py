@@ -146,8 +146,8 @@ def verdicts(claims: dict[str, Claim], findings: Sequence[Finding]) -> None:
     st.markdown(
         md(
             "That a curriculum does no harm to the architecture does not say that it does any good. The founding "
-            "document says that it does, and cites papers that do not say so. Here is what V3 Lab measured, or found "
-            "in the papers:"
+            "document says that it does, and cites papers in which it was not found, as far as they were read. Here is "
+            "what V3 Lab measured, or found in the papers:"
         )
     )
     rows = [

@@ -58,6 +58,8 @@ def runs(terms: str = "", *, as_arrow: bool = False) -> "pd.DataFrame | pa.Table
 def episodes(run: str | Sequence[str], *, as_arrow: bool = False) -> "pd.DataFrame | pa.Table":
     """One row per training episode, with every metric of docs/metrics.md, and `load_1`, `load_2` … per expert.
 
+    The dead are `recent_dead_experts`; `dead_experts` are those that the one episode did without, which are more.
+
     Args:
         run: an id, which may be shortened, or several.
         as_arrow: a `pyarrow.Table` instead of a frame.

@@ -236,7 +236,7 @@ class Acted:
         _("Experts left out of the episode"),
         _(
             "Experts with a load below {dead_load:.0%} in this episode. More than are dead where a short episode, "
-            "or another task, does without some.",
+            "or another task, does without some; `recent_dead_experts` counts the dead.",
             dead_load=DEAD_LOAD,
         ),
         since=2,

@@ -33,7 +33,9 @@ def test_tensorboard_reads_every_number(db, run, tmp_path):
     assert folder.name == f"a-run-{run[:8]}"
     found = read(folder)
     tags = set(found.Tags()["scalars"])
-    assert {"return", "length", "load_4", "hard_load_1", "expert_grad_norm_2", "dead_experts"} <= tags
+    assert {"return", "length", "load_4", "hard_load_1", "expert_grad_norm_2", "recent_dead_experts"} <= tags
+    assert "dead_experts" not in tags, "what one episode does without is not dead"
+    assert [event.value for event in found.Scalars("experts_left_out_of_episode")] == list(range(1, 13))
     assert tags.isdisjoint({"success", "alpha", "top_k", "phase", "episode"}), "what was never recorded is left out"
     lengths = found.Scalars("length")
     assert [(event.step, event.value) for event in lengths] == [(number, number + 1) for number in range(1, 13)]

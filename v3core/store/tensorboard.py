@@ -26,12 +26,16 @@ _STEP, _RETURN, _AT = (
     [field.name for field in RUN_TABLES["evaluations"].fields].index(name) for name in ("episode", "return", "at")
 )
 
+_TAGS = {"dead_experts": "experts_left_out_of_episode"}
+"""Of columns whose name promises more than they have: of a tag TensorBoard shows nothing else. The column keeps its
+name, by which exports and archives of before are read."""
+
 
 def export_tensorboard(database: Database, run_ids: Sequence[str], folder: Path) -> int:
     """Write each run's event file into its own folder, named by the run and its id, in a new folder.
 
-    Every number of an episode is a scalar at that step, named as its column; an evaluation's mean return is
-    `evaluation_mean_return`. TensorBoard keeps 32 bits of each. Missing values are omitted, not zero.
+    Every number of an episode is a scalar at that step, named as its column but for `_TAGS`; an evaluation's mean
+    return is `evaluation_mean_return`. TensorBoard keeps 32 bits of each. Missing values are omitted, not zero.
 
     Returns:
         The number of episodes written.
@@ -59,7 +63,7 @@ def _write_run(tx: Transaction, run: RunRow, output: IO[bytes]) -> int:
     names = [field.name for field in fields]
     scalars = [place for place, field in enumerate(fields) if field.kind in (Kind.FLOAT, Kind.INTEGER)]
     scalars.remove(names.index("episode"))
-    heads = scalar_heads(names[place] for place in scalars)
+    heads = scalar_heads(_TAGS.get(names[place], names[place]) for place in scalars)
     episode, at = names.index("episode"), names.index("at")
     output.write(_record(_time(run.created_at) + _bytes(3, b"brain.Event:2")))
     count = 0

@@ -85,7 +85,8 @@ def test_what_a_run_without_a_pyramid_lacks_is_made_when_it_goes_on(db, new_run,
 def lose(db, run_id, *rows):
     with db.write() as tx:
         for size, number in rows:
-            tx.execute(delete(rollups).where(rollups.c.size == size, rollups.c.number == number))
+            row = rollups.c.run_id == run_id, rollups.c.size == size, rollups.c.number == number
+            tx.execute(delete(rollups).where(*row))
 
 
 @pytest.mark.parametrize(
@@ -101,8 +102,16 @@ def lose(db, run_id, *rows):
     ],
     ids=lambda lost: f"{len(lost)} from {lost[0]}",
 )
-def test_a_gap_in_the_pyramid_is_read_over_and_filled(db, new_run, episode, lost):
-    """A worker of schema 3 knows no pyramid, and trains on while another process migrates the database."""
+def test_a_gap_in_the_pyramid_is_read_over_and_filled(db, new_run, episode, config, lost):
+    """A worker of schema 3 knows no pyramid, and trains on while another process migrates the database.
+
+    Another run, whose network is smaller, lacks nothing.
+    """
+    smaller = config.model_copy(update={"policy": config.policy.model_copy(update={"experts": 2})})
+    of_two = dict.fromkeys(("loads", "hard_loads", "expert_grad_norms"), (0.5, 0.5))
+    writer = EpisodeWriter(db, new_run(db, chosen=smaller), generation=0, writable_in=["running"])
+    writer.record([episode(number, **of_two) for number in range(1, 1501)], 1500)
+    writer.close()
     run_id = new_run(db)
     writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
     writer.record([episode(number) for number in range(1, 1501)], 1500)

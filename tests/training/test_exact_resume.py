@@ -12,6 +12,7 @@ from gymnasium import spaces
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.environments.scored import Scored
 from tests.training.conftest import ONE_PHASE, reported
 from v3core import load_policy
 from v3core.environments import EnvironmentBatch, unfinished
@@ -45,6 +46,15 @@ TASKS = {
         {"name": "again", "env": "MiniGrid-Empty-Random-5x5-v0"},
     ],
 }
+FACTS = {
+    "name": "facts",
+    "phases": [
+        {"name": "low", "until": {"metric": "fact:score", "at_least": 3.2, "window": 15}},
+        {"name": "lower", "until": {"metric": "fact:score", "at_most": 2.9, "window": 15}},
+        {"name": "rest", "routing": "sparsemax"},
+    ],
+}
+gymnasium.register("ScoringExactly-v0", entry_point=Scored, kwargs={"longest": 5})
 
 
 def run(config, hooks, **kwargs):
@@ -101,6 +111,7 @@ CASES = {
         **LONG,
     },
     "several-numbers": {"env": "CartPole-v0 + CartPole-v1"},
+    "facts": {"env": "ScoringExactly-v0", "curriculum": FACTS, "facts": {"score": "game.score"}, "episodes": 60},
     "lunarlander": {"env": "LunarLander-v3", "episodes": 10, "rollout_steps": 32},
     "memory": {"env": "CartPole-v1", "curriculum": NOISY, "memory": "gru", "sequence_steps": 5},
     "memory-pendulum": {"env": "Pendulum-v1", "curriculum": ONE_PHASE, "episodes": 6, "memory": "gru", **LONG},
@@ -176,7 +187,8 @@ class Keeping:
 
 
 @pytest.mark.parametrize(
-    ("name", "every"), [("cartpole-noisy", 1), ("tasks", 4), ("pendulum", 4), ("memory", 1), ("memory-tasks", 4)]
+    ("name", "every"),
+    [("cartpole-noisy", 1), ("facts", 1), ("tasks", 4), ("pendulum", 4), ("memory", 1), ("memory-tasks", 4)],
 )
 def test_whatever_was_lost_is_trained_again_as_it_was(case, recorder, name, every):
     """A process that was killed goes on from a checkpoint of any moment: periodic, or of a boundary."""

@@ -1,12 +1,16 @@
 """Episodes without an expert: its gate is 0, the others share its weight, and nothing else changes."""
 
+import gymnasium
 import pytest
 import torch
 
+from tests.environments.scored import Scored
+from tests.training.conftest import ONE_PHASE
 from v3core.config import EvaluationConfig, PolicyConfig
 from v3core.environments import check_environment
 from v3core.errors import V3Error
 from v3core.insight.removals import ALL_EXPERTS
+from v3core.interruption import Interrupted
 from v3core.policy import Gating, GATMoEPolicy
 from v3core.training import knockout
 from v3core.training.eager import EagerBackend
@@ -142,6 +146,23 @@ def test_all_play_the_same_episodes_however_many_are_side_by_side(trained, monke
     assert knock_out(policy.backend, policy.spec, 18, sampled=sampled) == at_once
 
 
+def test_of_several_tasks_all_play_the_same_however_many_episodes(trained):
+    """More than are side by side, whose number is no multiple of the tasks."""
+    for longest in (2, 3, 5):
+        gymnasium.register(f"UpTo{longest}-v0", entry_point=Scored, kwargs={"longest": longest})
+    policy = load_policy(trained(env="UpTo2-v0 + UpTo3-v0 + UpTo5-v0", curriculum=ONE_PHASE)[0])
+    played = knock_out(policy.backend, policy.spec, 36)
+    assert list(played[ALL_EXPERTS]) == list(policy.evaluate(12)), "12 of each task"
+    assert len({episode.task for episode in played[0]}) == 3
+    assert [episode.task for episode in played[0]] == [episode.task for episode in played[ALL_EXPERTS]]
+
+
+def test_a_stop_ends_it(trained):
+    policy = load_policy(trained()[0])
+    with pytest.raises(Interrupted):
+        knock_out(policy.backend, policy.spec, 3, interrupted=lambda: True)
+
+
 def test_a_run_knocks_out_at_its_end_if_asked_and_trains_the_same(trained):
     _, without = trained()
     path, hooks = trained(knockout=3)
@@ -153,6 +174,24 @@ def test_a_run_knocks_out_at_its_end_if_asked_and_trains_the_same(trained):
     assert without.evaluations[-1].episodes == hooks.evaluations[-1].episodes
     policy = load_policy(path)
     assert knock_out(policy.backend, policy.spec, 3) == knockouts
+
+
+def test_of_two_experts_each_can_be_removed(trained):
+    path, hooks = trained(knockout=3, experts=2)
+    played = hooks.evaluations[-1].knockouts
+    assert played.keys() == {ALL_EXPERTS, 0, 1}
+    policy = load_policy(path)
+    assert knock_out(policy.backend, policy.spec, 3) == played
+
+
+def test_what_normalises_observations_may_have_changed_since(trained):
+    policy = load_policy(trained()[0])
+    before = knock_out(policy.backend, policy.spec, 3)
+    with torch.no_grad():
+        policy.backend.parameters.values.mul_(3)
+    policy.network.tokens.update_normalisation(torch.full((10_000, 4), 3.0))
+    played = knock_out(policy.backend, policy.spec, 3)
+    assert played[ALL_EXPERTS] == policy.evaluate(3) != before[ALL_EXPERTS]
 
 
 def test_a_run_that_does_not_say_plays_ten_or_a_fifth_of_its_episodes(trained):

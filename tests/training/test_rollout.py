@@ -84,6 +84,26 @@ def test_a_rollout_may_be_bounded_in_steps(collect):
     assert collector.collect(1000, max_steps=500).steps == 32
 
 
+def test_the_time_of_every_step_counts_once_for_acting_or_for_the_environments(collect, monkeypatch):
+    """By a clock that stands still but for 1 s of each decision of the policy and 10 s of each step."""
+    state, collector, _ = collect("CartPole-v1")
+    clock = [100.0]
+
+    def taking(seconds, work):
+        def slow(*arguments, **named):
+            clock[0] += seconds
+            return work(*arguments, **named)
+
+        return slow
+
+    monkeypatch.setattr("v3core.training.rollout.perf_counter", lambda: clock[0])
+    monkeypatch.setattr(state.backend, "act", taking(1, state.backend.act))
+    monkeypatch.setattr(collector._envs, "step", taking(10, collector._envs.step))
+    for steps in (5, 3):
+        collector.collect(1000, max_steps=steps)
+        assert (collector.acting_seconds, collector.environment_seconds) == (steps, 10 * steps)
+
+
 def test_actions_are_sampled_from_the_policy(collect):
     state, collector, _ = collect("CartPole-v1", steps=512, environments=4)
     with torch.no_grad():

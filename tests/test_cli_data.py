@@ -1,6 +1,7 @@
 """The commands that take data out, bring it in, and clear it away, as a person gives them."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -84,6 +85,13 @@ def test_archive_and_import(capsys, db, run, tmp_path, monkeypatch):
     assert {row.id for row in list_runs(db)} == {run, out.strip()}
     monkeypatch.setenv("V3_DATA_DIR", str(tmp_path / "other"))
     assert v3(capsys, "import", tmp_path / "run.v3run") == (0, f"{run}\n", "")
+
+
+def test_a_list_of_runs_says_what_its_number_is(capsys, run):
+    code, out, _ = v3(capsys, "runs")
+    assert code == 0
+    assert re.search(r" \d+\.\d\d mean return in phase$", out.strip())
+    assert re.search(r" \d+\.\d\d mean return in phase +\S", v3(capsys, "runs", "--sizes")[1])
 
 
 def test_sizes(capsys, run):

@@ -33,6 +33,7 @@ def test_train_takes_exactly_so_many_steps_and_says_what_it_rounded(db, command)
     assert "Steps rounded up to 4,004, because the environments are stepped together." in err
     assert "Phases of v3 end at episodes 1000, 3000; a run whose 4,004 steps are used before that" in err
     assert "4004/4004" in err
+    assert re.search(r"mean return, last \d+ in phase=", err)
     out, _ = command("runs")
     assert "4004/4004 steps" in out
     out, _ = command("show", run.id)

@@ -41,10 +41,12 @@ def made_run(
     steps: int | None = None,
     temperature: float = 1.0,
     dead_experts: Sequence[int | None] = (),
+    early: int = 0,
 ) -> RunRow:
     """A run with these returns, and evaluations `(episode, mean return)`; two phases, `early` and `late`.
 
-    `dead_experts` are those of each episode's window; 1 by default.
+    `dead_experts` are those of each episode's window; 1 by default. `early` episodes are recorded as of the first
+    phase, the others as of `late`.
     """
     text = f"{{name: {curriculum}, phases: [{{name: early, until: {{episode: {boundary}}}, routing: softmax}}, "
     late = f"routing: sparsemax, load_balance: {load_balance}" + (
@@ -73,6 +75,8 @@ def made_run(
         rows = [_episode(number, value, str(env)) for number, value in enumerate(returns, 1)]
         for recorded, dead in zip(rows, dead_experts, strict=False):
             recorded.recent_dead_experts = dead
+        for recorded in rows[:early]:
+            recorded.phase = "early"
         writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
         writer.record(rows, len(returns) * STEPS)
         writer.close()

@@ -53,6 +53,24 @@ def test_each_environments_final_values_are_over_episodes_that_suit_its_own_runs
     assert together["CartPole-v1"] == alone == pytest.approx(np.mean(rising[-mean_window(400) :]))
 
 
+def test_final_values_are_of_the_phase_in_force(db: Database) -> None:
+    """Of 400 episodes the window is 40; the last phase began 15 episodes ago, with returns of another kind."""
+    returns = [240.0] * 385 + [160.0] * 15
+    runs = [made_run(db, seed=1, returns=returns, early=385), made_run(db, seed=2, returns=returns, early=360)]
+    found = compare(db, runs, metric="return")
+    (group,) = found.groups
+    assert found.mean_over == {"CartPole-v1": 40}
+    assert [(run.final, run.mean_of) for run in group.runs] == [(160, 15), (pytest.approx(210), 40)]
+    (note,) = (note for note in found.notes if "phase in force" in note)
+    assert note == (
+        "The phase in force has fewer than 40 episodes in 1 run, whose final value is a mean of those: v3 1 (15)."
+    )
+    (group,) = compare(db, runs, metric="return", until=385 * STEPS).groups
+    assert [(run.final, run.mean_of) for run in group.runs] == [(240, 40), (240, 25)], "in force at that step"
+    (group,) = compare(db, runs, metric="recent_dead_experts").groups
+    assert [run.mean_of for run in group.runs] == [None, None], "over a window of its own"
+
+
 def test_a_copy_of_a_run_is_in_no_band(db: Database) -> None:
     runs = [made_run(db, seed=seed, returns=[float(seed)] * 10) for seed in (1, 2, 2)]
     found = answer(db, runs, "return", Grouping(("curriculum",)))

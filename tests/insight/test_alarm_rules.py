@@ -277,3 +277,13 @@ def test_an_evaluation_that_could_be_chance_is_no_alarm():
     assert found(rows, marks=[doubtful], rules={"evaluation_gap"}) == []
     steady = made([0.5, 0.5])  # 10 in each episode: there is no spread to measure a gap with
     assert found(steady, marks=[Evaluated(300, [0.0, 0.0])], rules={"evaluation_gap"}) == []
+
+
+def test_rules_of_loads_say_that_they_are_of_all_steps_together():
+    """One expert has all steps of long episodes, another of as many short ones: the mean load is a half."""
+    loads = np.tile([[1.0, 0.0], [0.0, 1.0]], (LENGTH // 2, 1))
+    rows = made(loads, length=np.tile([99.0, 1.0], LENGTH // 2))
+    assert [alarm.rule for alarm in found(rows, rules=["collapse"])] == ["collapse"]
+    of_loads = [rule for rule in RULES.values() if "load" in rule.draws]
+    assert {rule.window for rule in of_loads} == {"all steps of W episodes together"}
+    assert not [rule.name for rule in of_loads if "mean load" in rule.meaning]

@@ -33,6 +33,7 @@ def test_a_run_in_the_foreground_is_recorded_like_any_other(db, config):
     episodes = [progress.episode for progress in seen]
     assert (episodes == sorted(episodes), episodes[-1], seen[-1].episodes) == (True, 40, 40)
     assert seen[-1].mean_return == pytest.approx(get_run(db, run_id).mean_return)
+    assert seen[-1].mean_count == 10
     assert read_log_tail(run_id).endswith("Completed at episode 40.")
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from tests.jobs.test_clock import row
 from tests.waiting import PATIENCE_SECONDS, wait_for
 from v3core.doctor import examine
 from v3core.errors import V3Error
@@ -25,6 +27,7 @@ from v3core.jobs.notice import TIMEOUT_SECONDS, TRIES, call_webhooks, notice, we
 from v3core.store.history import CLAIM_SECONDS, claim_notice, read_events
 from v3core.store.runs import get_run, remove_hidden_part, update_run
 from v3core.store.schema import HIDDEN, events
+from v3core.store.writer import EpisodeWriter
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -104,15 +107,21 @@ def test_an_alarm_is_reported_once_while_its_run_trains(db, run_in, server, noti
 
 def test_a_completed_run_is_reported_once_with_its_numbers(db, run_in, server, notices):
     run_id = run_in(Status.COMPLETED)
-    with db.write() as tx:
-        update_run(tx, run_id, {"episode": 60, "mean_return": 187.25}, only_in={"completed"})
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in={"completed"})
+    early = [replace(row(number), phase="early", return_=240.0) for number in range(1, 53)]
+    late = [replace(row(number), return_=187.25) for number in range(53, 61)]
+    writer.record([*early, *late], 60)
+    writer.close()
     assert get_run(db, run_id).webhook == "due"
     assert call_webhooks(db) == 1
     assert call_webhooks(db) == 0
 
     (posted,) = server.posted
     run = get_run(db, run_id)
-    sentence = "Run 'tiny' completed after 60 of 60 episodes of CartPole-v1, mean return 187.25."
+    sentence = (
+        "Run 'tiny' completed after 60 of 60 episodes of CartPole-v1, mean return 187.25 over the last 8 episodes of "
+        "phase 'late'."
+    )
     assert posted == {
         "run": run_id,
         "name": "tiny",
@@ -120,10 +129,12 @@ def test_a_completed_run_is_reported_once_with_its_numbers(db, run_in, server, n
         "reason": None,
         "env": "CartPole-v1",
         "curriculum": "test",
+        "phase": "late",
         "seed": 1,
         "episode": 60,
         "episodes": 60,
         "mean_return": 187.25,
+        "mean_return_episodes": 8,
         "experiment": None,
         "host": run.host,
         "ended_at": run.ended_at.isoformat(),
@@ -340,7 +351,7 @@ def test_what_json_cannot_say_is_left_out_and_a_long_text_is_cut(db, run_in):
     run_id = run_in(Status.FAILED)
     with db.write() as tx:
         update_run(tx, run_id, {"mean_return": math.inf, "reason": "r" * 5000}, only_in={"failed"})
-    reported = notice(get_run(db, run_id))
+    reported = notice(get_run(db, run_id), 0)
     assert reported["mean_return"] is None
     assert len(reported["content"]) == 1900
     json.dumps(reported, allow_nan=False)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import update
 
+from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
 from v3core.store.schema import episodes, runs
@@ -29,9 +30,11 @@ def test_live_shows_numbers_and_words(open_page, database):
     app = open_page("pages/live.py", run=with_facts(database), facts="true")
     assert not app.exception
     (numbers,) = [frame.value for frame in app.dataframe if "Fact" in frame.value]
-    assert numbers.iloc[0].tolist() == ["score", 13.0, 1.0, 25.0, 25]
+    assert numbers.iloc[0].tolist() == ["score", 18.0, 11.0, 25.0, 15], "of the phase in force, not of the one before"
     (words,) = [frame.value for frame in app.dataframe if "Value" in frame.value]
-    assert words.to_numpy().tolist() == [["a *newt*", 20, "80%"], ["time limit", 5, "20%"]]
+    assert words.to_numpy().tolist() == [["a *newt*", 12, "80%"], ["time limit", 3, "20%"]]
+    captions = [shown(caption.value) for caption in app.caption]
+    assert "Tables are of the newest 15 episodes of phase 'transition', charts of the whole run." in captions
 
 
 def test_a_thinned_run_says_of_which_episodes_it_shows_facts_and_that_exports_leave_some_out(open_page, database):
@@ -52,9 +55,9 @@ def test_a_fact_that_is_a_number_at_times_and_a_word_at_others_is_in_both_tables
         tx.execute(update(episodes).where(mine).values(facts='{"score": "none", "cause": "time limit"}'))
     app = open_page("pages/live.py", run=run_id, facts="true")
     (numbers,) = [frame.value for frame in app.dataframe if "Fact" in frame.value]
-    assert numbers.iloc[0].tolist() == ["score", 12.5, 1.0, 24.0, 24]
+    assert numbers.iloc[0].tolist() == ["score", 17.5, 11.0, 24.0, 14]
     score, _ = [frame.value for frame in app.dataframe if "Value" in frame.value]
-    assert score.to_numpy().tolist() == [["none", 1, "4%"]]
+    assert score.to_numpy().tolist() == [["none", 1, "7%"]]
 
 
 def test_nothing_is_read_until_it_is_opened(open_page, database, monkeypatch):
@@ -75,4 +78,4 @@ def test_compare_has_a_row_for_each_run_with_facts(open_page, database):
     assert not app.exception
     (table,) = [frame.value for frame in app.dataframe if "cause" in frame.value]
     assert table["Run"].tolist() == ["one", "two"]
-    assert table.iloc[0].tolist() == ["one", "13", "a *newt* (80%)"]
+    assert table.iloc[0].tolist() == ["one", "18", "a *newt* (80%)"]

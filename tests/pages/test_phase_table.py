@@ -27,7 +27,6 @@ def test_every_column_is_of_its_own_metric_and_phase(open_page, database):
     for (phase, place), (_, row) in zip(PHASES.items(), table[table["Run"] == "known"].iterrows(), strict=True):
         part = {name: values[place] for name, values in raw.items()}
         last = {name: values[-WINDOW:] for name, values in part.items()}
-        loads = np.array([part[f"load_{number}"].mean() for number in range(1, EXPERTS + 1)])
         pooled = np.array([last[f"load_{number}"] @ last["length"] for number in range(1, EXPERTS + 1)])
         pooled = pooled / pooled.sum()
         routing = last["routing_entropy"] @ last["length"] / last["length"].sum()
@@ -43,7 +42,7 @@ def test_every_column_is_of_its_own_metric_and_phase(open_page, database):
                 "Success": part["success"].mean(),
                 "Length": part["length"].mean(),
                 "Entropy": part["routing_entropy"].mean(),
-                "Effective": math.exp(entropy(loads)),
+                "Effective": math.exp(entropy(pooled)),
                 "Specialisation": part["specialisation"].mean(),
                 "Pooled": max(0.0, entropy(pooled) - routing),
                 "Router shift": part["router_shift"].mean(),

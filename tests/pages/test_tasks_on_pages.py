@@ -18,7 +18,7 @@ from v3core.jobs.kept_replays import write_replays
 from v3core.jobs.lifecycle import Status
 from v3core.store.expert_records import add_expert_report
 from v3core.store.runs import list_runs
-from v3core.store.schema import evaluations
+from v3core.store.schema import episodes, evaluations
 from v3core.ui import task_tables
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -35,13 +35,26 @@ def test_live_shows_each_task_and_its_experts(open_page, database):
     assert not app.exception
     (table,) = [frame.value for frame in app.dataframe if "Task" in frame.value]
     assert table["Task"].tolist() == ["CartPole-v0", "CartPole-v1"]  # in the order of the run
-    assert table["Episodes"].tolist() == [12, 13]
+    assert table["Episodes"].tolist() == [7, 8], "of the phase in force, not of the one before"
     assert table["Success"].tolist() == [0, 1]
     assert [name for name in table if name.startswith("Expert")] == [f"Expert {number}" for number in range(1, 5)]
     assert table[[name for name in table if name.startswith("Expert")]].sum(axis=1).round(6).tolist() == [1, 1]
     numbers = {metric.label: metric.value for metric in app.metric}
     assert numbers["Specialisation between tasks (nats)"] == "0.000"  # they are recorded with the same loads
-    assert "Of the newest 25 episodes." in captions(app)
+    assert "Of the newest 15 episodes of phase 'transition'." in captions(app)
+
+
+def test_a_task_of_an_earlier_phase_has_a_curve_and_no_row(open_page, database, monkeypatch):
+    run_id = add_recorded_run(database, Status.RUNNING, env=TWO, success=True)
+    with database.write() as tx:
+        mine = (episodes.c.run_id == run_id) & (episodes.c.phase == "transition")
+        tx.execute(update(episodes).where(mine).values(task="CartPole-v1"))
+    drawn, draw = [], task_tables.tasks_figure
+    monkeypatch.setattr(task_tables, "tasks_figure", lambda *args, **more: drawn.append(args[1]) or draw(*args, **more))
+    app = open_page("pages/live.py", run=run_id, tasks="true")
+    (table,) = [frame.value for frame in app.dataframe if "Task" in frame.value]
+    assert table["Task"].tolist() == ["CartPole-v1"]
+    assert [list(points) for points in drawn] == [["CartPole-v0", "CartPole-v1"]] * 2
 
 
 def test_its_table_is_in_the_language_of_its_reader(open_page, database):

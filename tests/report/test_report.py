@@ -57,6 +57,30 @@ def test_it_says_what_compare_says(db, experiment):
     assert sorted(finals["data"][0]["x"]) == sorted(GROUPS["switch"])
 
 
+def test_it_says_over_which_steps_each_metric_of_the_routing_is(db, experiment):
+    report = gather(db, experiment("two", made_groups(db, GROUPS)), "1")
+    (routing,) = [section for section in report.sections if section.title == "Routing"]
+    said = dict(sentence.split(": ", 1) for sentence in routing.words)
+    alone = "Each point is the mean of the values of single episodes."
+    assert {name for name, sentence in said.items() if alone in sentence} == {
+        "Effective experts",
+        "Routing entropy (nats)",
+        "Specialisation (nats)",
+    }
+    assert "over all steps of these episodes together" in said["Specialisation, pooled (nats)"]
+    drawn = {picture.key.split("-")[0] for picture in routing.pictures}
+    assert {"specialisation", "recent_specialisation"} <= drawn
+
+
+def test_its_final_values_say_which_episodes_they_are_of(db, experiment):
+    report = gather(db, experiment("short", [made_run(db, seed=seed, returns=[1.0] * 10) for seed in (1, 2)]), "1")
+    (finals,) = [section for section in report.sections if section.title == "Final values"]
+    assert "the mean of the last 10 episodes of the phase in force" in " ".join(finals.words)
+    evaluated = gather(db, experiment("two", made_groups(db, GROUPS)), "1")
+    (finals,) = [section for section in evaluated.sections if section.title == "Final values"]
+    assert "phase in force" not in " ".join(finals.words), "an evaluation is of no window"
+
+
 def test_nothing_in_it_needs_a_network(db, experiment):
     page = as_html(gather(db, experiment("two", made_groups(db, GROUPS)), "1"))
     ours = page[: page.index("<script>")] + page[page.rindex("<script>") :]

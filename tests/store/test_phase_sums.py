@@ -42,7 +42,6 @@ def test_phases_are_described_in_training_order(db, record):
     assert (first.phase, first.first_episode, first.last_episode, first.episodes) == ("warmup", 1, 2, 2)
     assert (first.steps, first["return"], first.closing_return) == (30, 15, 15)
     assert first.deviation == pytest.approx(math.sqrt(50))
-    assert first.loads == pytest.approx([0.4, 0.6, 0, 0])
     assert math.isnan(first["success"])
     assert (second.phase, second["success"]) == ("fine-tune", 1.0)
     assert math.isnan(second.deviation)
@@ -65,7 +64,6 @@ def test_what_experts_did_at_the_end_of_a_phase_is_weighted_by_steps(db, record)
     shares = (5 * 99 / 500, 5 / 500)
     assert only.closing_loads == pytest.approx((*shares, 0, 0))
     assert only.closing_specialisation == pytest.approx(-sum(share * math.log(share) for share in shares))
-    assert min(only.loads) > 0.1
 
 
 def test_an_episode_that_began_before_a_phase_hides_no_death_at_its_end(db, record):
@@ -140,7 +138,7 @@ def test_the_routing_of_a_phase_is_reported_by_the_episodes_acted_wholly_in_it(d
     between["loads"] = (0.6, 0.4, 0, 0)
     first, second = read_phase_sums(db, record([warm, warm, between, fine]))
     assert (first["routing_entropy"], second["routing_entropy"]) == (1.0, 0.0)
-    assert second.loads == [1, 0, 0, 0]
+    assert second.closing_loads == (1, 0, 0, 0)
     assert (second.episodes, second["return"], second.steps) == (2, 50, 100)
     (alone,) = read_phase_sums(db, record([between]))
     assert alone["routing_entropy"] == 0.7
@@ -207,8 +205,6 @@ def test_a_long_run_is_reported_from_its_buckets_as_from_its_episodes(db, record
         assert sums["router_shift"] == pytest.approx(statistics.fmean(finite(rows, "router_shift")))
         assert sums.count[:, 3].tolist() == [len(rows), len(own)]
         assert sums["routing_entropy"] == pytest.approx(statistics.fmean(finite(own, "routing_entropy")))
-        for expert, load in enumerate(sums.loads):
-            assert load == pytest.approx(statistics.fmean(row["loads"][expert] for row in own))
 
 
 def test_a_long_run_is_not_read_episode_by_episode(db, record, monkeypatch):
@@ -240,7 +236,7 @@ def test_reading_on_gives_what_reading_at_once_gives(db, record, cut):
         assert one["return"] == pytest.approx(other["return"])
         assert one.deviation == pytest.approx(other.deviation)
         assert one["routing_entropy"] == pytest.approx(other["routing_entropy"])
-        assert one.loads == pytest.approx(other.loads)
+        assert one.closing_loads == other.closing_loads
 
 
 def read_before(db, run_id, last):

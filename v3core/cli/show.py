@@ -46,7 +46,11 @@ from v3core.store.watching import BEHIND, COMPUTED, alarms_of
     help="As on Runs: `status:failed env:CartPole tag:x -seed:1 word`.",
 )
 def runs(as_json: bool, sizes: bool, wanted: str) -> None:
-    """List runs, newest first."""
+    """List runs, newest first.
+
+    The mean return is over the newest episodes of the phase that a run is in: a tenth of the run, at least 10 and at
+    most 100, or all of the phase while there are fewer.
+    """
     terms = parse_filter(wanted)
     with reconciled() as database:
         rows = [row for row in list_runs(database) if matches(terms, row)]
@@ -72,8 +76,9 @@ def runs(as_json: bool, sizes: bool, wanted: str) -> None:
         echo(_("Start one: {command}", command=f"{COMMAND} train --env CartPole-v1 --episodes 600"))
         return
     widest = max(width(row.name) for row in rows)
+    of_phase = str(translated(_("mean return in phase")))
     for row in rows:
-        mean = "" if row.mean_return is None else f"{row.mean_return:10.2f}"
+        mean = "" if row.mean_return is None else f"{row.mean_return:>10.2f} {of_phase}"
         room = ""
         if size := takes.get(row.id):
             takes_of = {"rows": size.database, "files": size.files}
@@ -86,7 +91,9 @@ def runs(as_json: bool, sizes: bool, wanted: str) -> None:
             padded(text, columns)
             for text, columns in ((status_word(row.status), 9), (row.name, widest), (row.phase or "", 12))
         )
-        echo(f"{row.id[:8]}  {status}  {name}  {done} {phase} {mean:>10}{room}")
+        # Its end is empty where nothing follows.
+        mean = padded(mean, 11 + width(of_phase)) if room else mean
+        echo(f"{row.id[:8]}  {status}  {name}  {done} {phase} {mean}{room}".rstrip())
         if problem := _waits_for(row):
             echo(f"          {recalled(problem)}")
 

@@ -33,7 +33,7 @@ from v3core.environments.apart import check_launch
 from v3core.jobs import demo as demo_runs
 from v3core.jobs import worker
 from v3core.jobs.grid import fitted
-from v3core.messages import _
+from v3core.messages import _, translated
 from v3core.output import echo, echo_json, fail, own_output
 from v3core.overrides import SETTINGS, set_values
 from v3core.paths import SERVE
@@ -196,7 +196,10 @@ def _train_with_progress_bar(database: Database, config: RunConfig, restarts: in
 
         def show(progress: worker.ForegroundProgress) -> None:
             bar.set_description(progress.phase, refresh=False)
-            bar.set_postfix({"return": f"{progress.mean_return:.1f}", "steps": f"{progress.step:,}"}, refresh=False)
+            # As on Live, where it is a tile.
+            mean = translated(_("mean return, last {count:,} in phase", count=progress.mean_count))
+            numbers = {mean: f"{progress.mean_return:.1f}", translated(_("steps")): f"{progress.step:,}"}
+            bar.set_postfix(numbers, refresh=False)
             bar.total = max(total or 0, progress.step) if by_steps else progress.episodes
             bar.update((progress.step if by_steps else progress.episode) - bar.n)
 

@@ -88,7 +88,7 @@ def compare(
 
 
 def _print_groups(found: Comparison) -> None:
-    from v3core.comparison.tables import steps_words  # as above
+    from v3core.comparison.tables import mean_words, steps_words  # as above
 
     wide = max(width(_named(group, found)) for group in found.groups)
     title = translated(_("{metric}, interquartile mean", metric=found.label))
@@ -103,6 +103,8 @@ def _print_groups(found: Comparison) -> None:
                 steps.append(_(", steps to it: {estimate}", estimate=_estimate(group.steps_to, steps_words)))
         final = translated(strung("", [_estimate(group.final), *steps]))
         echo(f"{padded(_named(group, found), wide)}  {group.final.n:>5}  {final}")
+    if means := mean_words(found):
+        echo(means)
 
 
 def _named(group: GroupResult, found: Comparison) -> str:

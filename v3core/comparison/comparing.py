@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from v3core.comparison.across import across
 from v3core.comparison.finals import is_unknown_when, results_of, steps_in_all, steps_metric, with_steps
@@ -16,7 +17,7 @@ from v3core.insight.compared import Comparison, GroupResult, RunResult
 from v3core.insight.estimates import iqm_of
 from v3core.insight.profiles import Bounds
 from v3core.messages import _
-from v3core.metrics import COMPARED, EVALUATION, EVALUATION_SUCCESS, phrase_of
+from v3core.metrics import AT_EVALUATIONS, COMPARED, EVALUATION, EVALUATION_SUCCESS, WINDOWED, phrase_of
 from v3core.phrases import listed, one_of
 from v3core.store.commands import edits_of
 from v3core.store.database import Database
@@ -82,7 +83,8 @@ def compare(
     pairs = pairs_of(results)
     common = windows_of(groups)
     label, phrase = COMPARED[metric].label if metric in COMPARED else metric, phrase_of(metric)
-    notes = notes_of(database, groups, results, common, by=by, metric=metric, until=until, edited=edited)
+    asked: dict[str, Any] = {"by": by, "metric": metric, "until": until, "edited": edited, "windows": windows}
+    notes = notes_of(database, groups, results, common, **asked)
     for env, steps in shortened.items():
         judged = _(
             "When the threshold is reached is judged within the {steps:,} steps that all runs reached; a run "
@@ -125,6 +127,7 @@ def compare(
         verdict=tuple(verdict_of(results, pairs, thresholds, shortened, few_roots(results, roots_of(groups)), phrase)),
         notes=tuple(notes),
         common=tuple(common),
+        mean_over={} if metric in AT_EVALUATIONS or metric in WINDOWED else windows,
         across=across(results, bounds) if bounds else None,
     )
 

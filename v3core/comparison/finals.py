@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from v3core.comparison.groups import Group, is_readable
-from v3core.comparison.run_traces import Trace, crossing_step, final_value, traces_of
+from v3core.comparison.run_traces import Final, Trace, crossing_step, final_value, traces_of
 from v3core.insight.compared import RunResult
 from v3core.insight.estimates import steps_to_threshold
 from v3core.messages import _
@@ -19,6 +19,7 @@ from v3core.store.run_row import RunRow
 from v3core.store.schema import Status
 
 FAILED = (Status.FAILED, Status.LOST, Status.UNREADABLE)
+_NONE = Final(math.nan, None)
 
 
 def results_of(
@@ -33,19 +34,20 @@ def results_of(
     seen: set[_Trained] = set()
     results = []
     for run, trace in zip(group.runs, traces_of(database, group.runs, metric), strict=True):
-        left_out, value, is_copy = _why_left_out(run, until), math.nan, False
+        left_out, final, is_copy = _why_left_out(run, until), _NONE, False
         if not left_out:
-            value = _value(database, run, trace, metric, until, window)
-            left_out = "" if math.isfinite(value) else _("has no {metric}", metric=phrase_of(metric))
+            final = _final(database, run, trace, metric, until, window)
+            left_out = "" if math.isfinite(final.value) else _("has no {metric}", metric=phrase_of(metric))
         if not left_out:
             trained = _trained(database, run, is_edited=run.id in edited)
             if is_copy := trained in seen:
                 left_out = _("is a copy of another run: same settings, same seed")
             seen.add(trained)
         if left_out:
-            value = math.nan
+            final = _NONE
         place = run.status, run.episode, run.step
-        results.append(RunResult(run.id, run.name, run.seed, *place, value, left_out, None, is_copy))
+        about = run.id, run.name, run.seed, *place
+        results.append(RunResult(*about, final.value, left_out, None, is_copy, final.episodes))
     return results
 
 
@@ -112,12 +114,12 @@ def _why_left_out(run: RunRow, until: int | None) -> str:
     return "" if is_readable(run) else _("cannot count: its configuration cannot be read")
 
 
-def _value(database: Database, run: RunRow, trace: Trace, metric: str, until: int | None, window: int) -> float:
+def _final(database: Database, run: RunRow, trace: Trace, metric: str, until: int | None, window: int) -> Final:
     before = np.flatnonzero(trace.step <= (math.inf if until is None else until))
     if not len(before):
-        return math.nan
+        return _NONE
     if metric in AT_EVALUATIONS:
-        return float(trace.values[before[-1]])
+        return Final(float(trace.values[before[-1]]), None)
     newest = run.episode if until is None else int(trace.episode[before[-1]])
     return final_value(database, run, metric, newest, window)
 

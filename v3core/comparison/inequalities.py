@@ -38,8 +38,13 @@ def notes_of(
     metric: str,
     until: int | None,
     edited: Collection[str],
+    windows: Mapping[str, int],
 ) -> list[Message]:
-    """A sentence about each inequality; `edited` are the ids of runs whose curriculum was edited as they trained."""
+    """A sentence about each inequality.
+
+    `edited` are the ids of runs whose curriculum was edited as they trained, `windows` the episodes of each environment
+    that final values are means of.
+    """
     is_in_several, roots = len({group.env for group in groups}) > 1, roots_of(groups)
     notes: list[Message] = []
     if is_in_several:
@@ -55,6 +60,7 @@ def notes_of(
         notes += _also_between([group for group in groups if group.env == env], where, by)
         notes += _seeds(here, where)
         notes += _numbers(here, where)
+        notes += _short_phases(here, windows[env])
     notes += _edited(groups, edited)
     notes += _never_begun(groups, edited)
     if until is None:
@@ -303,6 +309,25 @@ def _numbers(here: Sequence[GroupResult], env: str) -> list[Message]:
             )
         ]
     return [_("Intervals need {enough} runs or more per group: {counts}.", enough=ENOUGH_SEEDS, counts=counts)]
+
+
+def _short_phases(here: Sequence[GroupResult], window: int) -> list[Message]:
+    """Final values over fewer episodes than others, because a phase had just begun."""
+    short = [run for group in here for run in group.runs if run.mean_of is not None and run.mean_of < window]
+    if not short:
+        return []
+    named = [_("{run} ({count})", run=run.name, count=run.mean_of) for run in short]
+    return [
+        several(
+            "The phase in force has fewer than {window} episodes in {count} run, whose final value is a mean of those: "
+            "{names}.",
+            "The phase in force has fewer than {window} episodes in {count} runs, whose final values are means of "
+            "those: {names}.",
+            count=len(named),
+            window=window,
+            names=_named(named),
+        )
+    ]
 
 
 def _evaluated_at(database: Database, groups: Sequence[Group]) -> list[Message]:

@@ -19,6 +19,7 @@ from v3core.store.curve import read_series
 from v3core.store.database import Database
 from v3core.store.expert_records import read_knockouts
 from v3core.store.history import EvaluationMean, Stretch, read_evaluation_means, read_stretches, read_times
+from v3core.store.phase_window import read_phase_window
 from v3core.store.run_row import RunRow
 from v3core.store.thinning import seconds_between
 
@@ -54,9 +55,20 @@ class Trace:
         return means
 
 
+@dataclass(frozen=True)
+class Final:
+    """The final value of a run."""
+
+    value: float
+    """NaN if no episode has a number."""
+    episodes: int | None
+    """Of the phase in force, that it is the mean of; None if it is no mean over episodes."""
+
+
 Key = tuple[str, str, int, int, str]
 _traces: Recent[Key, Trace] = Recent(_KEPT)
-_finals: Recent[tuple[Key, int, int], float] = Recent(_KEPT)
+_finals: Recent[tuple[Key, int, int], Final] = Recent(_KEPT)
+_crossings: Recent[tuple[Key, int, int], float] = Recent(_KEPT)
 
 
 def window_of(runs: Sequence[RunRow]) -> int:
@@ -90,8 +102,8 @@ def _key(database: Database, run: RunRow, metric: str) -> Key:
     return database.url, run.id, run.generation, run.episode, metric
 
 
-def final_value(database: Database, run: RunRow, metric: str, last: int, window: int) -> float:
-    """Mean of a metric over the `window` episodes up to `last`, or as many as there are; NaN if none has a number.
+def final_value(database: Database, run: RunRow, metric: str, last: int, window: int) -> Final:
+    """Mean of a metric over the `window` episodes up to `last`, without those of a phase before that of `last`.
 
     Of one of `WINDOWED`, the last number among them.
     """
@@ -100,13 +112,15 @@ def final_value(database: Database, run: RunRow, metric: str, last: int, window:
     return found if found is not None else _finals.put(key, _final_value(database, run, metric, last, window))
 
 
-def _final_value(database: Database, run: RunRow, metric: str, last: int, window: int) -> float:
-    series = read_series(database, run.id, first=max(last - window + 1, 1), last=last)
+def _final_value(database: Database, run: RunRow, metric: str, last: int, window: int) -> Final:
+    here = read_phase_window(database, run.id, last=last, most=window)
+    series = read_series(database, run.id, first=here.after + 1, last=last)
     values, counts = measured_or_error(series, metric)
-    within = (series.episode > last - window) & (series.episode <= last) & (counts > 0)
-    if not within.any():
-        return np.nan
-    return float(values[within][-1] if metric in WINDOWED else np.average(values[within], weights=counts[within]))
+    within = (series.episode > here.after) & (series.episode <= last) & (counts > 0)
+    if metric in WINDOWED:
+        return Final(float(values[within][-1]) if within.any() else np.nan, None)
+    mean = float(np.average(values[within], weights=counts[within])) if within.any() else np.nan
+    return Final(mean, here.count)
 
 
 def crossing_step(
@@ -124,10 +138,10 @@ def crossing_step(
         window: a number of episodes.
     """
     key = _key(database, run, f"{metric} ≥ {threshold!r} beyond {after}"), last, window
-    found = _finals.get(key)
-    return (
-        found if found is not None else _finals.put(key, _crossing(database, run, *key[1:], metric, after, threshold))
-    )
+    found = _crossings.get(key)
+    if found is not None:
+        return found
+    return _crossings.put(key, _crossing(database, run, *key[1:], metric, after, threshold))
 
 
 def _crossing(
@@ -147,6 +161,7 @@ def forget() -> None:
     """Forget what is kept."""
     _traces.clear()
     _finals.clear()
+    _crossings.clear()
 
 
 def _of_evaluations(database: Database, run: RunRow, rows: Sequence[EvaluationMean], metric: str) -> Trace:

@@ -7,7 +7,8 @@ from v3core.insight.compared import Across, Comparison, GroupResult, Pair
 from v3core.insight.estimates import Estimate, with_interval
 from v3core.insight.profiles import Aggregate
 from v3core.insight.significance import MOST_SEEDS
-from v3core.messages import _, with_minus
+from v3core.messages import Message, _, with_minus
+from v3core.phrases import one_of, sentences
 
 Row = dict[str, object]
 AGGREGATE_TITLES: Mapping[Aggregate, str] = {
@@ -30,6 +31,35 @@ PAIR_HELP: dict[str, str] = {
     _("Seeds needed"): _("Seeds per group at which a t-test finds the difference seen in 80 % of cases."),
 }
 """What the columns of `pair_rows` are."""
+
+
+def final_words(found: Comparison) -> Message:
+    """What the final values of a comparison are."""
+    if found.until is None:
+        how = _(
+            "{metric}, at the end of each run: each point is a run, the diamond the interquartile mean with its 95 % "
+            "interval.",
+            metric=found.label,
+        )
+    else:
+        how = _(
+            "{metric}, at step {step:,}: each point is a run, the diamond the interquartile mean with its 95 % "
+            "interval.",
+            metric=found.label,
+            step=found.until,
+        )
+    return sentences(how, mean_words(found))
+
+
+def mean_words(found: Comparison) -> Message | None:
+    """Which episodes final values are means of; None where they are no means over episodes."""
+    if not found.mean_over:
+        return None
+    return _(
+        "Of each run it is the mean of the last {episodes} episodes of the phase in force, or of all of that phase "
+        "while there are fewer.",
+        episodes=one_of([f"{count:,}" for count in sorted(set(found.mean_over.values()))]),
+    )
 
 
 def group_rows(found: Comparison) -> list[Row]:

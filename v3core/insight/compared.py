@@ -31,6 +31,8 @@ class RunResult:
     """Steps to the threshold: infinite if it was not reached, NaN if unknown; None without a threshold."""
     is_copy: bool = False
     """Whether it is left out because a run with the same settings and seed counts already."""
+    mean_of: int | None = None
+    """Episodes that its final value is the mean of, all of the phase in force; None if it is no mean over episodes."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,9 @@ class Comparison:
     """Sentences about everything that is unequal, missing or left out."""
     common: tuple[Window, ...]
     """Per environment in which runs reached different numbers of steps: the window that all have."""
+    mean_over: dict[str, int]
+    """Environment to the newest episodes of the phase in force that a final value is the mean of, at most; empty where
+    final values are no means over episodes."""
     across: Across | None = None
     """The environments together; None without bounds."""
 

@@ -1,6 +1,6 @@
 """How the tasks of a run on several environments share its experts; pure functions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,7 +51,7 @@ def task_distances(loads: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(np.sqrt(np.clip(divergence / np.log(2), 0, 1)))
 
 
-def in_order(results: Sequence[TaskResult], names: Sequence[str]) -> list[TaskResult]:
-    """Results in the order in which the run names its tasks, then those that it no longer names."""
+def in_order(tasks: Iterable[str], names: Sequence[str]) -> list[str]:
+    """Tasks in the order in which the run names them, then those that it no longer names."""
     places = {name: place for place, name in enumerate(names)}
-    return sorted(results, key=lambda result: (places.get(result.task, len(places)), result.task))
+    return sorted(tasks, key=lambda task: (places.get(task, len(places)), task))

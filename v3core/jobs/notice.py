@@ -21,6 +21,7 @@ from v3core.messages import _
 from v3core.store.alarms import AlarmRow, alarm_notices_due, claim_alarm_notice, settle_alarm_notice
 from v3core.store.database import Database
 from v3core.store.history import CALLED, FAILED, claim_notice, notices_due, settle_notice
+from v3core.store.pace import recent_returns
 from v3core.store.run_row import RunRow
 from v3core.store.runs import find_run
 
@@ -189,14 +190,19 @@ class WebhookCaller:
             self._thread.join()
 
 
-def notice(run: RunRow) -> dict[str, Any]:
-    """What is posted of a run; `text` is for Slack, `content` for Discord."""
-    sentence = _sentence(run)
-    columns = ("name", "status", "reason", "env", "curriculum", "seed", "episode", "episodes", "experiment", "host")
+def notice(run: RunRow, mean_count: int) -> dict[str, Any]:
+    """What is posted of a run; `text` is for Slack, `content` for Discord.
+
+    `mean_count` is the number of episodes that its mean return is of.
+    """
+    sentence = _sentence(run, mean_count)
+    about = ("name", "status", "reason", "env", "curriculum", "phase", "seed", "episode", "episodes")
+    columns = (*about, "experiment", "host")
     return {
         "run": run.id,
         **{name: getattr(run, name) for name in (*columns, *_of_steps(run))},
         "mean_return": _mean_return(run),
+        "mean_return_episodes": mean_count,
         "ended_at": run.ended_at.isoformat() if run.ended_at else None,
         "text": sentence,
         "content": sentence,
@@ -252,18 +258,20 @@ def _send(database: Database, run_id: str, target: Webhook | None, mistake: str 
     message = _calling(target)
     with database.write() as tx:
         run = claim_notice(tx, run_id, NOTIFIED, message=message, now=datetime.now(UTC))
+        mean_count = recent_returns(tx, run_id, run.mean_window).count if run else 0
     if run is None:
         return False
-    is_called, outcome = _posted(target, mistake, notice(run))
+    is_called, outcome = _posted(target, mistake, notice(run, mean_count))
     with database.write() as tx:
         settle_notice(tx, run_id, state=CALLED if is_called else FAILED, message=outcome, now=datetime.now(UTC))
     return is_called
 
 
-def _sentence(run: RunRow) -> str:
+def _sentence(run: RunRow, mean_count: int) -> str:
     mean = _mean_return(run)
     how = {Status.COMPLETED: "completed", Status.FAILED: "failed", Status.LOST: "was lost"}[Status(run.status)]
-    returned = "" if mean is None else f", mean return {mean:.2f}"
+    window = "the last episode" if mean_count == 1 else f"the last {mean_count:,} episodes"
+    returned = "" if mean is None else f", mean return {mean:.2f} over {window} of phase '{run.phase}'"
     reason = f": {run.reason}" if run.reason else "."
     text = f"Run '{run.name}' {how} after {run.progress_words} of {run.env}{returned}{reason}"
     return _shortened(text)

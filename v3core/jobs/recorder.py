@@ -54,6 +54,8 @@ class ForegroundProgress:
     phase: str
     mean_return: float
     """As `RunRow.mean_return`."""
+    mean_count: int
+    """Episodes that it is of."""
 
 
 class Recorder:
@@ -156,11 +158,12 @@ class Recorder:
             return
         mean = self._returns.mean or 0.0
         if self._on_progress is not None:
-            self._on_progress(ForegroundProgress(self._episode, self._length.episodes, step, self._phase, mean))
+            place = self._episode, self._length.episodes, step, self._phase
+            self._on_progress(ForegroundProgress(*place, mean, self._returns.count))
         if log:
             self._next_log = time.monotonic() + LOG_SECONDS
             where = f"{self._length.reached(self._episode, step)}, step {step}, phase {self._phase}"
-            logger.info("%s: mean return %.2f.", where, mean)
+            logger.info("%s: mean return %.2f, last %d in phase.", where, mean, self._returns.count)
 
     def spent(self, spent: Spent, steps: int) -> None:
         self._sampler.add(spent, steps)

@@ -24,13 +24,13 @@ from v3core.comparison.pictures import (
     sweep_pictures,
 )
 from v3core.comparison.standings import varied
-from v3core.comparison.tables import PAIR_HELP, Row, across_rows, group_rows, pair_rows
+from v3core.comparison.tables import PAIR_HELP, Row, across_rows, final_words, group_rows, pair_rows
 from v3core.curriculum.presets import dump
 from v3core.errors import V3Error
 from v3core.insight.compared import Comparison
 from v3core.insight.profiles import Bounds
-from v3core.messages import _, with_minus
-from v3core.metrics import COMPARED
+from v3core.messages import Message, _, with_minus
+from v3core.metrics import COMPARED, WINDOWED, Metric
 from v3core.paths import INSTALLED, PACKAGE
 from v3core.phrases import listed, stored, strung
 from v3core.store.alarms import read_alarms
@@ -40,7 +40,7 @@ from v3core.store.experiment_rows import read_experiment
 from v3core.store.run_row import RunRow
 from v3core.store.runs import runs_of_experiment
 
-ROUTING = ("effective_experts", "recent_dead_experts", "routing_entropy", "specialisation")
+ROUTING = ("effective_experts", "recent_dead_experts", "routing_entropy", "specialisation", "recent_specialisation")
 """Metrics of the routing that every report draws, where they were recorded."""
 _PACKAGES = ("torch", "numpy", "gymnasium", "scipy", "plotly")
 
@@ -162,22 +162,10 @@ def _curves(database: Database, runs: Sequence[RunRow], metric: str, grouping: G
 
 
 def _finals(found: Comparison) -> Section:
-    how = _(
-        "{metric}, at the end of each run. Each point is a run, the diamond the interquartile mean with its 95 % "
-        "interval.",
-        metric=found.label,
-    )
-    if found.until is not None:
-        how = _(
-            "{metric}, at step {step:,}. Each point is a run, the diamond the interquartile mean with its 95 % "
-            "interval.",
-            metric=found.label,
-            step=found.until,
-        )
     tables = [Table(group_rows(found), _("Groups"))]
     if found.pairs:
         tables.append(Table(pair_rows(found), _("Pairs"), PAIR_HELP))
-    return Section(_("Final values"), [how], final_pictures(found), tables)
+    return Section(_("Final values"), [final_words(found)], final_pictures(found), tables)
 
 
 def _together(found: Comparison, bounds: Mapping[str, Bounds]) -> list[Section]:
@@ -210,10 +198,16 @@ def _routing(database: Database, runs: Sequence[RunRow], grouping: Grouping, fou
             for one in made
             if any(trace.showlegend is not False for trace in one.figure.data)
         ]
-    words = [
-        _("{metric}: {meaning}", metric=COMPARED[metric].label, meaning=COMPARED[metric].sentence) for metric in ROUTING
-    ]
+    words = [_over(COMPARED[metric]) for metric in ROUTING]
     return [Section(_("Routing"), words, pictures)] if pictures else []
+
+
+def _over(metric: Metric) -> Message:
+    """What a metric is, and over which steps: a mean of values of single episodes may hide what their steps show."""
+    about = {"metric": metric.label, "meaning": metric.sentence}
+    if metric.name in WINDOWED:
+        return _("{metric}: {meaning}", **about)
+    return _("{metric}: {meaning} Each point is the mean of the values of single episodes.", **about)
 
 
 def _sweeps(runs: Sequence[RunRow], grouping: Grouping, found: Comparison) -> list[Section]:

@@ -43,7 +43,7 @@ _MANY = 2048
 _SMALLEST = 1e-150
 """Of a smaller distance, the square is 0 or no number: see `LARGEST`."""
 SUMMED = ("return", "success", "router_shift", "routing_entropy", "specialisation")
-"""The metrics that phases are described by; the loads of the experts follow."""
+"""The metrics that phases are described by."""
 _OUTCOMES = 3
 """Of those the first are of the phase in which an episode ends, whenever it began."""
 _EVERY, _OWN = range(2)
@@ -199,11 +199,6 @@ class PhaseSums:
         return float(self._means[SUMMED.index(metric)])
 
     @property
-    def loads(self) -> list[float]:
-        """Mean gate weight per expert."""
-        return [float(load) for load in self._means[len(SUMMED) :]]
-
-    @property
     def deviation(self) -> float:
         """Sample standard deviation of the returns; NaN of fewer than two."""
         count = self.count[_EVERY, 0]
@@ -251,8 +246,7 @@ def read_phase_sums(database: Database, run_id: str, *, after: int = 0) -> tuple
     with database.read() as tx:
         run = get_run(tx, run_id)
         names = metric_names(run.experts)
-        summed = [*SUMMED, *(f"load_{expert}" for expert in range(1, run.experts + 1))]
-        places = [names.index(name) for name in summed]
+        places = [names.index(name) for name in SUMMED]
         newest = newest_episode(tx, run_id)
         fits = partial(in_one_phase, names, places)
         found, spans = read_pyramid(tx, run_id, run.experts, newest, [(after, newest)], LEVELS, fits)

@@ -147,7 +147,7 @@ class RunRow:
 
     @property
     def mean_window(self) -> int:
-        """Number of episodes in `mean_return`, once that many are recorded."""
+        """Number of episodes in `mean_return`, once the phase in force has that many."""
         return mean_window(self.episodes)
 
     @property

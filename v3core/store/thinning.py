@@ -60,7 +60,7 @@ def thinnable(database: Database, run: RunRow) -> Thinnable:
         return Thinnable(run, [])
     kept = _closing(database, run)
     names = metric_names(run.experts)
-    places = [names.index(name) for name in [*SUMMED, *(f"load_{expert}" for expert in range(1, run.experts + 1))]]
+    places = [names.index(name) for name in SUMMED]
     with database.read() as tx:
         fits = partial(in_one_phase, names, places)
         found, _ = read_pyramid(tx, run.id, run.experts, run.episode, [(0, run.episode)], LEVELS[:1], fits)

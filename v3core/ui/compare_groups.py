@@ -20,7 +20,7 @@ from v3core.comparison.pictures import (
     sweep_pictures,
 )
 from v3core.comparison.standings import varied
-from v3core.comparison.tables import PAIR_HELP, across_rows, group_rows, pair_rows
+from v3core.comparison.tables import PAIR_HELP, across_rows, final_words, group_rows, pair_rows
 from v3core.insight.compared import Comparison
 from v3core.insight.grids import Axis
 from v3core.insight.profiles import Bounds
@@ -145,19 +145,7 @@ def _environments(found: Comparison) -> Iterable[str]:
 def finals(found: Comparison) -> None:
     """Points and intervals of each group, then the tests of each pair."""
     st.subheader(md("Final values"), anchor=False)
-    how = md(
-        "{metric}, at the end of each run: each point is a run, the diamond the interquartile mean with its 95 % "
-        "interval.",
-        metric=found.label,
-    )
-    if found.until is not None:
-        how = md(
-            "{metric}, at step {step:,}: each point is a run, the diamond the interquartile mean with its 95 % "
-            "interval.",
-            metric=found.label,
-            step=found.until,
-        )
-    st.caption(how)
+    st.caption(md("{}", final_words(found)))
     _show(final_pictures(found), _environments(found))
     st.dataframe(pd.DataFrame(said(group_rows(found))), hide_index=True, alt=say("Final values of each group"))
     if found.pairs:

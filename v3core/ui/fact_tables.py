@@ -19,7 +19,7 @@ from v3core.store.fact_records import FactResult, fact_points, fact_results, rea
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.live_chart import live_chart
-from v3core.ui.task_tables import PARTS, window_of
+from v3core.ui.task_tables import NEWEST_WORDS, PARTS, window_of, window_words
 from v3core.ui.text import md
 
 MOST_WORDS = 12
@@ -44,7 +44,8 @@ def _section(database: Database, run_id: str) -> None:
     facts = read_facts(database, run.id, after=0, last=run.episode)
     if (sentence := thinned_caption(run)) is not None:
         st.caption(md(":material/compress: {}", sentence))
-    newest = fact_results([one for one in facts if one[0] > run.episode - window_of(run)], names)
+    window = window_of(database, run)
+    newest = fact_results([one for one in facts if one[0] > window.after], names)
     if not newest:
         st.caption(md("No complete episode has any of the facts yet."))
         return
@@ -64,8 +65,8 @@ def _section(database: Database, run_id: str) -> None:
             st.dataframe(_words(result), hide_index=True, width="stretch", key=f"words-{result.name}-{run.id}")
     st.caption(
         md(
-            "Tables are of the newest {window_of:,} episodes at most, charts of the whole run.",
-            window_of=window_of(run),
+            "Tables are of {window}, charts of the whole run.",
+            window=window_words(window),
         )
     )
 
@@ -95,15 +96,15 @@ def compared_facts(database: Database, runs: Sequence[RunRow], names: Sequence[s
     for run, name in zip(runs, names, strict=True):
         if not is_readable(run) or not run.config.episode_facts:
             continue
-        after = max(0, run.episode - window_of(run))
-        facts = read_facts(database, run.id, after=after, last=run.episode)
+        window = window_of(database, run)
+        facts = read_facts(database, run.id, after=window.after, last=window.last)
         results = fact_results(facts, list(run.config.episode_facts))
         if results:
             rows.append({_("Run"): name, **{result.name: _short(result) for result in results}})
     if rows:
         st.subheader(md("Facts of episodes"), anchor=False)
         st.dataframe(pd.DataFrame(said(rows)), hide_index=True, width="stretch", key="compared-facts")
-        st.caption(md("Means of each run's newest tenth of its episodes, at least 100; of words the most frequent."))
+        st.caption(md("Means of numbers, and the most frequent of words, over {newest}.", newest=NEWEST_WORDS))
 
 
 def _short(result: FactResult) -> str:

@@ -32,7 +32,10 @@ _NUMBERS: Mapping[Message, tuple[str | None, str | None]] = {
     _("Entropy"): ("%.3f", _("Routing entropy in nats: {meaning}", meaning=METRICS["routing_entropy"].sentence)),
     _("Effective"): (
         "%.2f",
-        _("Effective experts: exp of the entropy of the mean load in the phase: how many experts share the work."),
+        _(
+            "Effective experts: exp of the entropy of the loads over all steps of the last episodes of the phase "
+            "together, as “Dead” counts them: how many experts share the work at its end."
+        ),
     ),
     _("Dead"): (
         None,
@@ -83,7 +86,7 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
                 "Success": phase["success"],
                 "Length": phase.steps / phase.episodes,
                 "Entropy": phase["routing_entropy"],
-                "Effective": float(effective_experts(phase.loads)),
+                "Effective": float(effective_experts(phase.closing_loads)),
                 "Dead": dead_experts(phase.closing_loads),
                 "Specialisation": phase["specialisation"],
                 "Pooled": phase.closing_specialisation,

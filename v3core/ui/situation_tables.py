@@ -13,7 +13,7 @@ from v3core.store.run_row import RunRow
 from v3core.store.situation_records import GrowingSituations, has_situations
 from v3core.ui import news, shell, ticks
 from v3core.ui.live_chart import live_chart
-from v3core.ui.task_tables import MAX_EXPERTS, PARTS, window_of
+from v3core.ui.task_tables import MAX_EXPERTS, PARTS, window_of, window_words
 from v3core.ui.text import about, md
 
 _MEANING = _(
@@ -47,13 +47,14 @@ def _section(database: Database, run_id: str) -> None:
     if (sentence := thinned_caption(run)) is not None:
         st.caption(md(":material/compress: {}", sentence))
     of_window, of_all = _read_before(database.url, run.id, run.generation)
-    newest = of_window.read(database, run.id, after=max(0, run.episode - window_of(run)), last=run.episode)
+    window = window_of(database, run)
+    newest = of_window.read(database, run.id, after=window.after, last=window.last)
     results = situation_results(newest)
     if not results:
         st.caption(md("None of the newest episodes has recorded its situations."))
         return
     _table(results)
-    st.caption(md("Of the newest {window:,} episodes at most, charts of the whole run.", window=window_of(run)))
+    st.caption(md("Of {window}, charts of the whole run.", window=window_words(window)))
     episodes = of_all.read(database, run.id, after=0, last=run.episode)
     curves = situation_points(episodes, last=run.episode, parts=PARTS)
     shown = [name for result in results if (name := result.name) in curves]

@@ -13,9 +13,10 @@ from v3core.charts.task_figures import tasks_figure
 from v3core.comparison.groups import is_readable
 from v3core.insight.task_loads import TaskResult, in_order, task_distances, task_specialisation
 from v3core.jobs.retention import thinned_caption
-from v3core.messages import _, say, translated
+from v3core.messages import Message, _, say, translated
 from v3core.metrics import METRICS
 from v3core.store.database import Database
+from v3core.store.phase_window import PhaseWindow, read_phase_window
 from v3core.store.run_row import RunRow
 from v3core.store.task_records import read_task_evaluation, read_task_points, read_tasks
 from v3core.ui import news, shell, ticks
@@ -26,7 +27,7 @@ from v3core.ui.text import about, md
 PARTS = 20
 """Of a run, over which the curves of its tasks have a point each."""
 MIN_WINDOW, MAX_WINDOW = 100, 5000
-"""Newest episodes that the table is of: a tenth of them all, within these bounds."""
+"""Newest episodes of a phase that the table is of: a tenth of the run's, within these bounds."""
 MAX_EXPERTS = 16
 """With more, the table has no column for each."""
 
@@ -41,9 +42,22 @@ _DISTANCE = _(
 )
 
 
-def window_of(run: RunRow) -> int:
-    """How many of the newest episodes are looked at."""
-    return min(max(run.episode // 10, MIN_WINDOW), MAX_WINDOW)
+def window_of(database: Database, run: RunRow) -> PhaseWindow:
+    """The newest episodes of the phase in force, as many as are looked at."""
+    most = min(max(run.episode // 10, MIN_WINDOW), MAX_WINDOW)
+    return read_phase_window(database, run.id, last=run.episode, most=most)
+
+
+def window_words(window: PhaseWindow) -> Message:
+    """As in `the newest 25 episodes of phase 'late'`."""
+    return _("the newest {episodes} of phase '{phase}'", episodes=counted(window.count, "episode"), phase=window.phase)
+
+
+NEWEST_WORDS = _(
+    "the newest episodes of the phase that each run is in, or ended in: a tenth of the run's, at least {least}, or all "
+    "of the phase if it has fewer",
+    least=MIN_WINDOW,
+)
 
 
 def has_tasks(run: RunRow) -> bool:
@@ -72,20 +86,16 @@ def _section(database: Database, run_id: str) -> None:
     run = shell.run_or_rerun(database, run_id)
     if (sentence := thinned_caption(run)) is not None:
         st.caption(md(":material/compress: {}", sentence))
-    results = _newest(database, run)
+    window = window_of(database, run)
+    results = _newest(database, run, window)
     if not results:
         st.caption(md("No episode is complete yet."))
         return
     points = read_task_points(database, run.id, last=run.episode, parts=PARTS)
-    of_success = {
-        result.task: [(point.episode, point.success) for point in points if point.task == result.task]
-        for result in results
-    }
-    of_return = {
-        result.task: [(point.episode, point.return_) for point in points if point.task == result.task]
-        for result in results
-    }
-    knows_success = any(not math.isnan(result.success) for result in results)
+    tasks = in_order({point.task for point in points}, task_names(run))
+    of_success = {task: [(point.episode, point.success) for point in points if point.task == task] for task in tasks}
+    of_return = {task: [(point.episode, point.return_) for point in points if point.task == task] for task in tasks}
+    knows_success = any(not math.isnan(point.success) for point in points)
     columns = st.columns(2) if knows_success else [st.container()]
     with columns[-1]:
         figure = tasks_figure(run.name, of_return, title=METRICS["return"].title, share=False)
@@ -102,12 +112,12 @@ def _section(database: Database, run_id: str) -> None:
     evaluated = read_task_evaluation(database, run.id)
     rows = [_row(result) | _evaluated(evaluated, result.task) for result in results]
     _table(rows, alt=say("Results and expert loads of each task"))
-    _specialisation(run, results)
+    _specialisation(window, results)
 
 
-def _newest(database: Database, run: RunRow) -> list[TaskResult]:
-    after = max(0, run.episode - window_of(run))
-    return in_order(read_tasks(database, run.id, after=after, last=run.episode), task_names(run))
+def _newest(database: Database, run: RunRow, window: PhaseWindow) -> list[TaskResult]:
+    results = {one.task: one for one in read_tasks(database, run.id, after=window.after, last=window.last)}
+    return [results[task] for task in in_order(results, task_names(run))]
 
 
 def _row(result: TaskResult) -> dict[str, object]:
@@ -143,11 +153,11 @@ def _table(rows: Sequence[dict[str, object]], *, alt: str) -> None:
     st.dataframe(table.rename(columns=titles), hide_index=True, column_config=config, alt=alt)
 
 
-def _specialisation(run: RunRow, results: Sequence[TaskResult]) -> None:
-    window = _("the newest {min}", min=counted(min(run.episode, window_of(run)), "episode"))
+def _specialisation(window: PhaseWindow, results: Sequence[TaskResult]) -> None:
+    words = window_words(window)
     known = _comparable(results)
     if not known:
-        st.caption(md("Of {window}.", window=window))
+        st.caption(md("Of {window}.", window=words))
         return
     loads, steps = [result.loads for result in known], [result.steps for result in known]
     distances = task_distances(loads)
@@ -167,7 +177,7 @@ def _specialisation(run: RunRow, results: Sequence[TaskResult]) -> None:
     st.caption(
         md(
             "Of {window}. The tasks that use the experts most differently: {farthest}.",
-            window=window,
+            window=words,
             farthest=farthest,
         )
     )
@@ -185,7 +195,7 @@ def compared_tasks(database: Database, runs: Sequence[RunRow], names: Sequence[s
     for run, name in zip(runs, names, strict=True):
         if not is_readable(run) or not has_tasks(run):
             continue
-        results = _newest(database, run)
+        results = _newest(database, run, window_of(database, run))
         known = _comparable(results)
         evaluated = read_task_evaluation(database, run.id)
         between = task_specialisation([result.loads for result in known], [result.steps for result in known])
@@ -198,7 +208,8 @@ def compared_tasks(database: Database, runs: Sequence[RunRow], names: Sequence[s
     _table(rows, alt=say("Results and expert loads of each task of each run"))
     st.caption(
         md(
-            "Of each run's newest tenth of its episodes, at least 100. Specialisation between tasks is the mutual "
-            "information of expert and task in nats, the same for all rows of a run."
+            "Of {newest}. Specialisation between tasks is the mutual information of expert and task in nats, the same "
+            "for all rows of a run.",
+            newest=NEWEST_WORDS,
         )
     )

@@ -36,7 +36,7 @@ class Rule:
     meaning: str
     """What it measures, with the formula, and when it holds; one or two sentences."""
     window: str
-    """The episodes that it looks at. W is the window of the mean return."""
+    """The episodes that it looks at. W is `mean_window` of those planned; they may reach into the phase before."""
     threshold: float
     advice: str
     """What helps, as in `raise load balance`."""
@@ -307,8 +307,8 @@ _ALL = (
     Rule(
         "collapse",
         _("Collapse onto one expert"),
-        _("max E[αᵢ], the largest mean load of an expert; with at least two experts."),
-        _("mean of W episodes"),
+        _("max E[αᵢ], the largest load of an expert; with at least two experts."),
+        _("all steps of W episodes together"),
         COLLAPSE,
         _("raise load balance or the temperature"),
         (RAISE_LOAD_BALANCE, RAISE_TEMPERATURE, LENGTHEN_PHASE),
@@ -337,10 +337,10 @@ _ALL = (
         "shared_experts",
         _("Two experts share everything"),
         _(
-            "Sum of the two largest mean loads, among at least three experts, unless one alone is at the threshold "
-            "of `collapse`. With 50/50/0/0 and entropy ln 2, routing never chooses between the two."
+            "Sum of the two largest loads, among at least three experts, unless one alone is at the threshold of "
+            "`collapse`. With 50/50/0/0 and entropy ln 2, routing never chooses between the two."
         ),
-        _("mean of W episodes"),
+        _("all steps of W episodes together"),
         0.98,
         _("raise load balance or the temperature"),
         (RAISE_LOAD_BALANCE, RAISE_TEMPERATURE, LENGTHEN_PHASE),

@@ -183,7 +183,7 @@ class Window:
 
     @cached_property
     def ordered_loads(self) -> Floats:
-        """Mean loads, the largest first."""
+        """`loads` of each episode, the largest first."""
         return -np.sort(-self.loads, axis=1)
 
     def last_used(self, place: int) -> Integers:

@@ -1,13 +1,18 @@
 """Claims: what the project says of routing curricula, put to the test."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
+from v3core.claims.findings import Finding
+from v3core.claims.forest import forest
 from v3core.claims.statements import StudyState, claims, readable_states
 from v3core.jobs.sweep import experiments_of
 from v3core.messages import translation
 from v3core.store.runs import list_runs
 from v3core.ui import shell
-from v3core.ui.claims_text import of_claim, of_outcomes, of_rule, of_study
+from v3core.ui.claims_text import of_claim, of_comparisons, of_outcomes, of_rule, of_study
+from v3core.ui.live_chart import live_chart
 from v3core.ui.text import md, plain
 
 database = shell.page("Claims")
@@ -22,13 +27,30 @@ def everything() -> None:
     findings = [finding for state in found for finding in state.findings]
     for key, claim in claims().items():
         st.subheader(plain(translation(claim.title)), anchor=key)
-        st.markdown(of_claim(claim, [one for one in findings if one.hypothesis.claim == key]))
+        mine = [one for one in findings if one.hypothesis.claim == key]
+        st.markdown(of_claim(claim, mine))
+        picture(key, mine)
+        if table := of_comparisons(mine):
+            st.markdown(table)
     st.subheader(md("The studies"), anchor="studies")
     run = experiments_of(list_runs(database))
     for state in found:
         one(state, is_here=state.study.experiment in run)
     with st.expander(md("What the outcomes mean")):
         st.markdown(of_outcomes())
+
+
+def picture(key: str, findings: Sequence[Finding]) -> None:
+    """The intervals of a claim's comparisons; nothing as long as none has enough runs."""
+    if (figure := forest(key, findings)) is None:
+        return
+    live_chart(figure, key=f"forest-{key}", height=int(figure.layout.height))
+    st.caption(
+        md(
+            "Each mean difference, or correlation, with its 95 % interval, divided by the smallest one that matters: "
+            "to the right of 0 it is as expected. Comparisons with too few runs for an interval are in the table alone."
+        )
+    )
 
 
 def one(state: StudyState, *, is_here: bool) -> None:

@@ -18,6 +18,12 @@ from v3core.phrases import capitalised, sentences
 
 def claim_text(claim: Claim, findings: Sequence[Finding], escape: Callable[[str], str] = str) -> str:
     """What stands under a claim's title: its words, what is known, and each comparison."""
+    run = begun(findings)
+    return "\n\n".join([claim_words(claim, findings), *([comparisons(run, escape)] if run else [])])
+
+
+def claim_words(claim: Claim, findings: Sequence[Finding]) -> str:
+    """Its verdict, its words, and what is known."""
     parts = [
         say("**{verdict}.**", verdict=capitalised(standing(claim, findings))),
         *([f"> {claim.words}"] if claim.words else []),
@@ -27,8 +33,6 @@ def claim_text(claim: Claim, findings: Sequence[Finding], escape: Callable[[str]
     ]
     if claim.measured:
         parts.append(say("*Measured.* {text}", text=translation(claim.measured)))
-    if run := begun(findings):
-        parts.append(comparisons(run, escape))
     return "\n\n".join(parts)
 
 

@@ -2,15 +2,21 @@
 
 from collections.abc import Sequence
 
-from v3core.claims.document import claim_text, how_verdicts_follow, outcome_table, study_text
+from v3core.claims.document import claim_words, comparisons, how_verdicts_follow, outcome_table, study_text
 from v3core.claims.findings import Finding
-from v3core.claims.statements import Claim, StudyState
+from v3core.claims.statements import Claim, StudyState, begun
 from v3core.ui.text import Markdown, plain
 
 
 def of_claim(claim: Claim, findings: Sequence[Finding]) -> Markdown:
-    """A claim with its comparisons."""
-    return Markdown(claim_text(claim, findings, plain))
+    """A claim and its verdict."""
+    return Markdown(claim_words(claim, findings))
+
+
+def of_comparisons(findings: Sequence[Finding]) -> Markdown:
+    """The comparisons that have begun; empty if none has."""
+    run = begun(findings)
+    return Markdown(comparisons(run, plain) if run else "")
 
 
 def of_study(state: StudyState) -> Markdown:

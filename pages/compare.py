@@ -16,7 +16,7 @@ from v3core.messages import _, say, translated
 from v3core.metrics import COMPARED
 from v3core.phrases import stored
 from v3core.store.database import DatabaseBusyError
-from v3core.store.run_row import RunRow
+from v3core.store.run_row import RunRow, distinct_names
 from v3core.ui import news, shell, ticks
 from v3core.ui.chart_sources import COMPARE, NO_EPISODES, Source
 from v3core.ui.compare_curricula import differing_settings, text_difference, timelines
@@ -39,7 +39,7 @@ from v3core.ui.option_labels import follow_language
 from v3core.ui.phase_table import phase_table
 from v3core.ui.report_download import report_download
 from v3core.ui.run_data import load_phases, load_series
-from v3core.ui.run_picker import distinct_names, pick_runs
+from v3core.ui.run_picker import pick_runs
 from v3core.ui.task_tables import compared_tasks
 from v3core.ui.text import md, plain
 

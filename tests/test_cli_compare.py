@@ -1,6 +1,7 @@
 """`compare EXPERIMENT`: the verdict in words, and as strict JSON."""
 
 import json
+import re
 
 import pytest
 from sqlalchemy import update
@@ -34,6 +35,31 @@ def test_the_verdict_is_first_and_the_failed_run_is_said(capsys, experiment):
     assert "Note: 1 of 6 runs of v3 is not counted: v3 6 failed at episode 3." in out
     assert "v3 − direct in CartPole-v1: " in out
     assert out == v3(capsys, "compare", experiment)[1], "the same numbers twice"
+
+
+def test_each_task_of_runs_on_several_environments_has_a_line(capsys, db):
+    many = {"env": "CartPole-v0 + CartPole-v1", "returns": [1.0] * 10}
+    for seed in (1, 2):
+        made_run(db, seed=seed, solved={"CartPole-v0": 1.0, "CartPole-v1": 0.25 * seed}, **many)
+    with db.write() as tx:
+        tx.execute(update(runs).values(experiment="several"))
+    code, out, err = v3(capsys, "compare", "several", "--metric", "return")
+    assert (code, err) == (0, "")
+    _, after = out.split("Task by task, means over the runs that count, of the newest episodes of the phase")
+    titles, one, other = [re.split("  +", line) for line in after.splitlines()[1:4]]
+    assert titles == ["Group", "Task", "Runs", "Return", "Success", "Lowest success"]
+    assert one == ["v3", "CartPole-v0", "2", "1", "100%", "100%"]
+    assert other == ["v3", "CartPole-v1", "2", "1", "38%", "25%"]
+    tasks = strictly(v3(capsys, "compare", "several", "--metric", "return", "--json")[1])["tasks"]
+    assert [(task["task"], task["success"], task["evaluated_success"]) for task in tasks] == [
+        ("CartPole-v0", 1.0, None),
+        ("CartPole-v1", 0.375, None),
+    ]
+
+
+def test_runs_on_one_environment_have_no_tasks(capsys, experiment):
+    assert "Task by task" not in v3(capsys, "compare", experiment)[1]
+    assert "tasks" not in strictly(v3(capsys, "compare", experiment, "--json")[1])
 
 
 def strictly(text):

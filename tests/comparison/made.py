@@ -1,8 +1,10 @@
 """Recorded runs for comparisons: short, with a few episodes and evaluations of given numbers."""
 
+import itertools
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from tests.runs import TINY
@@ -42,11 +44,12 @@ def made_run(
     temperature: float = 1.0,
     dead_experts: Sequence[int | None] = (),
     early: int = 0,
+    solved: Mapping[str, float] = MappingProxyType({}),
 ) -> RunRow:
     """A run with these returns, and evaluations `(episode, mean return)`; two phases, `early` and `late`.
 
     `dead_experts` are those of each episode's window; 1 by default. `early` episodes are recorded as of the first
-    phase, the others as of `late`.
+    phase, the others as of `late`. `solved` is the success of each task in all of its episodes; tasks take turns.
     """
     text = f"{{name: {curriculum}, phases: [{{name: early, until: {{episode: {boundary}}}, routing: softmax}}, "
     late = f"routing: sparsemax, load_balance: {load_balance}" + (
@@ -75,6 +78,8 @@ def made_run(
         rows = [_episode(number, value, str(env)) for number, value in enumerate(returns, 1)]
         for recorded, dead in zip(rows, dead_experts, strict=False):
             recorded.recent_dead_experts = dead
+        for recorded, task in zip(rows, itertools.cycle(solved), strict=False):
+            recorded.task, recorded.success = task, solved[task]
         for recorded in rows[:early]:
             recorded.phase = "early"
         writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])

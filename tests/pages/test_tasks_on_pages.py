@@ -69,7 +69,7 @@ def test_its_table_is_in_the_language_of_its_reader(open_page, database):
 
 
 def test_nothing_is_read_until_it_is_opened(open_page, database, monkeypatch):
-    monkeypatch.setattr(task_tables, "read_tasks", None)
+    monkeypatch.setattr(task_tables, "read_run_tasks", None)
     app = open_page("pages/live.py", run=add_recorded_run(database, Status.RUNNING, env=TWO))
     assert not app.exception
     assert "Tasks" in {expander.label for expander in app.expander}

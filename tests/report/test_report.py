@@ -81,6 +81,27 @@ def test_its_final_values_say_which_episodes_they_are_of(db, experiment):
     assert "phase in force" not in " ".join(finals.words), "an evaluation is of no window"
 
 
+def test_a_task_that_is_not_solved_is_not_hidden_by_the_mean(db, experiment):
+    one, other = tasks = ("CartPole-v0", "CartPole-v1")
+    many = {"env": " + ".join(tasks), "returns": [1.0] * 10}
+    runs = [made_run(db, seed=seed, solved={one: 1.0, other: 0.25 * seed}, **many) for seed in (1, 2)]
+    runs.append(made_run(db, curriculum="switch", status="failed", solved={one: 0.0, other: 0.0}, **many))
+    report = gather(db, experiment("several", runs), "1")
+    (section,) = [section for section in report.sections if section.title == "Task by task"]
+    groups, of_runs = section.tables
+    assert [(row["Group"], row["Task"], row["Runs"]) for row in groups.rows] == [("v3", one, "2"), ("v3", other, "2")]
+    assert [(row["Success"], row["Lowest success"]) for row in groups.rows] == [("100%", "100%"), ("38%", "25%")]
+    assert [(row["Run"], row["Success"]) for row in of_runs.rows] == [
+        *(("v3 1", "100%"), ("v3 1", "25%"), ("v3 2", "100%"), ("v3 2", "50%")),
+        *(("switch 1", "0%"), ("switch 1", "0%")),
+    ]
+    assert of_runs.rows[0]["Expert 2"] == "75%"
+    assert "v3: the lowest success is in CartPole-v1, 38%." in section.words
+    assert "38%" in as_html(report)
+    alone = gather(db, experiment("two", made_groups(db, GROUPS)), "1")
+    assert "Task by task" not in {section.title for section in alone.sections}
+
+
 def test_nothing_in_it_needs_a_network(db, experiment):
     page = as_html(gather(db, experiment("two", made_groups(db, GROUPS)), "1"))
     ours = page[: page.index("<script>")] + page[page.rindex("<script>") :]

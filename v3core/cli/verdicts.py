@@ -1,6 +1,6 @@
 """Comparing the runs of an experiment: groups, pairs and the verdict, as on Compare."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from v3core.store.database import Database
 from v3core.store.runs import get_run, resolve
 
 if TYPE_CHECKING:
+    from v3core.comparison.task_results import GroupTask
     from v3core.report.gathering import Section
 
 
@@ -62,10 +63,14 @@ def compare(
     bounds: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Compare the groups of an experiment: verdict, estimates with 95 % intervals, tests, and what is unequal."""
+    """Compare the groups of an experiment: verdict, estimates with 95 % intervals, tests, and what is unequal.
+
+    Of runs on several environments it also shows the return and the success of each task.
+    """
     from v3core.comparison import compare as compared  # statistics, which no other command needs
     from v3core.comparison.across import parse_bounds
     from v3core.comparison.standings import varied
+    from v3core.comparison.task_results import group_tasks
 
     within = dict(map(parse_bounds, bounds))
 
@@ -74,12 +79,16 @@ def compare(
             runs = control.need_experiment(tx, experiment)
         asked: dict[str, Any] = {"metric": metric, "threshold": threshold, "until": until, "bounds": within}
         found = compared(database, runs, by=by or varied(runs), **asked)
+        tasks = group_tasks(database, runs, found)
     if as_json:
-        echo_json({"experiment": experiment, **found.to_dict()})
+        of_tasks = {"tasks": [one.to_dict() for one in tasks]} if tasks else {}
+        echo_json({"experiment": experiment, **found.to_dict(), **of_tasks})
         return
     for sentence in found.verdict:
         echo(sentence)
     _print_groups(found)
+    if tasks:
+        _print_tasks(tasks)
     _print_pairs(found)
     if found.across is not None:
         _print_across(found.across)
@@ -105,6 +114,21 @@ def _print_groups(found: Comparison) -> None:
         echo(f"{padded(_named(group, found), wide)}  {group.final.n:>5}  {final}")
     if means := mean_words(found):
         echo(means)
+
+
+def _print_tasks(tasks: Sequence["GroupTask"]) -> None:
+    """A line per group and task: a mean over the tasks hides one that is not solved."""
+    from v3core.comparison.task_results import NEWEST_WORDS, as_text, group_task_rows  # as above
+
+    rows = as_text(group_task_rows(tasks, experts=False))
+    lines = [[str(translated(cell)) for cell in line] for line in (rows[0], *(row.values() for row in rows))]
+    wide = [max(map(width, column)) for column in zip(*lines, strict=True)]
+    echo(_("\nTask by task, means over the runs that count, of {newest}:", newest=NEWEST_WORDS))
+    for line in lines:
+        cells = [
+            padded(cell, columns, right=place > 1) for place, (cell, columns) in enumerate(zip(line, wide, strict=True))
+        ]
+        echo("  ".join(cells))
 
 
 def _named(group: GroupResult, found: Comparison) -> str:

@@ -120,7 +120,7 @@ def _final(database: Database, run: RunRow, trace: Trace, metric: str, until: in
         return _NONE
     if metric in AT_EVALUATIONS:
         return Final(float(trace.values[before[-1]]), None)
-    newest = run.episode if until is None else int(trace.episode[before[-1]])
+    newest = run.episode if until is None else trace.episode_at(until)
     return final_value(database, run, metric, newest, window)
 
 

@@ -41,6 +41,11 @@ class Trace:
     size: int = 1
     """Episodes per bucket."""
 
+    def episode_at(self, step: float) -> int:
+        """The newest of its episodes by a step; 0 before the first."""
+        before = np.flatnonzero(self.step <= step)
+        return int(self.episode[before[-1]]) if len(before) else 0
+
     def whole_buckets(self, window: int) -> int:
         """A number of episodes, rounded up to whole buckets."""
         return -(-window // self.size) * self.size

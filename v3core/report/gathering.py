@@ -25,6 +25,16 @@ from v3core.comparison.pictures import (
 )
 from v3core.comparison.standings import varied
 from v3core.comparison.tables import PAIR_HELP, Row, across_rows, final_words, group_rows, pair_rows
+from v3core.comparison.task_results import (
+    BETWEEN_TASKS_WORDS,
+    GROUP_TASK_HELP,
+    NEWEST_WORDS,
+    as_text,
+    group_task_rows,
+    group_tasks,
+    lowest_words,
+    run_task_rows,
+)
 from v3core.curriculum.presets import dump
 from v3core.errors import V3Error
 from v3core.insight.compared import Comparison
@@ -37,7 +47,7 @@ from v3core.store.alarms import read_alarms
 from v3core.store.curve import read_phase_sums
 from v3core.store.database import Database
 from v3core.store.experiment_rows import read_experiment
-from v3core.store.run_row import RunRow
+from v3core.store.run_row import RunRow, distinct_names
 from v3core.store.runs import runs_of_experiment
 
 ROUTING = ("effective_experts", "recent_dead_experts", "routing_entropy", "specialisation", "recent_specialisation")
@@ -131,6 +141,7 @@ def gather(
         _finals(found),
         *_together(found, bounds or {}),
         _phases(database, runs, metric, grouping),
+        *_tasks(database, runs, found),
         *_routing(database, runs, grouping, found),
         *_sweeps(runs, grouping, found),
         *([replay] if replay else []),
@@ -187,6 +198,19 @@ def _phases(database: Database, runs: Sequence[RunRow], metric: str, grouping: G
     phases = {run.id: read_phase_sums(database, run.id) for run in runs}
     words = [_("Each point is the mean of a run in a phase; groups of fewer than five runs have no box.")]
     return Section(_("Phase by phase"), words, phase_pictures(runs, phases, metric, grouping.by))
+
+
+def _tasks(database: Database, runs: Sequence[RunRow], found: Comparison) -> list[Section]:
+    """Of runs on several environments: their mean over tasks hides one that is not solved."""
+    of_runs = run_task_rows(database, runs, distinct_names(runs))
+    if not of_runs:
+        return []
+    of_groups = group_tasks(database, runs, found)
+    words = [_("Of {newest}. {between}", newest=NEWEST_WORDS, between=BETWEEN_TASKS_WORDS), *lowest_words(of_groups)]
+    tables = [Table(as_text(of_runs), _("Runs"))]
+    if of_groups:
+        tables.insert(0, Table(as_text(group_task_rows(of_groups)), _("Groups"), GROUP_TASK_HELP))
+    return [Section(_("Task by task"), words, tables=tables)]
 
 
 def _routing(database: Database, runs: Sequence[RunRow], grouping: Grouping, found: Comparison) -> list[Section]:

@@ -6,7 +6,7 @@ invalid row would break pages and the queue for all runs.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from functools import cached_property
@@ -295,3 +295,14 @@ def _shown(value: Any) -> str:
         return "unreadable"
     text = "empty" if value is None else repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def run_label(run: RunRow) -> str:
+    """A run's name and the start of its id."""
+    return f"{run.name} · {run.id[:6]}"
+
+
+def distinct_names(runs: Sequence[RunRow]) -> list[str]:
+    """Distinct names of these runs: names shared by several are followed by the start of the id."""
+    names = [run.name for run in runs]
+    return [run_label(run) if names.count(run.name) > 1 else run.name for run in runs]

@@ -31,10 +31,9 @@ from v3core.recall import recalled
 from v3core.store.alarms import MUTED, read_alarms
 from v3core.store.database import Database
 from v3core.store.pace import recent_returns
-from v3core.store.run_row import RunRow
+from v3core.store.run_row import RunRow, distinct_names
 from v3core.store.runs import get_run
 from v3core.ui.run_data import VisibleRange, load_seconds, load_series
-from v3core.ui.run_picker import distinct_names
 from v3core.ui.status import ADVANCES, mean_words, number
 
 NOTHING_RECORDED = _("This run did not record these metrics.")

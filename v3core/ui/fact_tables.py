@@ -10,6 +10,7 @@ import streamlit as st
 
 from v3core.charts.fact_figures import fact_figure
 from v3core.comparison.groups import is_readable
+from v3core.comparison.task_results import NEWEST_WORDS, window_of, window_words
 from v3core.insight.seen_words import end_in_words
 from v3core.jobs.retention import thinned_caption
 from v3core.messages import _, said, with_minus
@@ -19,7 +20,7 @@ from v3core.store.fact_records import FactResult, fact_points, fact_results, rea
 from v3core.store.run_row import RunRow
 from v3core.ui import news, shell, ticks
 from v3core.ui.live_chart import live_chart
-from v3core.ui.task_tables import NEWEST_WORDS, PARTS, window_of, window_words
+from v3core.ui.task_tables import PARTS
 from v3core.ui.text import md
 
 MOST_WORDS = 12

@@ -11,7 +11,7 @@ from v3core.errors import V3Error
 from v3core.jobs.lifecycle import ACTIVE
 from v3core.messages import _, say
 from v3core.store.database import Database
-from v3core.store.run_row import RunRow
+from v3core.store.run_row import RunRow, run_label
 from v3core.store.runs import list_runs, resolve
 from v3core.ui.language import with_language
 from v3core.ui.status import counted
@@ -45,20 +45,9 @@ export default function ({ data }) {
 _address = st.components.v2.component("v3_address", html="<span></span>", js=_JS)
 
 
-def run_label(run: RunRow) -> str:
-    """A run's name and the start of its id."""
-    return f"{run.name} · {run.id[:6]}"
-
-
 def option_label(run: RunRow) -> str:
     """A run among the options of a picker, which are searched as one types: with its tags."""
     return " · ".join([run_label(run), *([run.tags] if run.tags else [])])
-
-
-def distinct_names(runs: list[RunRow]) -> list[str]:
-    """Distinct names of these runs: names shared by several are followed by the start of the id."""
-    names = [run.name for run in runs]
-    return [run_label(run) if names.count(run.name) > 1 else run.name for run in runs]
 
 
 def pick_run(database: Database, place: DeltaGenerator, page: str = "live") -> RunRow:

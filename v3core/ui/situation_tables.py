@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from v3core.charts.situation_figures import HEIGHT, situation_figure
+from v3core.comparison.task_results import MAX_EXPERTS, window_of, window_words
 from v3core.insight.situation_loads import SituationResult, situation_points, situation_results
 from v3core.jobs.retention import thinned_caption
 from v3core.messages import _, said, say
@@ -13,7 +14,7 @@ from v3core.store.run_row import RunRow
 from v3core.store.situation_records import GrowingSituations, has_situations
 from v3core.ui import news, shell, ticks
 from v3core.ui.live_chart import live_chart
-from v3core.ui.task_tables import MAX_EXPERTS, PARTS, window_of, window_words
+from v3core.ui.task_tables import PARTS
 from v3core.ui.text import about, md
 
 _MEANING = _(

@@ -66,7 +66,7 @@ def test_episodes_and_progress(db, running, writer):
     writer.flush()
     assert read_episodes(db, running.id)["return"].tolist() == [1.0, 2.0]
     assert get_run(db, running.id).step == 30
-    assert [dataclasses.astuple(progress) for progress in seen] == [(2, 60, 20, "early", 1.5)]
+    assert [dataclasses.astuple(progress) for progress in seen] == [(2, 60, 20, "early", 1.5, 2)]
 
 
 def test_phase_changes_are_recorded_once(db, running, writer, hooks):

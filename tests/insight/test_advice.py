@@ -6,7 +6,7 @@ import torch
 from tests.insight.test_remedies import BASE
 from tests.native.networks import torch_gradient
 from tests.training.test_collapsed_routing import GATINGS, STATES, gradient_of_logits
-from v3core.config import EvaluationConfig, PPOConfig, Recipe, build_run_config
+from v3core.config import EvaluationConfig, PolicyConfig, PPOConfig, Recipe, build_run_config
 from v3core.curriculum import Progress, parse, settings_at
 from v3core.insight.alarms import RULES
 from v3core.insight.alarms.advice import advice, remedies_of_fork, why_not
@@ -26,7 +26,7 @@ def in_force(gating, **more):
     return settings_at(parse(f"{{name: x, phases: [{phase}]}}"), Progress(5, 10), BASE)
 
 
-def config(balance_on="softmax", sampled=False):
+def config(balance_on="softmax", sampled=False, **policy):
     return build_run_config(
         name="x",
         env="CartPole-v1",
@@ -34,7 +34,11 @@ def config(balance_on="softmax", sampled=False):
         episodes=10,
         curriculum=parse("{name: x, phases: [{name: all}]}"),
         recipe=Recipe(
-            name="x", match=("*",), ppo=PPOConfig(balance_on=balance_on), evaluation=EvaluationConfig(sampled=sampled)
+            name="x",
+            match=("*",),
+            ppo=PPOConfig(balance_on=balance_on),
+            evaluation=EvaluationConfig(sampled=sampled),
+            policy=PolicyConfig(**policy),
         ),
     )
 
@@ -85,3 +89,9 @@ def test_evaluations_that_sample_are_not_advised_to():
     now = in_force(Gating())
     assert "evaluate with sampled actions" in advice(rule, now, config())
     assert "evaluate with sampled actions" not in advice(rule, now, config(sampled=True))
+
+
+@pytest.mark.parametrize(("graph", "layers", "fewer"), [("gatv1", 2, True), ("gatv1", 1, False), ("mlp", 2, False)])
+def test_fewer_graph_layers_are_advised_only_where_there_are_fewer(graph, layers, fewer):
+    said = advice(RULES["over_smoothing"], in_force(Gating()), config(graph=graph, layers=layers))
+    assert ("use fewer graph layers" in said) == fewer

@@ -136,6 +136,19 @@ def test_a_later_alarm_of_a_muted_rule_is_muted_too(db, run_in):
         assert alarm_notices_due(tx, now) == [(run_id, 1), (run_id, 3)]
 
 
+def test_the_webhook_advises_nothing_that_cannot_work(db, make):
+    """Balance losses of the gates reach no dead expert under sparsemax."""
+    sparse = "{name: one, phases: [{name: only, routing: sparsemax}]}"
+    run_id, now = make(curriculum=sparse, balance_on="gates"), datetime.now(UTC)
+    alarm = AlarmRow(0, "dead_expert", "only", 10, 20, 1.0, 1.0, "active", "1 of 2 experts dead")
+    with db.write() as tx:
+        put_alarm(tx, run_id, alarm, actor="test", now=now, notify=True)
+        claimed = claim_alarm_notice(tx, run_id, 1, message="Calling.", now=now)
+    content = alarm_notice(get_run(db, run_id), claimed)
+    assert "1 of 2 experts dead; fork it with ppo.balance_on=softmax" in content["text"]
+    assert content["alarm"] == read_alarms(db, run_id)[0].to_dict()
+
+
 def test_the_webhook_is_due_once_for_each_alarm(db, make, train, monkeypatch):
     monkeypatch.setenv("V3_WEBHOOK_URL", "http://127.0.0.1:9/secret")
     run_id, now = make(curriculum=COLLAPSING, seed=9), datetime.now(UTC)

@@ -53,4 +53,8 @@ def advice(rule: Rule, now: Settings, config: RunConfig) -> str:
         )
     if rule.name == EVALUATION_GAP and config.evaluation.sampled:
         return _("lengthen the phase: evaluations sample actions already")
+    if rule.name == "over_smoothing" and config.policy.graph == "mlp":
+        return _("its nodes send each other nothing, so that they are alike by what they observe")
+    if rule.name == "over_smoothing" and config.policy.layers == 1:
+        return _("it has one graph layer, the fewest: a run with policy.graph=mlp sends nothing between nodes")
     return rule.advice

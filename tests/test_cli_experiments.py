@@ -117,6 +117,7 @@ def test_experiments_are_listed_and_shown(db, command, both):
     assert "Both: 4 runs: 3 queued, 1 failed, 0 of 160 episodes." in shown
     assert "The environment broke." in shown
     assert "v3: Return" in shown
+    assert "; mean return so far, each in its phase, unknown of 0 runs." in shown
     as_json = json.loads(command("experiment", "Both", "--json")[0])
     assert [run["id"] for run in as_json["failed"]] == both[:1]
     assert [group["name"] for group in as_json["statistics"]["groups"]] == ["v3", "v3-entmax"]

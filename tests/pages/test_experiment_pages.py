@@ -108,6 +108,7 @@ def test_an_experiment_without_a_record_has_everything_that_needs_none(open_page
     assert list(table.value["Completed"]) == ["2 of 2", "2 of 2"]
     assert list(table.value["Interval"]) == ["–", "–"]
     assert "Undecided between" in text_of(app)
+    assert "each over the newest episodes of the phase that it is in" in table.proto.columns
     assert button(app, "stop-all").disabled
     assert button(app, "resume-failed").disabled
     button(app, "add-seeds").click().run()

@@ -217,7 +217,7 @@ def _show(database: Database, progress: Progress) -> None:
         where = _(" in {env}", env=result.env) if len({group.env for group in standings.comparison.groups}) > 1 else ""
         echo(
             _(
-                "{name}{where}: {label} {estimate} of {n}; mean return so far {estimate2} of {n2}.",
+                "{name}{where}: {label} {estimate} of {n}; mean return so far, each in its phase, {estimate2} of {n2}.",
                 name=result.name,
                 where=where,
                 label=label,

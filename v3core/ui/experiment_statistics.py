@@ -7,11 +7,13 @@ import streamlit as st
 
 from v3core.comparison import standings_of
 from v3core.comparison.standings import Standings
+from v3core.comparison.tables import mean_words
 from v3core.insight.compared import GroupResult
 from v3core.insight.estimates import Estimate
 from v3core.jobs.experiments import Progress
 from v3core.jobs.lifecycle import Status
 from v3core.messages import _, said, say
+from v3core.rollup import MEAN_WINDOW
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.ui.status import counted, number
@@ -40,8 +42,9 @@ def experiment_statistics(database: Database, progress: Progress) -> None:
                 _("So far"): st.column_config.TextColumn(
                     _("Mean return so far"),
                     help=_(
-                        "Interquartile mean of the newest mean returns of all runs, wherever they are; "
-                        "how many they are."
+                        "Interquartile mean of the newest mean returns of all runs, wherever they are, each over the "
+                        "newest episodes of the phase that it is in: {mean_window}; how many they are.",
+                        mean_window=MEAN_WINDOW,
                     ),
                 ),
             }
@@ -55,6 +58,8 @@ def experiment_statistics(database: Database, progress: Progress) -> None:
             label=label,
         )
     )
+    if means := mean_words(standings.comparison):
+        st.caption(md("{}", means))
 
 
 def _rows(standings: Standings) -> list[dict[str, str]]:

@@ -63,8 +63,8 @@ claims: .venv/.native ## Run the studies that test the claims: hours, resumable;
 leaving: .venv/.development ## Leave each page in every way 20 times, on a busy machine
 	V3_LEAVING=20 $(BIN)/python -m pytest tests/browser/test_leaving_pages.py
 
-mutation: .venv/.development ## Change the code of a package in small ways and run its tests: MODULE=charts
-	nice -n 10 $(BIN)/python -m tests.mutation $(MODULE)
+mutation: .venv/.development ## Change code in small ways and run its tests: MODULE=charts, FILE=, TESTS=, MUTANTS=
+	nice -n 10 $(BIN)/python -m tests.mutation $(MODULE) $(if $(FILE),--file $(FILE)) $(if $(TESTS),--tests $(TESTS)) $(if $(MUTANTS),--mutants $(MUTANTS))
 
 screenshots: .venv/.development ## Retake the screenshots of the documentation
 	$(BIN)/python -m tests.screenshots

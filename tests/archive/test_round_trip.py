@@ -9,6 +9,7 @@ import pytest
 from tests.archive.conftest import members
 from tests.episode_table import read_episodes
 from tests.store.recorded import record
+from tests.store.reference import full_rows, stored_rows
 from v3core.archive import import_archive, write_archive
 from v3core.curriculum import Length
 from v3core.errors import V3Error
@@ -118,6 +119,14 @@ def test_ended_stays_ended_and_what_ran_is_stopped(here, there, new_run, episode
     row = get_run(there, run)
     assert (row.status, row.webhook) == (becomes, None)
     assert row.reason == ("The run was running when it was archived." if status == "running" else None)
+
+
+def test_an_imported_run_has_the_buckets_that_it_had(here, there, new_run, episode, tmp_path):
+    run = record(here, new_run(here), episode, count=300)
+    write_archive(here, run, tmp_path / "run.v3run")
+    import_archive(there, tmp_path / "run.v3run")
+    assert stored_rows(there, run) == stored_rows(here, run)
+    assert stored_rows(there, run).keys() == full_rows(300)
 
 
 def test_the_past_of_an_imported_run_is_no_news(here, there, new_run, episode, tmp_path):

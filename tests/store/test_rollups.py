@@ -15,10 +15,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from sqlalchemy import delete
 
 from tests.store.reference import assert_summary_is, full_rows, plain_summary, stored_rows
+from v3core.rollup import MEAN
 from v3core.store.bulk import COLUMNS, metric_names, read_rows
 from v3core.store.curve import read_series
 from v3core.store.opening import open_database
-from v3core.store.rollups import rebuild_rollups
+from v3core.store.rollups import read_buckets, rebuild_rollups
 from v3core.store.runs import remove_hidden_part, update_run
 from v3core.store.schema import HIDDEN, episodes, expert_loads, rollups
 from v3core.store.writer import EpisodeWriter, truncate
@@ -52,6 +53,48 @@ def test_rows_are_written_with_the_episode_that_fills_them(db, new_run, episode)
     assert json.loads(rows[16, 1][0]) == [["early"], ["early"], ["early", "late"], ["late"]]
     assert json.loads(rows[64, 0][0]) == [["early"], ["early", "late"], ["late"], ["late"]]
     assert rebuilt(db, run_id) == rows
+
+
+def test_a_restart_reads_the_episodes_that_are_in_no_row_and_continues_with_them(db, new_run, episode, monkeypatch):
+    read, original = [], read_rows
+
+    def counted(*arguments, **options):
+        for rows in original(*arguments, **options):
+            read.append(len(rows.episode))
+            yield rows
+
+    run_id, last = new_run(db), 0
+    with monkeypatch.context() as patch:
+        patch.setattr("v3core.store.rollups.read_rows", counted)
+        for until in (1, 10, 63, 64, 66, 130, 300):
+            writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+            writer.record([episode(number) for number in range(last + 1, until + 1)], until)
+            writer.close()
+            last = until
+    assert read == [1, 10, 63, 2, 2], "none of the rows of 64"
+    rows = stored_rows(db, run_id)
+    assert set(rows) == full_rows(300)
+    assert rebuilt(db, run_id) == rows
+
+
+def test_buckets_of_a_fork_are_its_own_from_where_it_begins(db, new_run, episode):
+    """It goes another way than the run whose records it begins with, which has as many episodes."""
+    parent = new_run(db)
+    writer = EpisodeWriter(db, parent, generation=0, writable_in=["running"])
+    writer.record([episode(number) for number in range(1, 601)], 600)
+    writer.close()
+    fork = new_run(db, trunk=parent, parent=parent, parent_episode=100, parent_evaluated=100)
+    writer = EpisodeWriter(db, fork, generation=0, writable_in=["running"])
+    writer.record([episode(number, return_=-1.0) for number in range(101, 601)], 600)
+    writer.close()
+    values = [*map(float, range(1, 101)), *[-1.0] * 500]
+    for width in (10, 40, 600):
+        read = read_series(db, fork, width=width)
+        assert_summary_is(read.summary("return"), plain_summary(values, read.size))
+    with db.read() as tx:
+        stored = read_buckets(tx, fork, 16, experts=4, first=0, last=35)
+    assert stored.numbers.tolist() == list(range(36))
+    assert (stored.stats[7:, MEAN, metric_names(4).index("return")] == -1).all()
 
 
 def test_a_deleted_run_leaves_no_rows(db, new_run, episode):
@@ -172,6 +215,17 @@ def test_buckets_that_lack_a_newer_metric_stay_readable(db, new_run, episode):
     assert coarse.summary(names[-1]).count.tolist() == [0, 0, 0, 0]
     assert np.isnan(coarse.summary(names[-1]).mean).all()
     assert coarse.summary("return").count.tolist() == [16] * 4
+
+
+def test_buckets_in_which_only_the_lengths_are_numbers_are_there(db, new_run, episode):
+    """Of a thinned run nothing else says how many episodes there were."""
+    nothing = {name: math.nan for name, value in vars(episode(1)).items() if isinstance(value, float)}
+    run_id = new_run(db)
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    writer.record([episode(number, **nothing) for number in range(1, 65)], 64)
+    writer.close()
+    with db.read() as tx:
+        assert read_buckets(tx, run_id, 16, experts=4, first=0, last=3).numbers.tolist() == [0, 1, 2, 3]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

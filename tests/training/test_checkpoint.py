@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 
 import pytest
 import torch
@@ -62,6 +63,12 @@ def test_random_numbers_continue_in_a_run_of_the_same_seed_only(state, saved, sm
 
 def test_nothing_else_is_left_in_the_folder(saved):
     assert [path.name for path in saved.parent.iterdir()] == ["run.pt"]
+
+
+def test_a_folder_that_was_deleted_meanwhile_is_made(state, saved):
+    shutil.rmtree(saved.parent)
+    save_checkpoint(saved, state.state_dict())
+    assert load_checkpoint(saved)["completed"] == 9
 
 
 def test_a_crash_while_writing_leaves_the_old_checkpoint(state, saved, monkeypatch):

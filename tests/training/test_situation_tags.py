@@ -104,20 +104,20 @@ def test_of_an_older_checkpoint_the_episodes_in_progress_have_none():
 
 
 class Climbing(gymnasium.Env):
-    """A level that goes up and down by chance, for 20 steps."""
+    """A level that goes up and down by chance, for 20 steps, and their number."""
 
-    observation_space = spaces.Dict({"level": spaces.Box(-30, 30, (1,), np.float32)})
+    observation_space = spaces.Dict({"level": spaces.Box(-30, 30, (2,), np.float32)})
     action_space = spaces.Discrete(2)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
         self.steps = self.level = 0
-        return {"level": np.zeros(1, np.float32)}, {}
+        return {"level": np.zeros(2, np.float32)}, {}
 
     def step(self, action):
         self.steps += 1
         self.level += int(self.np_random.integers(-1, 2))
-        return {"level": np.array([self.level], np.float32)}, float(action), self.steps == 20, False, {}
+        return {"level": np.array([self.level, self.steps], np.float32)}, float(action), self.steps == 20, False, {}
 
 
 @pytest.fixture
@@ -136,6 +136,12 @@ def test_a_run_that_was_stopped_in_the_middle_of_episodes_records_the_same(climb
     texts = [json.loads(episode.situations) for episode in whole.episodes]
     assert {name for one in texts for name in one} == {"high", "odd", "risen", "none of these"}
     assert reported(*in_parts(config, recorder, 1, 1, 1)) == reported(whole)
+
+
+def test_of_an_environment_that_declares_none_nothing_is_recorded(small_run, recorder):
+    hooks = recorder()
+    run(small_run("CartPole-v1", curriculum=ONE_PHASE, episodes=3), hooks)
+    assert [episode.situations for episode in hooks.episodes] == [None] * 3
 
 
 def a_step(level=1.0, ended=False):

@@ -246,6 +246,26 @@ def test_checkpoints_follow_the_clock_and_the_phases(small_run, recorder):
     assert fast.calls.count("checkpoint_saved") >= fast.calls.count("record") > 12
 
 
+def test_the_time_between_checkpoints_counts_from_the_newest(small_run, recorder):
+    """With a third of it for each rollout, there is one after every third."""
+    hooks, at = recorder(), []
+    saved = hooks.checkpoint_saved
+
+    def rollouts():
+        return hooks.calls.count("record")
+
+    def noted(*arguments):
+        at.append(rollouts())
+        saved(*arguments)
+
+    hooks.checkpoint_saved = noted
+    config = small_run(environments=1, rollout_steps=8, curriculum=ONE_PHASE)
+    run(config, hooks, clock=lambda: rollouts() * CHECKPOINT_SECONDS / 3)
+    before_the_last = rollouts() - 1
+    assert before_the_last > 9
+    assert [number for number in at if number < before_the_last] == list(range(0, before_the_last, 3))
+
+
 def test_where_the_time_goes_is_reported_after_each_rollout_without_pauses(small_run, recorder):
     """A pause in the middle of a rollout or an update lasts longer here than all training."""
     asked = itertools.count()
@@ -354,6 +374,18 @@ def test_an_edit_of_the_future_is_applied_between_two_rollouts(small_run, record
     assert hooks.applied == [(7, 3)]
     assert [(change.planned, change.episode) for change in hooks.phases] == [(0, 0), (8, 8), (10, 10)]
     assert [episode.phase for episode in hooks.episodes] == ["one"] * 8 + ["two"] * 2 + ["three"] * 2
+
+
+def test_an_environment_of_ones_own_does_not_keep_edits_out(small_run, recorder, tmp_path, monkeypatch):
+    entry = "import gymnasium\ngymnasium.register('Edited-v0', entry_point=gymnasium.spec('CartPole-v1').entry_point)\n"
+    (tmp_path / "edited_environment.py").write_text(entry)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = small_run("edited_environment:Edited-v0")
+    edit = Edit(7, with_boundaries(config.curriculum, [8, 10]))
+    hooks = recorder(lambda hooks: Orders(edits=() if hooks.applied or hooks.rejected else (edit,)))
+    run(config, hooks)
+    gymnasium.registry.pop("Edited-v0")
+    assert (hooks.applied, hooks.rejected) == ([(7, 0)], [])
 
 
 def test_an_edit_of_the_past_is_rejected_in_one_sentence_and_training_goes_on(small_run, recorder):

@@ -11,6 +11,7 @@ from tests.disks import fill, small_disk
 from v3core.curriculum import PhaseStart
 from v3core.environments import check_environment
 from v3core.errors import V3Error
+from v3core.policy import Gating
 from v3core.training.checkpoint import load_checkpoint, save_checkpoint
 from v3core.training.state import TrainingState
 
@@ -23,6 +24,9 @@ def state(small_run):
     state.recent.extend([(1.5, 3, None), (2.0, 4, 1.0)])
     state.completed, state.step, state.rollbacks, state.failures_in_a_row = 9, 100, 2, 1
     state.policy.move_bias(torch.tensor([0.0, 0.1, -0.1, 0.0]))
+    state.policy.gating = Gating(routing="topk", temperature=0.7, top_k=2)
+    torch.rand(5, generator=state.generator)
+    state.random.random(5)
     return state
 
 
@@ -41,15 +45,23 @@ def test_everything_comes_back(state, saved, small_run):
     assert list(other.recent) == [(1.5, 3, None), (2.0, 4, 1.0)]
     assert (other.completed, other.step, other.rollbacks, other.failures_in_a_row) == (9, 100, 2, 1)
     assert other.policy.uses_bias
+    assert other.policy.gating == state.policy.gating == Gating(routing="topk", temperature=0.7, top_k=2)
     for (name, ours), theirs in zip(state.policy.state_dict().items(), other.policy.state_dict().values(), strict=True):
         assert torch.equal(ours, theirs), name
+
+
+def test_a_bias_that_came_back_to_zero_stays_in_use(state, small_run, tmp_path):
+    state.policy.move_bias(torch.tensor([0.0, -0.1, 0.1, 0.0]))
+    assert not state.policy.expert_bias.any()
+    save_checkpoint(tmp_path / "zero.pt", state.state_dict())
+    other = TrainingState(small_run(), check_environment("CartPole-v1", allow_import=False))
+    other.load(tmp_path / "zero.pt")
+    assert other.policy.uses_bias
 
 
 def test_random_numbers_continue_in_a_run_of_the_same_seed_only(state, saved, small_run):
     def loaded(**config):
         other = TrainingState(small_run(**config), check_environment("CartPole-v1", allow_import=False))
-        other.random.random(5)
-        torch.rand(5, generator=other.generator)
         other.load(saved)
         return torch.rand(3, generator=other.generator).tolist(), other.random.random()
 

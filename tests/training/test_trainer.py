@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import json
 import math
 import re
 import time
@@ -10,6 +11,7 @@ import gymnasium
 import pytest
 import torch
 
+from tests.environments.scored import Scored
 from tests.training.conftest import ONE_PHASE
 from v3core.config import BaseConfig, EvaluationConfig, PolicyConfig, PPOConfig, build_run_config, recipe_for
 from v3core.curriculum import (
@@ -572,15 +574,27 @@ def test_a_phase_may_end_by_step(small_run, recorder):
     assert {episode.phase for episode in hooks.episodes if episode.step > 100} == {"two"}
 
 
-def test_a_phase_may_end_by_a_trigger(small_run, recorder):
-    until = {"metric": "length", "at_least": 12, "window": 3, "min_episodes": 5}
-    phases = [{"name": "one", "until": until}, {"name": "two"}]
+TRIGGERS = {
+    "length": ("CartPole-v1", 12, lambda episode: episode.length),
+    "return": ("CartPole-v1", 14.5, lambda episode: episode.return_),
+    "success": ("MiniGrid-Empty-Random-5x5-v0", 0.6, lambda episode: episode.success),
+    "fact:score": ("TriggersByScore-v0", 3.5, lambda episode: json.loads(episode.facts)["score"]),
+}
+gymnasium.register("TriggersByScore-v0", entry_point=Scored, kwargs={"longest": 5})
+
+
+@pytest.mark.parametrize("metric", TRIGGERS)
+def test_a_phase_may_end_by_a_trigger(small_run, recorder, metric):
+    env, threshold, value = TRIGGERS[metric]
+    until = {"metric": metric, "at_least": threshold, "window": 3, "min_episodes": 5}
+    curriculum = {"name": "trigger", "phases": [{"name": "one", "until": until}, {"name": "two"}]}
+    facts = {"score": "game.score"} if metric.startswith("fact:") else None
     hooks = recorder()
-    run(small_run(curriculum={"name": "trigger", "phases": phases}, environments=1, rollout_steps=8), hooks)
-    ends = [episode.length for episode in hooks.episodes]
+    run(small_run(env, episodes=40, curriculum=curriculum, facts=facts, environments=1, rollout_steps=8), hooks)
+    values = [value(episode) for episode in hooks.episodes]
     began = hooks.phases[1].episode
     assert began >= 5
-    assert sum(ends[began - 3 : began]) / 3 >= 12
+    assert sum(values[began - 3 : began]) / 3 >= threshold
 
 
 def test_a_trigger_looks_at_its_own_phase_and_survives_a_resume(small_run, recorder):

@@ -46,8 +46,8 @@ _PRODUCTS = """Lab Gymnasium MiniGrid MiniHack NetHack PyTorch Python Streamlit 
 Mixtral DeepSeekMoE EvoMoE ReMoE ReLU MOORE Bengio Google Mistral DeepSeek ICML NeurIPS
 CUDA YAML CSV JSON Parquet GIF PNG SVG Esc Ctrl Enter Shift"""
 _UNITS = "CPU GPU Bytes MiB GiB kB MB GB UTC nat nats nan"
-_TERMS = """PPO KL GAE PCA MAD Adam Welch Holm Jensen Shannon Student Fisher logits softmax sparsemax entmax token epoch ln
-log exp min max clip cosine arXiv eq Var target value keep chance"""
+_TERMS = """PPO KL GAE PCA MAD Adam Welch Holm Jensen Shannon Student Fisher logits softmax sparsemax entmax token epoch
+ln log exp min max clip cosine arXiv eq Var target value keep chance"""
 _SETTINGS = """id info step steps return reset scenario yes no none unset auto recipe base device backend native view
 env wrappers Class seed episodes width gru eager torch EnvironmentSetup exponential curriculum my PYTHONPATH
 module image direction mission task"""

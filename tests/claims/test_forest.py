@@ -122,10 +122,10 @@ def test_names_of_arms_are_shown_letter_by_letter():
     for text in (label, figure.data[0].customdata[0][0]):
         assert "<b>" not in text
         assert "%{x}" not in text
-    assert label.endswith("…"), "cut where a phone ends"
+    assert label.endswith("as long as a<br>name of an arm may be"), "broken where a phone ends, between words"
 
 
-def test_a_line_of_chinese_is_cut_where_it_takes_as_much_room():
+def test_a_line_of_chinese_is_broken_where_it_takes_as_much_room():
     made = study()
     names = ["专" * 30, "家" * 20]
     hypothesis = made.hypotheses[0].model_copy(update=dict(zip(("arm", "than"), names, strict=True)))
@@ -133,4 +133,4 @@ def test_a_line_of_chinese_is_cut_where_it_takes_as_much_room():
     rows = [Result(names[one.arm == "without"], one.seed, one.key, one.row) for one in results(FIRST, SECOND)]
     (finding,) = findings_of(made.model_copy(update={"hypotheses": (hypothesis,), "arms": arms}), rows)
     label = next(note.text for note in drawn(finding).layout.annotations if "Dead experts" in note.text)
-    assert label.split("<br>")[1:] == ["专" * 23 + "…", "against " + "家" * 20]
+    assert label.split("<br>")[1:] == ["专" * 24, "专" * 6, "against " + "家" * 20]

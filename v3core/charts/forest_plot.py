@@ -28,7 +28,7 @@ class Comparison:
     low: float
     high: float
     label: tuple[str, ...]
-    """What is compared: short lines."""
+    """What is compared: lines, each of which may be broken."""
     hover: tuple[str, ...]
     """Its numbers, line by line."""
     verdict: str
@@ -48,7 +48,8 @@ def forest_figure(name: str, comparisons: Sequence[Comparison], verdicts: Sequen
     low = min(-0.5, *(one.low for one in comparisons))
     high = max(1.5, *(one.high for one in comparisons))
     room = _ROOM * (high - low)
-    tops = [0, *accumulate(_LINE * len(one.label) + _BAND for one in comparisons)]
+    labels = [[part for line in one.label for part in _wrapped(line)] for one in comparisons]
+    tops = [0, *accumulate(_LINE * len(label) + _BAND for label in labels)]
     figure = Figure(
         layout={
             "template": {},
@@ -71,12 +72,12 @@ def forest_figure(name: str, comparisons: Sequence[Comparison], verdicts: Sequen
     top = {"y": 1, "yref": "paper", "yanchor": "bottom", "showarrow": False, "font": {"size": 12}}
     figure.annotate({"text": say("matters"), "x": 1, "xanchor": "center", **top})
     zero = {"type": "line", "name": "zero", "line": {"width": 1, "color": rgba(NEUTRAL, 0.9)}}
-    for start, end, one in zip(tops, tops[1:], comparisons, strict=False):
+    for start, end, label in zip(tops, tops[1:], labels, strict=False):
         # The lines leave out the labels, which would be hard to read across them.
         ends = {"y0": end - _BAND + 4, "y1": end - 4}
         figure.layout.shapes = [*figure.layout.shapes, {**zero, "x0": 0, "x1": 0, **ends}]
         add_reference(figure, "matters", {"x0": 1, "x1": 1, **ends})
-        text = "<br>".join(chart_text(_shortened(line)) for line in one.label)
+        text = "<br>".join(map(chart_text, label))
         place = {"x": 0, "xref": "paper", "xanchor": "left", "y": start, "yanchor": "top", "align": "left"}
         figure.annotate({"text": text, "showarrow": False, "font": {"size": 12}, **place})
     rows = [(end - _BAND / 2, one) for end, one in zip(tops[1:], comparisons, strict=True)]
@@ -119,8 +120,13 @@ def _add(
     )
 
 
-def _shortened(line: str) -> str:
-    if width(line) <= LINE_WIDTH:
-        return line
-    widths = accumulate(map(width, line))
-    return f"{line[: sum(columns < LINE_WIDTH for columns in widths)]}…"
+def _wrapped(line: str) -> list[str]:
+    """A line in parts that a phone has room for, between words where there are any."""
+    parts: list[str] = []
+    while width(line) > LINE_WIDTH:
+        room = sum(columns <= LINE_WIDTH for columns in accumulate(map(width, line)))
+        space = line.rfind(" ", 0, room + 1)
+        end = space if space > 0 else room
+        parts.append(line[:end])
+        line = line[end:].lstrip()
+    return [*parts, line]

@@ -72,7 +72,7 @@ MODULES = {
 
 
 class Forked:
-    """A process that does `work` and says nothing; it ends after so many seconds of processor time."""
+    """A process that does `work` and prints nothing; after `seconds` of processor time it is killed."""
 
     def __init__(self, work: Callable[[], object], seconds: float) -> None:
         self.answer, theirs = _FORK.Pipe(duplex=False)

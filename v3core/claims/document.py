@@ -94,9 +94,7 @@ def _row(finding: Finding, escape: Callable[[str], str]) -> tuple[str, ...]:
         _("r = {measured}", measured=measured) if isinstance(finding.hypothesis, Relation) else measured,
         str(n) if n == finding.planned else _("{measured} of {planned}", measured=n, planned=finding.planned),
         "–" if finding.p is None else f"{finding.p:.3f}",
-        finding.verdict.words
-        if finding.hypothesis.counts
-        else _("{verdict} (not counted)", verdict=finding.verdict.words),
+        finding.verdict_words,
     )
 
 

@@ -66,6 +66,12 @@ class Finding:
     verdict: StudyVerdict
 
     @property
+    def verdict_words(self) -> Message:
+        """The verdict, and whether it does not count for the claim."""
+        words = self.verdict.words
+        return words if self.hypothesis.counts else _("{verdict} (not counted)", verdict=words)
+
+    @property
     def counted(self) -> Message:
         """As in `10 pairs of seeds`."""
         n = self.measured.n
@@ -200,7 +206,7 @@ def sentence(finding: Finding) -> Message:
     said: dict[str, object] = {"outcome": outcome.title, "measured": with_interval(finding.measured, number)}
     said |= {"count": finding.counted}
     if isinstance(of, Relation):
-        said |= {"other": _lower(OUTCOMES[of.foretold_by].title), "arms": _arms(of)}
+        said |= {"other": lowered(OUTCOMES[of.foretold_by].title), "arms": _arms(of)}
         if not finding.measured.n:
             return _("{outcome} and {other}, within {arms}: no run has a result.", **said)
         return _("{outcome} and {other}, within {arms}: correlation {measured}, {count}.", **said)
@@ -220,7 +226,7 @@ def expectation(of: Hypothesis | Relation) -> Message:
     """What was expected, in words."""
     said: dict[str, object] = {"least": number(of.matters)}
     if isinstance(of, Relation):
-        said |= {"other": _lower(OUTCOMES[of.foretold_by].title), "arms": _arms(of)}
+        said |= {"other": lowered(OUTCOMES[of.foretold_by].title), "arms": _arms(of)}
         if of.expected == "higher":
             return _("higher where {other} is higher, within {arms}; r = {least} or more", **said)
         return _("lower where {other} is higher, within {arms}; r = −{least} or less", **said)
@@ -230,7 +236,8 @@ def expectation(of: Hypothesis | Relation) -> Message:
     return _("{arm}: lower than {than}, by {least} or more", **said)
 
 
-def _lower(title: str) -> Message:
+def lowered(title: str) -> Message:
+    """A title as it stands within a sentence."""
     return Phrase(title[0].lower() + title[1:], partial(translated, title))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from v3core.charts.figure import Figure
 from v3core.charts.forest_plot import LINE_WIDTH, Comparison, forest_figure
-from v3core.claims.findings import Finding, StudyVerdict, number, sentence
+from v3core.claims.findings import Finding, StudyVerdict, lowered, number, sentence
 from v3core.claims.study import Relation
 from v3core.claims.study_outcomes import OUTCOMES
 from v3core.insight.estimates import with_interval
@@ -47,13 +47,12 @@ def _comparison(finding: Finding) -> Comparison:
     values = {"measured": said, "count": finding.counted, "least": number(of.matters)}
     template = _("r = {measured}, {count}") if isinstance(of, Relation) else _("difference {measured}, {count}")
     came_to, least = translated(template.filled(**values)), say("{least} or more matters", **values)
-    verdict = finding.verdict.words if of.counts else _("{verdict} (not counted)", verdict=finding.verdict.words)
     return Comparison(
         measured.value / unit + 0.0,
         low,
         high,
         (title, *about),
-        (title, *numbers, came_to, least, translated(verdict)),
+        (title, *numbers, came_to, least, translated(finding.verdict_words)),
         finding.verdict.words,
         of.counts,
     )
@@ -73,9 +72,8 @@ def _of_arms(finding: Finding) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def _of_relation(of: Relation) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What goes with what, within which arms."""
-    other = translated(OUTCOMES[of.foretold_by].title)
     lines = (
-        say("where {other} is higher", other=other[:1].lower() + other[1:]),
+        say("where {other} is higher", other=lowered(OUTCOMES[of.foretold_by].title)),
         say("within {arms}", arms=listed([translation(arm) for arm in of.arms])),
     )
     return lines, lines

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from v3core.comparison.across import across
 from v3core.comparison.finals import is_unknown_when, results_of, steps_in_all, steps_metric, with_steps
@@ -83,8 +82,9 @@ def compare(
     pairs = pairs_of(results)
     common = windows_of(groups)
     label, phrase = COMPARED[metric].label if metric in COMPARED else metric, phrase_of(metric)
-    asked: dict[str, Any] = {"by": by, "metric": metric, "until": until, "edited": edited, "windows": windows}
-    notes = notes_of(database, groups, results, common, **asked)
+    notes = notes_of(
+        database, groups, results, common, by=by, metric=metric, until=until, edited=edited, windows=windows
+    )
     for env, steps in shortened.items():
         judged = _(
             "When the threshold is reached is judged within the {steps:,} steps that all runs reached; a run "

@@ -27,6 +27,13 @@ from v3core.store.writer import EpisodeWriter, truncate
 NUMBERS = st.one_of(st.floats(-1e6, 1e6), st.sampled_from([math.nan, math.inf, -math.inf, 0.0, 1e300]))
 
 
+def write(db, run_id, rows, step):
+    """Record episodes as a worker does that ends there."""
+    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
+    writer.record(rows, step)
+    writer.close()
+
+
 def rebuilt(db, run_id):
     """The rows that the episodes alone give."""
     with db.write() as tx:
@@ -67,9 +74,7 @@ def test_a_restart_reads_the_episodes_that_are_in_no_row_and_continues_with_them
     with monkeypatch.context() as patch:
         patch.setattr("v3core.store.rollups.read_rows", counted)
         for until in (1, 10, 63, 64, 66, 130, 300):
-            writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-            writer.record([episode(number) for number in range(last + 1, until + 1)], until)
-            writer.close()
+            write(db, run_id, [episode(number) for number in range(last + 1, until + 1)], until)
             last = until
     assert read == [1, 10, 63, 2, 2], "none of the rows of 64"
     rows = stored_rows(db, run_id)
@@ -80,13 +85,9 @@ def test_a_restart_reads_the_episodes_that_are_in_no_row_and_continues_with_them
 def test_buckets_of_a_fork_are_its_own_from_where_it_begins(db, new_run, episode):
     """It goes another way than the run whose records it begins with, which has as many episodes."""
     parent = new_run(db)
-    writer = EpisodeWriter(db, parent, generation=0, writable_in=["running"])
-    writer.record([episode(number) for number in range(1, 601)], 600)
-    writer.close()
+    write(db, parent, [episode(number) for number in range(1, 601)], 600)
     fork = new_run(db, trunk=parent, parent=parent, parent_episode=100, parent_evaluated=100)
-    writer = EpisodeWriter(db, fork, generation=0, writable_in=["running"])
-    writer.record([episode(number, return_=-1.0) for number in range(101, 601)], 600)
-    writer.close()
+    write(db, fork, [episode(number, return_=-1.0) for number in range(101, 601)], 600)
     values = [*map(float, range(1, 101)), *[-1.0] * 500]
     for width in (10, 40, 600):
         read = read_series(db, fork, width=width)
@@ -99,9 +100,7 @@ def test_buckets_of_a_fork_are_its_own_from_where_it_begins(db, new_run, episode
 
 def test_a_deleted_run_leaves_no_rows(db, new_run, episode):
     run_id = new_run(db)
-    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-    writer.record([episode(number) for number in range(1, 200)], 200)
-    writer.close()
+    write(db, run_id, [episode(number) for number in range(1, 200)], 200)
     with db.write() as tx:
         update_run(tx, run_id, {"status": HIDDEN}, only_in=["running"])
         while remove_hidden_part(tx, run_id):
@@ -112,16 +111,12 @@ def test_a_deleted_run_leaves_no_rows(db, new_run, episode):
 def test_what_a_run_without_a_pyramid_lacks_is_made_when_it_goes_on(db, new_run, episode):
     """A database of an older version may hold episodes and no buckets; it is readable, and a writer completes it."""
     run_id = new_run(db)
-    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-    writer.record([episode(number) for number in range(1, 1501)], 1500)
-    writer.close()
+    write(db, run_id, [episode(number) for number in range(1, 1501)], 1500)
     before, whole = stored_rows(db, run_id), read_series(db, run_id)
     with db.write() as tx:
         tx.execute(delete(rollups).where(rollups.c.run_id == run_id))
     np.testing.assert_allclose(read_series(db, run_id).stats, whole.stats, rtol=1e-12)
-    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-    writer.record([episode(1501)], 1501)
-    writer.close()
+    write(db, run_id, [episode(1501)], 1501)
     assert stored_rows(db, run_id) == before
 
 
@@ -152,13 +147,9 @@ def test_a_gap_in_the_pyramid_is_read_over_and_filled(db, new_run, episode, conf
     """
     smaller = config.model_copy(update={"policy": config.policy.model_copy(update={"experts": 2})})
     of_two = dict.fromkeys(("loads", "hard_loads", "expert_grad_norms"), (0.5, 0.5))
-    writer = EpisodeWriter(db, new_run(db, chosen=smaller), generation=0, writable_in=["running"])
-    writer.record([episode(number, **of_two) for number in range(1, 1501)], 1500)
-    writer.close()
+    write(db, new_run(db, chosen=smaller), [episode(number, **of_two) for number in range(1, 1501)], 1500)
     run_id = new_run(db)
-    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-    writer.record([episode(number) for number in range(1, 1501)], 1500)
-    writer.close()
+    write(db, run_id, [episode(number) for number in range(1, 1501)], 1500)
     before = stored_rows(db, run_id)
     lose(db, run_id, *lost)
     for width in (5, 20, 40, 90, 2000):
@@ -182,9 +173,7 @@ def test_a_gap_in_the_pyramid_is_read_over_and_filled(db, new_run, episode, conf
 def test_rows_of_episodes_that_are_gone_are_not_read_and_are_replaced(db, new_run, episode):
     """A resume by a process of schema 3 takes episodes back, and leaves what lies over them."""
     run_id = new_run(db)
-    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-    writer.record([episode(number) for number in range(1, 1501)], 1500)
-    writer.close()
+    write(db, run_id, [episode(number) for number in range(1, 1501)], 1500)
     with db.write() as tx:
         for table in (expert_loads, episodes):
             tx.execute(delete(table).where(table.c.episode > 700))
@@ -192,9 +181,7 @@ def test_rows_of_episodes_that_are_gone_are_not_read_and_are_replaced(db, new_ru
         read = read_series(db, run_id, width=width)
         assert read.newest == 700
         assert_summary_is(read.summary("return"), plain_summary([float(n) for n in range(1, 701)], read.size))
-    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-    writer.record([episode(number, return_=-1.0) for number in range(701, 1401)], 1400)
-    writer.close()
+    write(db, run_id, [episode(number, return_=-1.0) for number in range(701, 1401)], 1400)
     written = stored_rows(db, run_id)
     assert set(written) == full_rows(1400)
     assert rebuilt(db, run_id) == written
@@ -202,9 +189,7 @@ def test_rows_of_episodes_that_are_gone_are_not_read_and_are_replaced(db, new_ru
 
 def test_buckets_that_lack_a_newer_metric_stay_readable(db, new_run, episode):
     run_id = new_run(db)
-    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-    writer.record([episode(number) for number in range(1, 65)], 64)
-    writer.close()
+    write(db, run_id, [episode(number) for number in range(1, 65)], 64)
     names = metric_names(4)
     with db.write() as tx:
         stats = np.frombuffer(stored_rows(db, run_id)[16, 0][1]).reshape(4, 5, len(names))
@@ -221,9 +206,7 @@ def test_buckets_in_which_only_the_lengths_are_numbers_are_there(db, new_run, ep
     """Of a thinned run nothing else says how many episodes there were."""
     nothing = {name: math.nan for name, value in vars(episode(1)).items() if isinstance(value, float)}
     run_id = new_run(db)
-    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-    writer.record([episode(number, **nothing) for number in range(1, 65)], 64)
-    writer.close()
+    write(db, run_id, [episode(number, **nothing) for number in range(1, 65)], 64)
     with db.read() as tx:
         assert read_buckets(tx, run_id, 16, experts=4, first=0, last=3).numbers.tolist() == [0, 1, 2, 3]
 
@@ -332,9 +315,7 @@ def test_a_run_is_what_a_plain_list_says(new_run, episode):
 def test_rows_are_read_in_chunks_that_join(db, new_run, episode, monkeypatch):
     monkeypatch.setattr("v3core.store.bulk._CHUNK", 50)
     run_id = new_run(db)
-    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-    writer.record([episode(number) for number in range(1, 181)], 180)
-    writer.close()
+    write(db, run_id, [episode(number) for number in range(1, 181)], 180)
     with db.read() as tx:
         chunks = list(read_rows(tx, run_id, 4, after=20))
     assert [len(rows.episode) for rows in chunks] == [50, 50, 50, 10]
@@ -345,9 +326,7 @@ def test_rows_are_read_in_chunks_that_join(db, new_run, episode, monkeypatch):
 
 def test_a_sum_too_large_for_a_number_is_no_mean_beyond_the_values(db, new_run, episode):
     run_id = new_run(db)
-    writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-    writer.record([episode(number, return_=1.7e308) for number in range(1, 65)], 64)
-    writer.close()
+    write(db, run_id, [episode(number, return_=1.7e308) for number in range(1, 65)], 64)
     assert read_series(db, run_id, width=4).summary("return").mean.tolist() == [1.7e308] * 4
 
 
@@ -356,9 +335,7 @@ def test_numbers_too_large_on_both_sides_are_reported_by_their_extremes(db, new_
     rows = [episode(number, return_=1.7e308 * (-1) ** (number // 2)) for number in range(1, 1025)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
-        writer.record(rows, 1024)
-        writer.close()
+        write(db, run_id, rows, 1024)
         read = read_series(db, run_id, width=4).summary("return")
     assert (read.minimum.tolist(), read.maximum.tolist()) == ([-1.7e308] * 4, [1.7e308] * 4)
     assert read.count.tolist() == [256] * 4

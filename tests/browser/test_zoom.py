@@ -4,10 +4,11 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.support import Server, Watched, show_chart
 from tests.pages.recorded import add_recorded_run
+from tests.waiting import wait_for
 from v3core.jobs.lifecycle import Status
 from v3core.store.opening import open_database
 
@@ -128,6 +129,40 @@ def test_a_copied_address_opens_the_same_view_and_a_zoom_adds_nothing_to_the_his
     wait_until(other, "return-", "node._fullLayout.xaxis.range[0] === 0")
     expect(other).not_to_have_url(re.compile("zoom="))
     assert not [problem for problem in watched.problems if "404" not in problem]
+
+
+def test_a_zoom_that_is_left_while_the_page_comes_back_is_left_for_good(
+    page: Page, lab: Server, runs: tuple[str, str]
+) -> None:
+    """Streamlit's answers to both pages put the address of before in its place."""
+    held: list[str | bytes] | None = None
+
+    def connect(to_page: WebSocketRoute) -> None:
+        server = to_page.connect_to_server()
+        server.on_message(lambda message: to_page.send(message) if held is None else held.append(message))
+        pages.append(to_page)
+
+    pages: list[WebSocketRoute] = []
+    page.route_web_socket(re.compile("_stcore/stream"), connect)
+    page.goto(f"{lab.url}/live?run={runs[0]}&zoom=600..660")
+    wait_until(page, "return-", "node._fullLayout.xaxis.range[0] === 600")
+    before = page.locator(chart("return-")).element_handle()
+
+    held = []
+    page.get_by_role("link", name="Compare", exact=True).click()
+    page.wait_for_url(re.compile("/compare"))
+    wait_for(lambda: page.title() and held)  # messages come while the page is asked something
+    page.go_back()
+    page.wait_for_url(re.compile("zoom="))
+    page.get_by_role("button", name="Reset zoom").first.click()
+    expect(page).not_to_have_url(re.compile("zoom="))
+    answers, held = held, None
+    for answer in answers:
+        pages[-1].send(answer)
+
+    page.wait_for_function("node => !node.isConnected", arg=before)
+    wait_until(page, "return-", "node._fullLayout.xaxis.range[0] === 0")
+    expect(page).not_to_have_url(re.compile("zoom="))
 
 
 @pytest.mark.parametrize(

@@ -11,24 +11,43 @@ const MOST = 2 ** 53 // as in v3core/charts/look.py
 const charts = new WeakMap() // Streamlit's container -> chart
 const groups = (window.__v3labZoom ??= new Map()) // group -> {members: Set of charts, range: [from, to] or null}
 
-// The zoom of a page's charts is in its address, so that a copy of it opens the same view. It never adds to the history.
+// What the charts of a page keep in its address never adds to the history. Streamlit puts the address back in which it
+// asked for a page, when the answer comes: what was replaced meanwhile stays replaced, until somebody goes back or forward.
+const replaced = (window.__v3labReplaced ??= new Map()) // parameter -> {before: Set of texts, now}
+
+function readAddress(parameter) {
+  const text = new URLSearchParams(window.location.search).get(parameter) ?? ""
+  const known = replaced.get(parameter)
+  return known?.before.has(text) ? known.now : text
+}
+
+function writeAddress(parameter, text) {
+  const url = new URL(window.location.href)
+  const before = url.searchParams.get(parameter) ?? ""
+  if (before === text) return
+  const known = replaced.get(parameter) ?? { before: new Set() }
+  if (before) known.before.add(before) // an address without one is also that of another page
+  known.before.delete(text)
+  replaced.set(parameter, { ...known, now: text })
+  if (text) url.searchParams.set(parameter, text)
+  else url.searchParams.delete(parameter)
+  window.history.replaceState(window.history.state, "", url)
+}
+
+// The zoom of a page's charts is in its address, so that a copy of it opens the same view.
 function zoomOfAddress() {
-  const text = new URLSearchParams(window.location.search).get("zoom") ?? ""
+  const text = readAddress("zoom")
   const [from, to] = /^\d+(\.\d+)?\.\.\d+(\.\d+)?$/.test(text) ? text.split("..").map(Number) : []
   return from < to && to <= MOST ? [from, to] : null
 }
 
 function writeZoom({ page, range }) {
   if (page !== window.location.pathname) return // a chart that is alone, or of a page that was left
-  const url = new URL(window.location.href)
-  const text = range ? range.map((value) => String(Number(value.toFixed(4)))).join("..") : null
-  if (url.searchParams.get("zoom") === text) return
-  if (text) url.searchParams.set("zoom", text)
-  else url.searchParams.delete("zoom")
-  window.history.replaceState(window.history.state, "", url)
+  writeAddress("zoom", range ? range.map((value) => String(Number(value.toFixed(4)))).join("..") : "")
 }
 
 window.__v3labZoomGoesBack ??= window.addEventListener("popstate", () => {
+  replaced.clear()
   for (const group of groups.values()) {
     const [chart] = group.members
     if (!chart || group.page !== window.location.pathname) continue

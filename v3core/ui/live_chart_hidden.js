@@ -1,11 +1,10 @@
 // Entries of legends that are hidden are in the page's address, so that a copy of it shows the same: CHART.TRACE, with
-// commas between. Like the zoom, they never add to the history. Appended to live_chart.js by live_chart.py.
+// commas between. Appended to live_chart.js by live_chart.py.
 
 const HIDDEN = "hidden"
 
 function hiddenOfAddress() {
-  const text = new URLSearchParams(window.location.search).get(HIDDEN) ?? ""
-  return text.split(",").filter((one) => /^[\w-]+\.\w+$/.test(one)) // what cannot be read is ignored
+  return readAddress(HIDDEN).split(",").filter((one) => /^[\w-]+\.\w+$/.test(one)) // what cannot be read is ignored
 }
 
 class HiddenEntries {
@@ -47,10 +46,6 @@ class HiddenEntries {
     if (!prefix) return
     const hidden = this.chart.node.data.filter((trace) => trace.visible === "legendonly" && trace.showlegend !== false)
     const others = hiddenOfAddress().filter((one) => !one.startsWith(prefix))
-    const url = new URL(window.location.href)
-    const entries = [...others, ...hidden.map((trace) => prefix + trace.uid)].join(",")
-    if (entries) url.searchParams.set(HIDDEN, entries)
-    else url.searchParams.delete(HIDDEN)
-    window.history.replaceState(window.history.state, "", url)
+    writeAddress(HIDDEN, [...others, ...hidden.map((trace) => prefix + trace.uid)].join(","))
   }
 }

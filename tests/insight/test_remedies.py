@@ -26,6 +26,7 @@ CURRICULA = {
 KNOBS = {
     "raise_load_balance": ("load_balance", 2.0),
     "raise_temperature": ("temperature", 1.5),
+    "lower_temperature": ("temperature", 2 / 3),
     "lower_lr": ("lr", 0.5),
 }
 EPISODES = 400

@@ -4,7 +4,13 @@ from v3core.config import RunConfig
 from v3core.curriculum import Settings
 from v3core.curriculum.knobs import SPARSE, WITHOUT_ROUTER
 from v3core.insight.alarms.remedies import BALANCE_ON_SOFTMAX
-from v3core.insight.alarms.rules import EVALUATION_GAP, RAISE_LOAD_BALANCE, RAISE_TEMPERATURE, Rule
+from v3core.insight.alarms.rules import (
+    EVALUATION_GAP,
+    LOWER_TEMPERATURE,
+    RAISE_LOAD_BALANCE,
+    RAISE_TEMPERATURE,
+    Rule,
+)
 from v3core.messages import _
 
 OF_ROUTER = ("uniform_routing", "entropy_cliff")
@@ -19,7 +25,8 @@ def reads_zeros(now: Settings, config: RunConfig) -> bool:
 
 def why_not(remedy: str, now: Settings, config: RunConfig) -> str | None:
     """Why a remedy does nothing under these settings; None if it may help."""
-    if remedy not in (RAISE_LOAD_BALANCE, RAISE_TEMPERATURE):
+    of_temperature = remedy in (RAISE_TEMPERATURE, LOWER_TEMPERATURE)
+    if remedy != RAISE_LOAD_BALANCE and not of_temperature:
         return None
     if now.routing in WITHOUT_ROUTER:
         return _("Routing {routing} ignores the router, so that this does nothing.", routing=now.routing)
@@ -30,7 +37,7 @@ def why_not(remedy: str, now: Settings, config: RunConfig) -> str | None:
             routing=now.routing,
         )
     is_balanced = now.load_balance or now.expert_balance or now.gate_entropy or now.bias_speed
-    if remedy == RAISE_TEMPERATURE and now.routing == "topk" and now.top_k == 1 and not is_balanced:
+    if of_temperature and now.routing == "topk" and now.top_k == 1 and not is_balanced:
         return _("The temperature does not change which expert top_k 1 chooses, and nothing balances the experts.")
     return None
 

@@ -11,7 +11,13 @@ from v3core.curriculum.progress import starts_of
 from v3core.curriculum.settings import BaseValues
 from v3core.curriculum.until import Until
 from v3core.errors import V3Error
-from v3core.insight.alarms.rules import LENGTHEN_PHASE, LOWER_RATE, RAISE_LOAD_BALANCE, RAISE_TEMPERATURE
+from v3core.insight.alarms.rules import (
+    LENGTHEN_PHASE,
+    LOWER_RATE,
+    LOWER_TEMPERATURE,
+    RAISE_LOAD_BALANCE,
+    RAISE_TEMPERATURE,
+)
 from v3core.messages import _
 
 BALANCE_ON_SOFTMAX = "balance_on_softmax"
@@ -185,6 +191,13 @@ _ALL = (
         "thermostat",
         _("Multiplies the temperature by 1.5 in this phase and all that follow, which softens the routing."),
         lambda curriculum, progress, base: scaled_knob(curriculum, progress, base, "temperature", 1.5),
+    ),
+    Remedy(
+        LOWER_TEMPERATURE,
+        _("Lower temperature by a third"),
+        "device_thermostat",
+        _("Multiplies the temperature by 2/3 in this phase and all that follow, which sharpens the routing."),
+        lambda curriculum, progress, base: scaled_knob(curriculum, progress, base, "temperature", 2 / 3),
     ),
     Remedy(
         LOWER_RATE,

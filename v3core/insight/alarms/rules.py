@@ -18,7 +18,8 @@ from v3core.metrics import DEAD_LOAD
 from v3core.phrases import listed, strung
 from v3core.rollup import Floats
 
-RAISE_LOAD_BALANCE, RAISE_TEMPERATURE = "raise_load_balance", "raise_temperature"
+RAISE_LOAD_BALANCE = "raise_load_balance"
+RAISE_TEMPERATURE, LOWER_TEMPERATURE = "raise_temperature", "lower_temperature"
 LENGTHEN_PHASE, LOWER_RATE = "lengthen_phase", "lower_lr"
 
 Bools = NDArray[np.bool_]
@@ -359,7 +360,7 @@ _ALL = (
         _("mean of W episodes"),
         0.95,
         _("lower the temperature in the curriculum, or lengthen the transition"),
-        (LENGTHEN_PHASE,),
+        (LOWER_TEMPERATURE, LENGTHEN_PHASE),
         _("2402.08609 reports entropy / ln N"),
         draws=("routing_entropy", "specialisation"),
         measure=_uniform,

@@ -347,7 +347,7 @@ def test_the_example_of_the_documentation_works(tmp_path, monkeypatch):
 
 
 def test_a_builder_that_fails_is_reported():
-    from v3core.environments import register_graph
+    from v3core.environments import register_graph, state_graph
     from v3core.environments.graph_spec import _builders
 
     try:
@@ -358,6 +358,9 @@ def test_a_builder_that_fails_is_reported():
         with pytest.raises(
             V3Error, match="its graph builder 'CartPole-v0' returned a int, not a StateGraphSpec or a dict"
         ):
+            check_environment("CartPole-v0", allow_import=False)
+        register_graph("CartPole-v0", lambda env: state_graph(spaces.Text(5)))
+        with pytest.raises(V3Error, match="does not support CartPole-v0: its observations are a Text, which has no"):
             check_environment("CartPole-v0", allow_import=False)
     finally:
         _builders.pop("CartPole-v0", None)

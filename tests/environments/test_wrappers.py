@@ -5,6 +5,8 @@ import sys
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium import spaces
+from gymnasium.envs.classic_control import CartPoleEnv
 
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import EnvironmentBatch, check_environment
@@ -56,6 +58,52 @@ def test_an_argument_it_needs_is_named():
         assert "needs the argument size; give" in refused("Needy-v0", {"colour": 1})
     finally:
         del gymnasium.registry["Needy-v0"]
+
+
+def test_an_argument_that_it_sets_itself_is_named():
+    class Fixed(CartPoleEnv):
+        def __init__(self, **more):
+            super().__init__(sutton_barto_reward=True, **more)
+
+    gymnasium.register("Fixed-v0", entry_point=Fixed)
+    try:
+        assert refused("Fixed-v0", {"sutton_barto_reward": False}) == (
+            "Environment Fixed-v0 sets its argument 'sutton_barto_reward' itself; leave it out."
+        )
+    finally:
+        del gymnasium.registry["Fixed-v0"]
+
+
+def test_a_value_of_a_wrong_type_is_named_without_arguments_that_nobody_gave():
+    gymnasium.register("Grown-v0", entry_point=lambda size, goal=None: range(size), kwargs={"goal": 3})
+    try:
+        assert refused("Grown-v0", {"size": "x"}) == (
+            "Environment Grown-v0 cannot be created with size=x: 'str' object cannot be interpreted as an integer."
+        )
+    finally:
+        del gymnasium.registry["Grown-v0"]
+
+
+class Seeing(gymnasium.Env):
+    """Observes an image that is too large, and numbers."""
+
+    observation_space = spaces.Dict(
+        {"camera": spaces.Box(0, 255, (600, 700, 3), np.uint8), "speed": spaces.Box(-1, 1, (2,))}
+    )
+    action_space = spaces.Discrete(2)
+
+
+def test_a_large_image_among_other_keys_can_be_left_out_as_is_advised():
+    gymnasium.register("Seeing-v0", entry_point=Seeing)
+    try:
+        assert refused("Seeing-v0", {}).endswith(
+            "its observations at ('camera',) are images of 600 × 700 pixels; keep only the other keys by "
+            "gymnasium.wrappers.FilterObservation(filter_keys=[…]), or make the image smaller in a wrapper of your own."
+        )
+        kept = EnvironmentSetup("Seeing-v0", {}, ("gymnasium.wrappers:FilterObservation(filter_keys=['speed'])",))
+        assert [part.path for part in check_environment(kept, allow_import=False).graph.parts] == [("speed",)] * 2
+    finally:
+        del gymnasium.registry["Seeing-v0"]
 
 
 def test_wrappers_go_around_it_innermost_first():

@@ -55,6 +55,8 @@ def test_nothing_is_written(env_id, tmp_path, monkeypatch):
         (ROOM, "include_alignment_blstats=false", "its observation 'blstats' has 26 numbers, but the policy's nodes "),
         (ROOM, "observation_keys=[program_state]", "MiniHack does not return its observation 'program_state' as it "),
         (ROOM, "observation_keys=[screen_descriptions_crop]", "does not return its observation 'screen_descriptions_"),
+        (ROOM, "observation_keys=[pixel]", "MiniHack's observation 'pixel' is a larger image than the policy supp"),
+        (ROOM, "observation_keys=[pixels]", "NetHack has no observation 'pixels'. Did you mean pixel_crop"),
         (ROOM, "observation_keys=[glyph]", "NetHack has no observation 'glyph'. Did you mean glyphs"),
         (ROOM, "env_name=os:x", "its argument 'env_name' is not allowed, because it names another environment"),
         ("CartPole-v1", "render_mode=human", "its argument 'render_mode' is not allowed to be human, because it opens"),
@@ -90,6 +92,24 @@ def test_one_sentence_names_the_argument(env_id, argument, sentence):
     assert sentence in refused(env_id, {name: parse_value(value)})
 
 
+@pytest.mark.parametrize(
+    ("env_id", "argument", "sentence"),
+    [
+        (ROOM, {"size": 9}, f"Environment {ROOM} sets its argument 'size' itself; leave it out."),
+        (
+            "MiniHack-Room-15x15-v0",
+            {"n_trap": "x"},
+            "Environment MiniHack-Room-15x15-v0 cannot be created with n_trap=x: 'str' object cannot be interpreted as "
+            "an integer.",
+        ),
+    ],
+)
+def test_arguments_that_its_own_code_refuses_are_named_alone(env_id, argument, sentence):
+    with pytest.raises(V3Error) as error:
+        check_environment(EnvironmentSetup(env_id, argument), allow_import=False)
+    assert str(error.value) == sentence
+
+
 def test_refused_arguments_are_neither_advised_nor_listed():
     with pytest.raises(V3Error, match="needs the argument des_file, which is not allowed, because it reads a file"):
         check_environment("MiniHack-Skill-Custom-v0", allow_import=False)
@@ -108,6 +128,7 @@ def test_what_is_right_is_taken():
         {"seeds": [3]},
         {**alignment, "observation_keys": ["blstats"]},
         {"observation_keys": ["glyphs_crop", "blstats"]},
+        {"observation_keys": ["pixel_crop"]},
         {"options": ["color", "nolegacy"]},
     ):
         check_environment(EnvironmentSetup(ROOM, args), allow_import=False)

@@ -198,6 +198,14 @@ def _image(space: spaces.Box, path: Path, start: int, of: str) -> NodePart:
     height, width, channels = (
         (*shape, 1) if len(shape) == 2 else (shape[1], shape[2], shape[0]) if channels_first(shape) else shape
     )
+    if height * width > MAX_PIXELS and path:
+        raise V3Error(
+            "{of} are images of {height} × {width} pixels; keep only the other keys by gymnasium.wrappers."
+            "FilterObservation(filter_keys=[…]), or make the image smaller in a wrapper of your own.",
+            of=of,
+            height=height,
+            width=width,
+        )
     if height * width > MAX_PIXELS:
         raise V3Error(
             "{of} are images of {height} × {width} pixels; wrap it in gymnasium.wrappers.ResizeObservation.",
@@ -310,6 +318,8 @@ def built_graph(env: gymnasium.Env[Any, Any]) -> StateGraphSpec | None:
         return None
     try:
         built: object = _builders[pattern](env)
+    except V3Error:  # by `state_graph`: it says what the observations lack
+        raise
     except Exception as problem:  # a user's own code may raise anything
         raise V3Error(
             "its graph builder '{pattern}' raised {name}: {problem}.",

@@ -182,7 +182,8 @@ def _cannot_be_created(setup: EnvironmentSetup, problem: str) -> Message:
 
 
 def _sentence(problem: BaseException) -> str:
-    first = (str(problem).strip().splitlines() or [type(problem).__name__])[0].strip()
+    said = str(problem).partition(_CREATED_BY_GYMNASIUM)[0]
+    first = (said.strip().splitlines() or [type(problem).__name__])[0].strip()
     return first if first.endswith((".", "!", "?")) else f"{first}."
 
 
@@ -312,8 +313,13 @@ def _reason(problem: BaseException, kind: Any) -> str:
     return f"{text}."
 
 
+_CREATED_BY_GYMNASIUM = " was raised from the environment creator"
+"""Begins what gymnasium adds to a TypeError, which ends with arguments that nobody gave, such as V3 Lab's own."""
 _UNKNOWN = re.compile(r"unexpected keyword argument '(\w+)'")
-_MISSING = re.compile(r"missing \d+ required (?:positional|keyword-only) arguments?: (.+?)(?: was raised|$)")
+_SET_ITSELF = re.compile(r"got multiple values for (?:keyword )?argument '(\w+)'")
+_MISSING = re.compile(
+    rf"missing \d+ required (?:positional|keyword-only) arguments?: (.+?)(?:{_CREATED_BY_GYMNASIUM}|$)"
+)
 
 
 def _argument_problem(setup: EnvironmentSetup, problem: BaseException) -> str | None:
@@ -330,6 +336,11 @@ def _argument_problem(setup: EnvironmentSetup, problem: BaseException) -> str | 
         if hint:
             refused = _("Environment {env_id} has no argument '{unknown}'; {takes}. {hint}")
         return refused.filled(env_id=setup.env_id, unknown=unknown[1], takes=takes, hint=hint)
+    twice = _SET_ITSELF.search(str(problem))
+    if twice and twice[1] in setup.args:
+        return _(
+            "Environment {env_id} sets its argument '{name}' itself; leave it out.", env_id=setup.env_id, name=twice[1]
+        )
     if missing := _MISSING.search(str(problem)):
         names = re.findall(r"'(\w+)'", missing[1])
         refused_ones = _refused_arguments(setup.env_id)

@@ -34,6 +34,8 @@ _CHOICES = {
 """The last two are names of folders of Boxoban's levels."""
 _BROKEN = ("program_state", "internal", "misc", "screen_descriptions_crop")
 """Observations of which MiniHack has a space, and which it does not return, or in another shape."""
+_TOO_LARGE = "pixel"
+"""The whole map drawn, an image of MiniHack's that no state graph takes; its `pixel_crop` is small enough."""
 _MOST_SEED = 2**31 - 1
 
 _ROLES = {
@@ -119,6 +121,12 @@ def _check_keys(value: EnvArg, package: str) -> None:
     for name in names:
         if package == "minihack" and name in _BROKEN:
             raise V3Error("MiniHack does not return its observation '{name}' as it says; leave it out.", name=name)
+        if package == "minihack" and name == _TOO_LARGE:
+            raise V3Error(
+                "MiniHack's observation '{name}' is a larger image than the policy supports; name pixel_crop, or leave "
+                "it out.",
+                name=name,
+            )
         if name not in known:
             hint = suggestion(name, known) or _("It has {known}.", known=listed(list(known)))
             raise V3Error("NetHack has no observation '{name}'. {hint}", name=name, hint=hint)
@@ -131,7 +139,7 @@ def _keys_of(package: str) -> list[str]:
     if package == "minihack":
         from minihack.base import MINIHACK_SPACE_FUNCS
 
-        known = [name for name in (*known, *MINIHACK_SPACE_FUNCS, "pixel") if name not in _BROKEN]
+        known = [name for name in (*known, *MINIHACK_SPACE_FUNCS) if name not in _BROKEN]
     return known
 
 

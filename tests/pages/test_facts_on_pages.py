@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import update
 
+from tests.charts.patched import applied
 from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
@@ -35,6 +36,17 @@ def test_live_shows_numbers_and_words(open_page, database):
     assert words.to_numpy().tolist() == [["a *newt*", 12, "80%"], ["time limit", 3, "20%"]]
     captions = [shown(caption.value) for caption in app.caption]
     assert "Tables are of the newest 15 episodes of phase 'transition', charts of the whole run." in captions
+
+
+def test_live_draws_the_means_of_each_number(open_page, database):
+    app = open_page("pages/live.py", run=with_facts(database), facts="true")
+    sent = [json.loads(one.proto.json) for one in app.get("bidi_component") if one.proto.json]
+    drawn = [applied(None, json.loads(one["figure"])) for one in sent if "figure" in one]
+    (figure,) = [one for one in drawn if "score of with" in one["layout"]["meta"]["alt"]]
+    (line,) = figure["data"]
+    # Of 25 episodes whose scores are 1 to 25, two at a time.
+    assert list(zip(line["x"], line["y"], strict=True)) == [*((2 * n, 2 * n - 0.5) for n in range(1, 13)), (25, 25.0)]
+    assert not [one for one in drawn if "cause of with" in one["layout"]["meta"]["alt"]], "words have no chart"
 
 
 def test_a_thinned_run_says_of_which_episodes_it_shows_facts_and_that_exports_leave_some_out(open_page, database):

@@ -50,18 +50,22 @@ def test_levels_that_were_chosen_are_drawn_by_the_seed():
 
 
 def test_unfinished_games_are_played_on_exactly():
-    spec = check_environment(SCORE, allow_import=False)
+    spec = check_environment(EnvironmentSetup(SCORE, {"max_episode_steps": 50}), allow_import=False)
     batch, other = EnvironmentBatch(spec, 2, 5), EnvironmentBatch(spec, 2, 99)
     random = np.random.default_rng(1)
     batch.keep_history()
-    for _ in range(80):
-        batch.step(random.integers(0, 23, (2, 1)))
+    before = sum(len(batch.step(random.integers(0, 23, (2, 1))).finals) for _ in range(80))
     batch.bookmark()
     other.replay(batch.unfinished())
-    for _ in range(40):
+    after = 0
+    for _ in range(120):
         actions = random.integers(0, 23, (2, 1))
-        assert np.array_equal(batch.step(actions).rewards, other.step(actions).rewards)
+        played, played_on = batch.step(actions), other.step(actions)
+        assert np.array_equal(played.rewards, played_on.rewards)
         assert np.array_equal(batch.observations, other.observations)
+        after += len(played.finals)
+    assert before >= 2, "games that are played on are not the first ones"
+    assert after >= 4, "games begin after those that are played on"
     batch.close()
     other.close()
 

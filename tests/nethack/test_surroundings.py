@@ -1,5 +1,7 @@
 """What the policy sees of NetHack, on games of its own and against NetHack's own numbers."""
 
+import colorsys
+
 import numpy as np
 import pytest
 
@@ -11,8 +13,11 @@ from v3core.environments.encode import encoder
 from v3core.environments.graph_spec import _builders
 from v3core.environments.nethack import glyphs, surroundings
 from v3core.environments.nethack.published import BLOCKS, PublishedFeatures, published_features
+from v3core.environments.nethack.terminal import picture_of_terminal
 from v3core.environments.node_words import node_names, node_words
+from v3core.environments.situations import computed
 from v3core.errors import V3Error
+from v3core.training.situation_tags import SituationTags
 
 SCORE, ROOM = "NetHackScore-v0", "MiniHack-Room-5x5-v0"
 PUBLISHED = ("v3core.environments.nethack:PublishedFeatures",)
@@ -143,6 +148,97 @@ def test_a_key_that_is_missing_is_named(wrappers, key):
     assert str(error.value) == f"Environment {SCORE}, copy 1, failed at step 1: {sentence}"
 
 
+def test_directions_are_eighths_of_a_full_turn():
+    directions = surroundings._directions(21, 79)
+
+    def said(right, up):
+        return surroundings.DIRECTIONS[directions[-up, right]]
+
+    octants = {
+        "north": [(0, 20), (1, 3), (-1, 3)],
+        "north-east": [(7, 7), (2, 1), (1, 2)],
+        "east": [(78, 0), (3, 1), (3, -1)],
+        "south-east": [(7, -7), (2, -1), (1, -2)],
+        "south": [(0, -20), (1, -3), (-1, -3)],
+        "south-west": [(-7, -7), (-2, -1), (-1, -2)],
+        "west": [(-78, 0), (-3, 1), (-3, -1)],
+        "north-west": [(-7, 7), (-2, 1), (-1, 2)],
+    }
+    assert {name: [said(*offset) for offset in offsets] for name, offsets in octants.items()} == {
+        name: [name] * len(offsets) for name, offsets in octants.items()
+    }
+    assert said(0, 0) == "here"
+
+
+BESIDE = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0)]
+PET, INVISIBLE, FLOOR = glyphs._PET + 16, glyphs._INVISIBLE, glyphs._CMAP + 19
+MONSTER, STATUE = 16, glyphs._STATUE + 16
+
+
+@pytest.fixture(scope="module")
+def rows_of():
+    """Rows of observations as the policy gets them, of some status lines and glyphs around the player."""
+    from nle import nethack
+
+    graph = check_environment(SCORE, allow_import=False).graph
+    env = make_environment(SCORE)
+    while not isinstance(env, surroundings.Surroundings):
+        env = env.env
+    original, _ = env.env.reset(seed=1)
+    encode = encoder(graph)
+
+    def rows(*situations):
+        found = np.zeros((len(situations), graph.size), dtype=graph.dtype)
+        for row, (status, around) in zip(found, situations, strict=True):
+            numbers = original["blstats"].copy()
+            whole = {"X": 10, "Y": 8, "HP": 10, "HPMAX": 10, "HUNGER": 1, "DEPTH": 1} | status
+            for name, number in whole.items():
+                numbers[getattr(nethack, f"NLE_BL_{name}")] = number
+            level = np.full_like(original["glyphs"], FLOOR)
+            for (down, right), glyph in ({(0, 0): MONSTER} | around).items():
+                level[whole["Y"] + down, whole["X"] + right] = glyph
+            encode(env.observation({**original, "blstats": numbers, "glyphs": level}), row)
+        return graph, found
+
+    yield rows
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "around", "holds"),
+    [
+        ("health low", {"HP": 33, "HPMAX": 100}, {}, True),
+        ("health low", {"HP": 1, "HPMAX": 3}, {}, False),  # a third is not less than a third
+        ("health low", {"HP": 34, "HPMAX": 100}, {}, False),
+        ("hungry", {"HUNGER": 0}, {}, False),
+        ("hungry", {"HUNGER": 1}, {}, False),
+        ("hungry", {"HUNGER": 2}, {}, True),
+        ("hungry", {"HUNGER": 4}, {}, True),
+        *(("monster adjacent", {}, {place: MONSTER}, True) for place in BESIDE),
+        ("monster adjacent", {}, {(1, 0): glyphs.MONSTERS - 1}, True),
+        ("monster adjacent", {}, {(1, -1): INVISIBLE}, True),
+        ("monster adjacent", {}, dict.fromkeys(BESIDE, PET), False),
+        ("monster adjacent", {}, dict.fromkeys(BESIDE, STATUE), False),
+        ("monster adjacent", {}, {}, False),  # the player in the middle is a monster
+        ("monster adjacent", {}, {(0, 2): MONSTER, (-2, -2): INVISIBLE}, False),
+    ],
+)
+def test_situations_hold_on_one_side_of_their_thresholds(rows_of, name, status, around, holds):
+    graph, rows = rows_of((status, around))
+    assert computed(name, graph.situations[name], graph.seen(rows), 1).tolist() == [holds]
+
+
+def test_a_level_is_new_for_20_steps_from_the_arrival(rows_of):
+    depths = [1] * 30 + [2] * 25 + [1] * 3 + [2] * 3 + [3] * 5 + [1] * 20 + [4] * 2 + [2] * 2
+    graph, rows = rows_of(*(({"DEPTH": depth}, {}) for depth in depths))
+    tags = SituationTags(graph, 1)
+    ended = np.zeros((len(depths), 1), dtype=bool)
+    ended[-4] = True  # the next game begins at depth 4, which is not new
+    found = tags.of_steps(rows[:, None], ended)[:, 0, tags.names.index("new level")]
+    on_3 = [True] * 5 + [True] * 15 + [False] * 5  # up again after 5 of 20 steps
+    assert found.tolist() == [False] * 30 + [True] * 20 + [False] * 11 + on_3 + [True] + [False] * 3
+
+
 def test_a_player_who_was_swallowed_has_a_monster_beside():
     seen = {"near": np.full((2, 5, 5, 1), surroundings.CLASSES - 1)}
     seen["near"][1, 1:4, 1:4] = glyphs.classes()[glyphs._SWALLOW + 3]
@@ -202,6 +298,57 @@ def test_observation_keys_and_own_graphs_get_what_they_ask_for():
     finally:
         del _builders["NetHackScore-*"]
     assert "near" in make_environment(SCORE).observation_space.spaces
+
+
+HUES = {"RED": 0, "GREEN": 120, "BROWN": 60, "BLUE": 240, "MAGENTA": 300, "CYAN": 180}
+"""In degrees, by NetHack's names of the colours 1 to 6; 9 to 14 are the same ones, brighter."""
+CELL = 22, 12
+
+
+def cell(picture, row, column):
+    """The pixels of a character."""
+    height, width = CELL
+    return picture[row * height : (row + 1) * height, column * width : (column + 1) * width].reshape(-1, 3)
+
+
+def drawn(text, colours, cursor):
+    characters = np.array([[ord(sign) for sign in line] for line in text], dtype=np.uint8)
+    return picture_of_terminal(characters, np.array(colours, dtype=np.int8), np.array(cursor, dtype=np.uint8))
+
+
+def test_each_colour_of_the_terminal_is_what_its_name_says():
+    picture = drawn(["#" * 16], [range(16)], (1, 0))
+    ground = drawn([" "], [[0]], (1, 0))[0, 0].tolist()
+    inks = []
+    for column in range(16):
+        colours = np.unique(cell(picture, 0, column), axis=0).tolist()
+        assert len(colours) == 2, "ink on the ground"
+        (ink,) = [colour for colour in colours if colour != ground]
+        inks.append([part / 255 for part in ink])
+    hues, strengths, _ = zip(*(colorsys.rgb_to_hsv(*ink) for ink in inks), strict=True)
+    brightness = [0.3 * red + 0.59 * green + 0.11 * blue for red, green, blue in inks]
+    for number, hue in enumerate(HUES.values(), 1):
+        for place in (number, number + 8):
+            assert abs((360 * hues[place] - hue + 180) % 360 - 180) <= 40, place
+            assert strengths[place] > 0.4, place
+        assert brightness[number] < brightness[number + 8]
+    black, dark_grey, grey, white = (brightness[place] for place in (0, 8, 7, 15))
+    assert sum(ground) / 3 / 255 < black < dark_grey < grey < white
+    assert [strengths[place] for place in (0, 8, 7, 15)] == [0] * 4
+
+
+def test_a_character_and_the_cursor_are_where_the_terminal_has_them():
+    text = ["   ", " @ ", "   ", "   "]
+    colours = [[7] * 3] * 4
+    without, with_cursor = (drawn(text, colours, cursor) for cursor in ((9, 9), (2, 0)))
+    ground = without[0, 0]
+    inked = [(row, column) for row in range(4) for column in range(3) if (cell(without, row, column) != ground).any()]
+    assert inked == [(1, 1)]
+    line = np.zeros(with_cursor.shape[:2], dtype=bool)
+    line[3 * CELL[0] - 4 : 3 * CELL[0], : CELL[1]] = True
+    assert np.array_equal((with_cursor != without).any(2), line)
+    assert len(np.unique(with_cursor[line], axis=0)) == 1
+    assert np.array_equal(drawn(["@"], [[7]], (0, 0))[-4:, :], with_cursor[line].reshape(4, CELL[1], 3))
 
 
 def test_a_frame_is_the_terminal_in_its_colours():

@@ -6,7 +6,7 @@ import re
 import pytest
 from sqlalchemy import update
 
-from tests.comparison.made import made_groups, made_run
+from tests.comparison.made import WITH_FACTS, made_groups, made_run, with_words
 from v3core.cli import main
 from v3core.store.schema import runs
 
@@ -57,9 +57,54 @@ def test_each_task_of_runs_on_several_environments_has_a_line(capsys, db):
     ]
 
 
-def test_runs_on_one_environment_have_no_tasks(capsys, experiment):
-    assert "Task by task" not in v3(capsys, "compare", experiment)[1]
-    assert "tasks" not in strictly(v3(capsys, "compare", experiment, "--json")[1])
+def test_facts_and_situations_have_a_line_for_each_group(capsys, db):
+    for seed in (1, 2):
+        run = made_run(db, seed=seed, returns=[1.0] * 10, recipe=WITH_FACTS)
+        situations = {"hungry": [4, 0.0, 1.0], "none of these": [6, 0.5, 0.5]}
+        with_words(db, run, [{"score": 10 * seed, "cause": "a newt"}] * 10, situations)
+    with db.write() as tx:
+        tx.execute(update(runs).values(experiment="games"))
+    code, out, err = v3(capsys, "compare", "games", "--metric", "return")
+    assert (code, err) == (0, "")
+    facts = out[out.index("Facts of episodes. Means of numbers, and the most frequent of words, over") :].splitlines()
+    assert [re.split("  +", line) for line in facts[1:3]] == [
+        ["Group", "score", "cause"],
+        ["v3", "15", "a newt (100%)"],
+    ]
+    situations = out[out.index("Routing by situation, means over the runs that count, of") :].splitlines()
+    assert re.split("  +", situations[2])[:5] == ["v3", "hungry", "2", "40%", "1"]
+    found = strictly(v3(capsys, "compare", "games", "--metric", "return", "--json")[1])
+    assert [(one["fact"], one["mean"], one["word"]) for one in found["facts"]] == [
+        ("score", 15, None),
+        ("cause", None, "a newt"),
+    ]
+    assert [one["situation"] for one in found["situations"]] == ["hungry", "none of these"]
+
+
+def test_a_run_shows_its_facts_and_situations(capsys, db):
+    run = made_run(db, returns=[1.0] * 10, recipe=WITH_FACTS)
+    with_words(db, run, [{"score": 10, "cause": "a newt"}] * 10, {"hungry": [4, 0.0, 1.0]})
+    code, out, err = v3(capsys, "show", run.id)
+    assert (code, err) == (0, "")
+    assert "Facts of episodes, of the newest 10 episodes of phase 'late':" in out
+    assert [re.split("  +", line) for line in out.splitlines() if line.startswith(("score", "cause", "hungry"))] == [
+        ["score", "10", "10", "10", "–", "10"],
+        ["cause", "–", "–", "–", "a newt (100%)", "10"],
+        ["hungry", "40%", "40", "0%", "100%"],
+    ]
+    found = strictly(v3(capsys, "show", run.id, "--json")[1])
+    assert [(one["name"], one["mean"], one["words"]) for one in found["facts"]] == [
+        ("score", 10, {}),
+        ("cause", None, {"a newt": 10}),
+    ]
+    assert [(one["name"], one["steps"], one["loads"]) for one in found["situations"]] == [("hungry", 40, [0.0, 1.0])]
+    assert found["newest"] == {"phase": "late", "after": 0, "last": 10}
+
+
+def test_runs_on_one_environment_have_no_tasks_and_most_no_facts(capsys, experiment):
+    out = v3(capsys, "compare", experiment)[1]
+    assert not [title for title in ("Task by task", "Facts of episodes", "Routing by situation") if title in out]
+    assert not {"tasks", "facts", "situations"} & {*strictly(v3(capsys, "compare", experiment, "--json")[1])}
 
 
 def strictly(text):

@@ -1,11 +1,14 @@
 """Recorded runs for comparisons: short, with a few episodes and evaluations of given numbers."""
 
 import itertools
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
+
+from sqlalchemy import update
 
 from tests.runs import TINY
 from v3core.config import Recipe, build_run_config
@@ -17,6 +20,7 @@ from v3core.store.database import Database
 from v3core.store.history import PhaseChangeRow, add_evaluation, add_event, add_phase_change
 from v3core.store.run_row import RunRow
 from v3core.store.runs import add_run, get_run, update_run
+from v3core.store.schema import episodes
 from v3core.store.writer import EpisodeWriter
 
 START = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -120,9 +124,25 @@ def made_groups(db: Database, finals: dict[str, Sequence[float]], **more: Any) -
     ]
 
 
+def with_words(
+    db: Database, run: RunRow, facts: Sequence[Any] = (), situations: Mapping[str, Any] | None = None
+) -> None:
+    """Facts of the run's episodes, one after the other, and the situations of all of them."""
+    with db.write() as tx:
+        for number in range(1, run.episode + 1):
+            mine = (episodes.c.run_id == run.id) & (episodes.c.episode == number)
+            said = {"facts": json.dumps(facts[number - 1]) if facts else None}
+            said["situations"] = json.dumps(situations) if situations else None
+            tx.execute(update(episodes).where(mine).values(said))
+
+
 def with_epochs(epochs: int) -> Recipe:
     """The smallest recipe with another number of epochs."""
     return replace_recipe(TINY, epochs=epochs)
+
+
+WITH_FACTS = TINY.model_copy(update={"episode_facts": {"score": "game.score", "cause": "game.cause"}})
+"""Its runs record two facts of each episode."""
 
 
 def replace_recipe(recipe: Recipe, **ppo: Any) -> Recipe:

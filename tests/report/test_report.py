@@ -7,7 +7,7 @@ from base64 import b64encode
 import pyarrow.parquet as pq
 import pytest
 
-from tests.comparison.made import made_groups, made_run
+from tests.comparison.made import WITH_FACTS, made_groups, made_run, with_words
 from v3core.cli import main
 from v3core.comparison import compare
 from v3core.errors import V3Error
@@ -100,6 +100,28 @@ def test_a_task_that_is_not_solved_is_not_hidden_by_the_mean(db, experiment):
     assert "38%" in as_html(report)
     alone = gather(db, experiment("two", made_groups(db, GROUPS)), "1")
     assert "Task by task" not in {section.title for section in alone.sections}
+
+
+def test_what_environments_say_of_episodes_is_in_it(db, experiment):
+    runs = [made_run(db, seed=seed, returns=[1.0] * 10, recipe=WITH_FACTS) for seed in (1, 2)]
+    for run in runs:
+        with_words(db, run, [{"score": 10 * run.seed, "cause": "a <newt>"}] * 10, {"hungry": [4, 0.0, 1.0]})
+    report = gather(db, experiment("games", runs), "1")
+    facts, situations = (
+        section for section in report.sections if section.title in ("Facts of episodes", "Routing by situation")
+    )
+    groups, of_runs = facts.tables
+    assert groups.rows == [{"Group": "v3", "score": "15", "cause": "a <newt> (100%)"}]
+    assert [row["score"] for row in of_runs.rows] == ["10", "20"]
+    groups, of_runs = situations.tables
+    assert [(row["Situation"], row["Runs"], row["Share of steps"]) for row in groups.rows] == [("hungry", "2", "40%")]
+    assert [(row["Run"], row["Expert 1"], row["Expert 2"]) for row in of_runs.rows] == [
+        ("v3 1", "0%", "100%"),
+        ("v3 2", "0%", "100%"),
+    ]
+    assert "a &lt;newt&gt; (100%)" in as_html(report)
+    alone = {section.title for section in gather(db, experiment("two", made_groups(db, GROUPS)), "1").sections}
+    assert not {"Facts of episodes", "Routing by situation"} & alone
 
 
 def test_nothing_in_it_needs_a_network(db, experiment):

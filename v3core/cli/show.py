@@ -2,10 +2,12 @@
 
 import statistics
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from v3core.cli.common import commands, environment_options, json_option, one_run, opened, reconciled, run_argument
+from v3core.cli.printed_rows import echo_rows
 from v3core.config import MAX_SEED
 from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import check_environment
@@ -26,11 +28,16 @@ from v3core.places import local_file
 from v3core.recall import recalled
 from v3core.store.alarms import ACTIVE, CLEARED, MUTED
 from v3core.store.commands import read_commands
+from v3core.store.database import Database
 from v3core.store.history import read_events
 from v3core.store.run_filter import matches, parse_filter
 from v3core.store.run_row import RunRow
 from v3core.store.runs import get_run, list_runs, resolve
+from v3core.store.situation_records import has_situations
 from v3core.store.watching import BEHIND, COMPUTED, alarms_of
+
+if TYPE_CHECKING:
+    from v3core.comparison.run_newest import RunNewest
 
 
 @commands.command()
@@ -107,13 +114,18 @@ def _waits_for(run: RunRow) -> str | None:
 @run_argument
 @json_option
 def show(run_id: str, as_json: bool) -> None:
-    """Show a run: its state, its commands with their outcomes, and its history."""
+    """Show a run: its state, its commands with their outcomes, and its history.
+
+    Of an environment with facts of episodes and situations, such as NetHack, it shows those of the newest episodes.
+    """
     with one_run(run_id) as (database, found):
         run = get_run(database, found)
         asked, history = read_commands(database, run.id), read_events(database, run.id)
+        newest = _newest(database, run)
     if as_json:
         records = {"commands": [row.to_dict() for row in asked], "events": list(map(vars, history))}
-        echo_json(run.to_dict() | {"waits_for": _waits_for(run)} | records)
+        of_newest = newest.to_dict() if newest else {}
+        echo_json(run.to_dict() | {"waits_for": _waits_for(run)} | records | of_newest)
         return
     echo(f"{run.id}  {run.name}")
     why = _waits_for(run) or run.reason
@@ -127,6 +139,33 @@ def show(run_id: str, as_json: bool) -> None:
         echo(_("Commands:"))
     for row in asked:
         echo(f"{row.requested_at.astimezone():%Y-%m-%d %H:%M:%S}  {row.kind:<16}  {translated(row.describe())}")
+    if newest:
+        _print_newest(newest)
+
+
+def _newest(database: Database, run: RunRow) -> "RunNewest | None":
+    """What its environment says of its newest episodes, if it does."""
+    try:
+        records_facts = bool(run.config.episode_facts)
+    except V3Error:
+        return None
+    if not (records_facts or has_situations(database, run.id, last=run.episode)):
+        return None
+    from v3core.comparison.run_newest import read_run_newest  # statistics, which few commands need
+
+    return read_run_newest(database, run)
+
+
+def _print_newest(newest: "RunNewest") -> None:
+    from v3core.comparison.fact_rows import fact_rows  # as above
+    from v3core.comparison.newest import window_words
+    from v3core.comparison.situation_rows import situation_rows
+
+    of = window_words(newest.window)
+    if newest.facts:
+        echo_rows(_("Facts of episodes, of {window}:", window=of), fact_rows(newest.facts))
+    if newest.situations:
+        echo_rows(_("Routing by situation, of {window}:", window=of), situation_rows(newest.situations))
 
 
 ALARM_STATES = {ACTIVE: _("active"), CLEARED: _("cleared"), MUTED: _("muted")}

@@ -1,6 +1,7 @@
 """Comparing the runs of an experiment: groups, pairs and the verdict, as on Compare."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ import click
 
 from v3core import __version__
 from v3core.cli.common import commands, json_option, reconciled
+from v3core.cli.printed_rows import echo_rows
 from v3core.errors import V3Error
 from v3core.insight.compared import Across, Comparison, GroupResult, Pair
 from v3core.insight.estimates import Estimate, with_interval
@@ -22,6 +24,8 @@ from v3core.store.database import Database
 from v3core.store.runs import get_run, resolve
 
 if TYPE_CHECKING:
+    from v3core.comparison.fact_rows import GroupFact
+    from v3core.comparison.situation_rows import GroupSituation
     from v3core.comparison.task_results import GroupTask
     from v3core.report.gathering import Section
 
@@ -65,10 +69,13 @@ def compare(
 ) -> None:
     """Compare the groups of an experiment: verdict, estimates with 95 % intervals, tests, and what is unequal.
 
-    Of runs on several environments it also shows the return and the success of each task.
+    Of runs on several environments it also shows the return and the success of each task; of environments with facts
+    of episodes and situations, such as NetHack, those of each group.
     """
     from v3core.comparison import compare as compared  # statistics, which no other command needs
     from v3core.comparison.across import parse_bounds
+    from v3core.comparison.fact_rows import group_facts
+    from v3core.comparison.situation_rows import group_situations
     from v3core.comparison.standings import varied
     from v3core.comparison.task_results import group_tasks
 
@@ -80,15 +87,21 @@ def compare(
         asked: dict[str, Any] = {"metric": metric, "threshold": threshold, "until": until, "bounds": within}
         found = compared(database, runs, by=by or varied(runs), **asked)
         tasks = group_tasks(database, runs, found)
+        facts = group_facts(database, runs, found)
+        situations = group_situations(database, runs, found)
     if as_json:
-        of_tasks = {"tasks": [one.to_dict() for one in tasks]} if tasks else {}
-        echo_json({"experiment": experiment, **found.to_dict(), **of_tasks})
+        newest = {
+            "tasks": [one.to_dict() for one in tasks],
+            "facts": list(map(asdict, facts)),
+            "situations": list(map(asdict, situations)),
+        }
+        beside = {name: each for name, each in newest.items() if each}
+        echo_json({"experiment": experiment, **found.to_dict(), **beside})
         return
     for sentence in found.verdict:
         echo(sentence)
     _print_groups(found)
-    if tasks:
-        _print_tasks(tasks)
+    _print_newest(tasks, facts, situations)
     _print_pairs(found)
     if found.across is not None:
         _print_across(found.across)
@@ -116,19 +129,22 @@ def _print_groups(found: Comparison) -> None:
         echo(means)
 
 
-def _print_tasks(tasks: Sequence["GroupTask"]) -> None:
-    """A line per group and task: a mean over the tasks hides one that is not solved."""
-    from v3core.comparison.task_results import NEWEST_WORDS, as_text, group_task_rows  # as above
+def _print_newest(
+    tasks: Sequence["GroupTask"], facts: Sequence["GroupFact"], situations: Sequence["GroupSituation"]
+) -> None:
+    """What the mean of a group hides: a task that is not solved, the ends of games, experts in some situation."""
+    from v3core.comparison.fact_rows import FACTS_WORDS, group_fact_rows  # as above
+    from v3core.comparison.newest import NEWEST_WORDS
+    from v3core.comparison.situation_rows import group_situation_rows
+    from v3core.comparison.task_results import group_task_rows
 
-    rows = as_text(group_task_rows(tasks, experts=False))
-    lines = [[str(translated(cell)) for cell in line] for line in (rows[0], *(row.values() for row in rows))]
-    wide = [max(map(width, column)) for column in zip(*lines, strict=True)]
-    echo(_("\nTask by task, means over the runs that count, of {newest}:", newest=NEWEST_WORDS))
-    for line in lines:
-        cells = [
-            padded(cell, columns, right=place > 1) for place, (cell, columns) in enumerate(zip(line, wide, strict=True))
-        ]
-        echo("  ".join(cells))
+    means = _("means over the runs that count, of {newest}", newest=NEWEST_WORDS)
+    if tasks:
+        echo_rows(_("Task by task, {means}:", means=means), group_task_rows(tasks, experts=False), left=2)
+    if facts:
+        echo_rows(_("Facts of episodes. {words}", words=FACTS_WORDS), group_fact_rows(facts))
+    if situations:
+        echo_rows(_("Routing by situation, {means}:", means=means), group_situation_rows(situations), left=2)
 
 
 def _named(group: GroupResult, found: Comparison) -> str:

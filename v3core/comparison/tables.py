@@ -1,7 +1,7 @@
 """The tables of a comparison, as rows of text: for Compare and for reports."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from v3core.insight.compared import Across, Comparison, GroupResult, Pair
 from v3core.insight.estimates import Estimate, with_interval
@@ -11,6 +11,8 @@ from v3core.messages import Message, _, with_minus
 from v3core.phrases import one_of, sentences
 
 Row = dict[str, object]
+MAX_EXPERTS = 16
+"""With more, a table has no column for each."""
 AGGREGATE_TITLES: Mapping[Aggregate, str] = {
     "iqm": _("Interquartile mean"),
     "mean": _("Mean"),
@@ -172,3 +174,32 @@ def _short(value: float) -> str:
 
 def _p(value: float | None) -> str:
     return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+_SHARES = ("Success", "Lowest success", "Evaluation success", "Share of steps")
+
+
+def is_share(column: str) -> bool:
+    """Whether a column is of shares, which are shown in per cent."""
+    return column in _SHARES or column.startswith("Expert ")
+
+
+def as_text(rows: Sequence[Row]) -> list[Row]:
+    """Rows of numbers as text, all with the same columns: those in which any has a value."""
+    columns = dict.fromkeys(column for row in rows for column in row)
+    known = [column for column in columns if any(not _is_missing(row.get(column)) for row in rows)]
+    return [{column: _text(column, row.get(column)) for column in known} for row in rows]
+
+
+def _text(column: str, value: object) -> str:
+    if _is_missing(value):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.0%}" if is_share(column) else number_words(value)
+    if isinstance(value, str):
+        return value  # perhaps one that is translated later
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))

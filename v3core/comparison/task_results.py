@@ -1,33 +1,21 @@
 """How each task of runs on several environments goes, for Live, Compare, reports and the command line."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from statistics import fmean
 from typing import Any
 
-from v3core.comparison.groups import is_readable
-from v3core.comparison.run_traces import traces_of
-from v3core.comparison.tables import Row, number_words
+from v3core.comparison.newest import mean_of_known, newest_of, newest_of_groups
+from v3core.comparison.tables import MAX_EXPERTS, Row
 from v3core.insight.compared import Comparison
 from v3core.insight.loads import effective_experts
 from v3core.insight.task_loads import TaskResult, in_order, task_specialisation
 from v3core.messages import Message, _
-from v3core.phrases import counted
 from v3core.store.database import Database
-from v3core.store.phase_window import PhaseWindow, read_phase_window
+from v3core.store.phase_window import PhaseWindow
 from v3core.store.run_row import RunRow
 from v3core.store.task_records import read_task_evaluation, read_tasks
 
-MIN_WINDOW, MAX_WINDOW = 100, 5000
-"""Newest episodes of a phase that a table is of: a tenth of the run's, within these bounds."""
-MAX_EXPERTS = 16
-"""With more, a table has no column for each."""
-NEWEST_WORDS = _(
-    "the newest episodes of the phase that each run is in, or ended in: a tenth of the run's, at least {least}, or all "
-    "of the phase if it has fewer",
-    least=MIN_WINDOW,
-)
 BETWEEN_TASKS = _("Specialisation between tasks")
 BETWEEN_TASKS_WORDS = _(
     "Specialisation between tasks is the mutual information of expert and task in nats, the same for all rows of a run."
@@ -92,20 +80,8 @@ class GroupTask:
     """Between the tasks of a run."""
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, in which what is not known is null."""
-        values = {name.removesuffix("_"): value for name, value in asdict(self).items()}
-        return {name: None if value != value else value for name, value in values.items()}
-
-
-def window_of(database: Database, run: RunRow, last: int | None = None) -> PhaseWindow:
-    """The newest episodes, up to `last`, of the phase in force, as many as are looked at."""
-    last = run.episode if last is None else last
-    return read_phase_window(database, run.id, last=last, most=min(max(last // 10, MIN_WINDOW), MAX_WINDOW))
-
-
-def window_words(window: PhaseWindow) -> Message:
-    """As in `the newest 25 episodes of phase 'late'`."""
-    return _("the newest {episodes} of phase '{phase}'", episodes=counted(window.count, "episode"), phase=window.phase)
+        """For JSON."""
+        return {name.removesuffix("_"): value for name, value in asdict(self).items()}
 
 
 def has_tasks(run: RunRow) -> bool:
@@ -130,31 +106,22 @@ def read_run_tasks(database: Database, run: RunRow, window: PhaseWindow) -> RunT
 def run_task_rows(database: Database, runs: Sequence[RunRow], names: Sequence[str]) -> list[Row]:
     """A row of numbers per run and task, of those runs that train on several environments."""
     rows: list[Row] = []
-    for run, name in zip(runs, names, strict=True):
-        if is_readable(run) and has_tasks(run):
-            tasks = read_run_tasks(database, run, window_of(database, run))
-            rows += [{_("Run"): name} | row | {BETWEEN_TASKS: tasks.specialisation} for row in tasks.rows()]
+    named = dict(zip((run.id for run in runs), names, strict=True))
+    for run, window in newest_of(database, runs, has_tasks):
+        tasks = read_run_tasks(database, run, window)
+        rows += [{_("Run"): named[run.id]} | row | {BETWEEN_TASKS: tasks.specialisation} for row in tasks.rows()]
     return rows
 
 
 def group_tasks(database: Database, runs: Sequence[RunRow], found: Comparison) -> list[GroupTask]:
     """The tasks of each group of a comparison of these runs, at the step where it takes final values."""
-    rows = {run.id: run for run in runs if is_readable(run) and has_tasks(run)}
     groups: list[GroupTask] = []
-    for group in found.groups:
-        here = [rows[run_id] for run_id in group.finals if run_id in rows]
-        ends = [run.episode if found.until is None else _episode_at(database, run, found.until) for run in here]
-        tasks = [
-            read_run_tasks(database, run, window_of(database, run, last)) for run, last in zip(here, ends, strict=True)
-        ]
-        order = in_order({one.task for each in tasks for one in each.results}, task_names(here[0]) if here else ())
+    for group, newest in newest_of_groups(database, runs, found, has_tasks):
+        tasks = [read_run_tasks(database, run, window) for run, window in newest]
+        names = task_names(newest[0][0]) if newest else ()
+        order = in_order({one.task for each in tasks for one in each.results}, names)
         groups += [_group_task(group.name, group.env, task, tasks) for task in order]
     return groups
-
-
-def _episode_at(database: Database, run: RunRow, step: int) -> int:
-    (trace,) = traces_of(database, [run], "return")
-    return trace.episode_at(step)
 
 
 def _group_task(group: str, env: str, task: str, tasks: Sequence[RunTasks]) -> GroupTask:
@@ -166,19 +133,14 @@ def _group_task(group: str, env: str, task: str, tasks: Sequence[RunTasks]) -> G
         env=env,
         task=task,
         runs=len(found),
-        return_=_mean(one.return_ for _each, one in found),
-        success=_mean(success),
+        return_=mean_of_known(one.return_ for _each, one in found),
+        success=mean_of_known(success),
         lowest_success=min(success, default=math.nan),
-        evaluated_return=_mean(mean for _count, mean, _solved in evaluated),
-        evaluated_success=_mean(solved for _count, _mean_return, solved in evaluated),
-        effective_experts=_mean(float(effective_experts(one.loads)) for _each, one in found),
-        specialisation=_mean(each.specialisation for each, _one in found),
+        evaluated_return=mean_of_known(mean for _count, mean, _solved in evaluated),
+        evaluated_success=mean_of_known(solved for _count, _mean_return, solved in evaluated),
+        effective_experts=mean_of_known(float(effective_experts(one.loads)) for _each, one in found),
+        specialisation=mean_of_known(each.specialisation for each, _one in found),
     )
-
-
-def _mean(values: Iterable[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return fmean(known) if known else math.nan
 
 
 def _row(result: TaskResult) -> Row:
@@ -228,27 +190,3 @@ def lowest_words(tasks: Sequence[GroupTask]) -> list[Message]:
 def _success(task: GroupTask) -> float:
     """Of the evaluation, or of training where that has none."""
     return task.success if math.isnan(task.evaluated_success) else task.evaluated_success
-
-
-def is_share(column: str) -> bool:
-    """Whether a column is of shares, which are shown in per cent."""
-    return column in ("Success", "Lowest success", "Evaluation success") or column.startswith("Expert ")
-
-
-def as_text(rows: Sequence[Row]) -> list[Row]:
-    """Rows of numbers as text, all with the same columns: those in which any has a value."""
-    columns = dict.fromkeys(column for row in rows for column in row)
-    known = [column for column in columns if any(not _is_missing(row.get(column)) for row in rows)]
-    return [{column: _text(column, row.get(column)) for column in known} for row in rows]
-
-
-def _text(column: str, value: object) -> str:
-    if _is_missing(value):
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.0%}" if is_share(column) else number_words(value)
-    return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))

@@ -12,9 +12,11 @@ from importlib.metadata import version
 from typing import Any
 
 from v3core.comparison.across import across
+from v3core.comparison.fact_rows import FACTS_WORDS, group_fact_rows, group_facts, run_fact_rows
 from v3core.comparison.groups import grouped, settings_that_differ
 from v3core.comparison.launched import curricula_of, differing_rows, timelines_picture
 from v3core.comparison.looking import Grouping, answer
+from v3core.comparison.newest import NEWEST_WORDS
 from v3core.comparison.pictures import (
     Picture,
     curve_pictures,
@@ -23,13 +25,19 @@ from v3core.comparison.pictures import (
     profile_picture,
     sweep_pictures,
 )
+from v3core.comparison.situation_rows import (
+    DISTANCE,
+    DISTANCE_WORDS,
+    LOADS_WORDS,
+    group_situation_rows,
+    group_situations,
+    run_situation_rows,
+)
 from v3core.comparison.standings import varied
-from v3core.comparison.tables import PAIR_HELP, Row, across_rows, final_words, group_rows, pair_rows
+from v3core.comparison.tables import PAIR_HELP, Row, across_rows, as_text, final_words, group_rows, pair_rows
 from v3core.comparison.task_results import (
     BETWEEN_TASKS_WORDS,
     GROUP_TASK_HELP,
-    NEWEST_WORDS,
-    as_text,
     group_task_rows,
     group_tasks,
     lowest_words,
@@ -142,7 +150,9 @@ def gather(
         *_together(found, bounds or {}),
         _phases(database, runs, metric, grouping),
         *_tasks(database, runs, found),
+        *_facts(database, runs, found),
         *_routing(database, runs, grouping, found),
+        *_situations(database, runs, found),
         *_sweeps(runs, grouping, found),
         *([replay] if replay else []),
         _curricula(runs),
@@ -207,10 +217,31 @@ def _tasks(database: Database, runs: Sequence[RunRow], found: Comparison) -> lis
         return []
     of_groups = group_tasks(database, runs, found)
     words = [_("Of {newest}. {between}", newest=NEWEST_WORDS, between=BETWEEN_TASKS_WORDS), *lowest_words(of_groups)]
-    tables = [Table(as_text(of_runs), _("Runs"))]
-    if of_groups:
-        tables.insert(0, Table(as_text(group_task_rows(of_groups)), _("Groups"), GROUP_TASK_HELP))
+    tables = _of_groups_and_runs(group_task_rows(of_groups), of_runs, GROUP_TASK_HELP)
     return [Section(_("Task by task"), words, tables=tables)]
+
+
+def _facts(database: Database, runs: Sequence[RunRow], found: Comparison) -> list[Section]:
+    of_runs = run_fact_rows(database, runs, distinct_names(runs))
+    of_groups = group_fact_rows(group_facts(database, runs, found)) if of_runs else []
+    tables = _of_groups_and_runs(of_groups, of_runs)
+    return [Section(_("Facts of episodes"), [FACTS_WORDS], tables=tables)] if tables else []
+
+
+def _situations(database: Database, runs: Sequence[RunRow], found: Comparison) -> list[Section]:
+    of_runs = run_situation_rows(database, runs, distinct_names(runs))
+    of_groups = group_situation_rows(group_situations(database, runs, found)) if of_runs else []
+    tables = _of_groups_and_runs(of_groups, of_runs, {DISTANCE: DISTANCE_WORDS})
+    words = [LOADS_WORDS, _("Of {newest}.", newest=NEWEST_WORDS)]
+    return [Section(_("Routing by situation"), words, tables=tables)] if tables else []
+
+
+def _of_groups_and_runs(
+    of_groups: Sequence[Row], of_runs: Sequence[Row], helps: Mapping[str, str] | None = None
+) -> list[Table]:
+    """One table of the groups of a comparison, one of its runs; those that have a row."""
+    tables = [Table(as_text(of_groups), _("Groups"), helps or {}), Table(as_text(of_runs), _("Runs"))]
+    return [table for table in tables if table.rows]
 
 
 def _routing(database: Database, runs: Sequence[RunRow], grouping: Grouping, found: Comparison) -> list[Section]:

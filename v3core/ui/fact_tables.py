@@ -9,12 +9,11 @@ import pandas as pd
 import streamlit as st
 
 from v3core.charts.fact_figures import fact_figure
-from v3core.comparison.groups import is_readable
-from v3core.comparison.task_results import NEWEST_WORDS, window_of, window_words
+from v3core.comparison.fact_rows import FACTS_WORDS, has_facts, run_fact_rows
+from v3core.comparison.newest import window_of, window_words
 from v3core.insight.seen_words import end_in_words
 from v3core.jobs.retention import thinned_caption
-from v3core.messages import _, said, with_minus
-from v3core.phrases import listed
+from v3core.messages import _, said
 from v3core.store.database import Database
 from v3core.store.fact_records import FactResult, fact_points, fact_results, read_facts
 from v3core.store.run_row import RunRow
@@ -29,7 +28,7 @@ MOST_WORDS = 12
 
 def fact_section(database: Database, run: RunRow) -> None:
     """The section of Live; there is none for a run that records no facts."""
-    if not run.config.episode_facts:
+    if not has_facts(run):
         return
     section = st.expander(
         md("Episode facts"), icon=":material/fact_check:", key="facts", on_change="rerun", bind="query-params"
@@ -93,22 +92,8 @@ def _words(result: FactResult) -> pd.DataFrame:
 
 def compared_facts(database: Database, runs: Sequence[RunRow], names: Sequence[str]) -> None:
     """On Compare: a row per run that records facts, with the mean of each number and the most frequent of words."""
-    rows: list[dict[str, object]] = []
-    for run, name in zip(runs, names, strict=True):
-        if not is_readable(run) or not run.config.episode_facts:
-            continue
-        window = window_of(database, run)
-        facts = read_facts(database, run.id, after=window.after, last=window.last)
-        results = fact_results(facts, list(run.config.episode_facts))
-        if results:
-            rows.append({_("Run"): name, **{result.name: _short(result) for result in results}})
+    rows = run_fact_rows(database, runs, names)
     if rows:
         st.subheader(md("Facts of episodes"), anchor=False)
         st.dataframe(pd.DataFrame(said(rows)), hide_index=True, width="stretch", key="compared-facts")
-        st.caption(md("Means of numbers, and the most frequent of words, over {newest}.", newest=NEWEST_WORDS))
-
-
-def _short(result: FactResult) -> str:
-    parts = [with_minus(f"{result.mean:.4g}")] if result.numbers else []
-    shares = [(end_in_words(word), f"{count / result.episodes:.0%}") for word, count in result.words[:1]]
-    return listed([*parts, *(_("{name} ({value})", name=word, value=share) for word, share in shares)])
+        st.caption(md("{}", FACTS_WORDS))

@@ -4,7 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from v3core.charts.situation_figures import HEIGHT, situation_figure
-from v3core.comparison.task_results import MAX_EXPERTS, window_of, window_words
+from v3core.comparison.newest import window_of, window_words
+from v3core.comparison.situation_rows import DISTANCE, DISTANCE_WORDS, LOADS_WORDS, STEPS, situation_rows
+from v3core.comparison.tables import is_share
 from v3core.insight.situation_loads import SituationResult, situation_points, situation_results
 from v3core.jobs.retention import thinned_caption
 from v3core.messages import _, said, say
@@ -16,15 +18,6 @@ from v3core.ui import news, shell, ticks
 from v3core.ui.live_chart import live_chart
 from v3core.ui.task_tables import PARTS
 from v3core.ui.text import about, md
-
-_MEANING = _(
-    "Mean gate of each expert over the steps that a situation holds at, Σ gates / steps, of training episodes as "
-    "acted. The environment declares its situations; a step can be in several of them, or in none."
-)
-_DISTANCE = _(
-    "Jensen-Shannon distance of the loads in a situation and those in none of the situations, √divergence with "
-    "logarithms of base 2: 0 if the experts are used alike, 1 if they share none."
-)
 
 
 def situation_tables(database: Database, run: RunRow) -> None:
@@ -44,7 +37,7 @@ def _section(database: Database, run_id: str) -> None:
     run = shell.run_or_rerun(database, run_id)
     with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.markdown(md("**Routing by situation**"), width="content")
-        about(_("Routing by situation"), _MEANING, [(_("Distance"), _DISTANCE)])
+        about(_("Routing by situation"), LOADS_WORDS, [(DISTANCE, DISTANCE_WORDS)])
     if (sentence := thinned_caption(run)) is not None:
         st.caption(md(":material/compress: {}", sentence))
     of_window, of_all = _read_before(database.url, run.id, run.generation)
@@ -69,21 +62,9 @@ def _section(database: Database, run_id: str) -> None:
 
 
 def _table(results: list[SituationResult]) -> None:
-    experts = max(len(result.loads) for result in results)
-    share, steps, distance = _("Share of steps"), _("Steps"), _("Distance")
-    numbers = range(1, experts + 1 if experts <= MAX_EXPERTS else 1)
-    names = {number: _("Expert {number}", number=number) for number in numbers}
-    rows = [
-        {
-            _("Situation"): recalled(result.name),
-            share: result.share,
-            steps: result.steps,
-            **{name: result.loads[number - 1] for number, name in names.items() if number <= len(result.loads)},
-            distance: result.distance,
-        }
-        for result in results
-    ]
-    forms = dict.fromkeys((share, *names.values()), "percent") | {steps: "localized", distance: "%.3f"}
+    rows = situation_rows(results)
+    columns = dict.fromkeys(column for row in rows for column in row)
+    forms = {column: "percent" for column in columns if is_share(column)} | {STEPS: "localized", DISTANCE: "%.3f"}
     st.dataframe(
         pd.DataFrame(said(rows)),
         hide_index=True,

@@ -10,17 +10,15 @@ import pandas as pd
 import streamlit as st
 
 from v3core.charts.task_figures import tasks_figure
+from v3core.comparison.newest import NEWEST_WORDS, window_of, window_words
+from v3core.comparison.tables import is_share
 from v3core.comparison.task_results import (
     BETWEEN_TASKS_WORDS,
-    NEWEST_WORDS,
     RunTasks,
     has_tasks,
-    is_share,
     read_run_tasks,
     run_task_rows,
     task_names,
-    window_of,
-    window_words,
 )
 from v3core.insight.task_loads import in_order, task_distances
 from v3core.jobs.retention import thinned_caption

@@ -48,9 +48,10 @@ docs: .venv/.docs ## Build the documentation site in site/; SERVE=1 serves it wh
 	$(BIN)/python -m tests.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(if $(SERVE),serve,build --strict --quiet)
 
-# One after another, so that they do not slow each other down.
+# One after another, so that they do not slow each other down. memory.py trains for minutes: it is run by itself.
 bench: .venv/.development .venv-peers/.installed ## Run the benchmarks against other libraries
-	@for benchmark in benchmarks/[!_]*.py; do $(BIN)/python $$benchmark || exit 1; done
+	@for benchmark in $(filter-out benchmarks/memory.py,$(wildcard benchmarks/[!_]*.py)); do \
+		$(BIN)/python $$benchmark || exit 1; done
 
 faults: .venv/.development ## Run all fault injection tests in full, about 15 minutes: the table in docs/reliability.md
 	V3_FAULTS=100 $(BIN)/python -m pytest -s tests/faults

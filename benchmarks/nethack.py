@@ -1,4 +1,4 @@
-"""NetHackScore-v0: steps per second of whole training with its recipe, of the environment alone, and of a peer.
+"""NetHackScore-v0: steps per second of whole training with its recipe, of the environment, of NLE alone, and of a peer.
 
 The peer is Stable-Baselines3's PPO with its own `MultiInputPolicy` on the same observation, without the message, which
 it cannot take: no graph, no experts. By turns in one process and one thread, in wall time and in processor time.
@@ -17,6 +17,7 @@ from typing import Any
 import _bench
 import gymnasium
 import numpy as np
+from _game_ends import Ends
 from _training import ROLLOUTS, Times, config_of, now, ours
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
@@ -28,6 +29,7 @@ from v3core.environment_setup import EnvironmentSetup
 from v3core.environments import make_environment
 from v3core.environments.nethack import ids
 from v3core.environments.nethack.game import FACTS
+from v3core.environments.nethack.surroundings import KEYS
 from v3core.training.inference import evaluate
 
 ENVIRONMENT = "NetHackScore-v0"
@@ -72,9 +74,9 @@ def peer(seed: int) -> Times:
     return STEPS * ROLLOUTS / (now() - clock.starts[1])
 
 
-def alone(seed: int) -> Times:
-    """Steps per second of the environment, as the policy sees it, with random actions."""
-    env, random = make_environment(ENVIRONMENT), np.random.default_rng(seed)
+def alone(env: gymnasium.Env[Any, Any], seed: int) -> Times:
+    """Steps per second of an environment with random actions."""
+    random = np.random.default_rng(seed)
     env.reset(seed=seed)
     before = now()
     for _ in range(STEPS * ROLLOUTS):
@@ -88,8 +90,6 @@ def alone(seed: int) -> Times:
 
 def benchmark() -> list[_bench.Result]:
     """Native training against everything else."""
-    if not all(map(ids.is_installed, ids.PACKAGES)):
-        return []
 
     def trained(seed: int, *, native: bool) -> Times:
         return ours(config_of(ENVIRONMENT, seed, ppo=RECIPE.ppo, policy=RECIPE.policy), native=native)
@@ -98,7 +98,11 @@ def benchmark() -> list[_bench.Result]:
         "native": lambda seed: trained(seed, native=True),
         "ours on torch": lambda seed: trained(seed, native=False),
         "SB3, MultiInputPolicy: no graph, no experts": peer,
-        "the environment alone": alone,
+        "the environment alone": lambda seed: alone(make_environment(ENVIRONMENT), seed),
+        "NLE alone, the keys that are used": lambda seed: alone(
+            gymnasium.make(ENVIRONMENT, observation_keys=KEYS), seed
+        ),
+        "NLE alone, all its keys": lambda seed: alone(gymnasium.make(ENVIRONMENT), seed),
     }
     turns = {name: np.median([run(turn) for turn in range(TURNS)], 0) for name, run in contenders.items()}
     return [
@@ -143,8 +147,11 @@ def trained_policy(checkpoint: str, episodes: int, limit: int | None) -> dict[st
     setup = policy.spec.environment
     if limit is not None:
         setup = replace(setup, args={**setup.args, "max_episode_steps": limit})
+    setup = replace(setup, wrappers=(*setup.wrappers, f"{Ends.__module__}:Ends"))
+    Ends.facts.clear()
     found = evaluate(policy.backend, replace(policy.spec, environment=setup), episodes, SEED, sampled=True)
-    return {"return": _mean([one.return_ for one in found]), "steps": _mean([one.length for one in found])}
+    ends = {name: _mean([facts[name] for facts in Ends.facts]) for name in ("score", "depth")}
+    return {"return": _mean([one.return_ for one in found]), **ends, "steps": _mean([one.length for one in found])}
 
 
 def _mean(values: Sequence[float]) -> tuple[float, float]:
@@ -155,6 +162,9 @@ def _mean(values: Sequence[float]) -> tuple[float, float]:
 
 def main() -> None:
     """What a policy reaches, if it is asked for; else the comparison, with the options of all benchmarks."""
+    if not all(map(ids.is_installed, ids.PACKAGES)):
+        print(f"nle and minihack are not installed: {ids.how_to_install()}.", file=sys.stderr)
+        return
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--random", type=int, metavar="EPISODES")
     parser.add_argument("--policy", nargs=2, metavar=("CHECKPOINT", "EPISODES"))

@@ -54,6 +54,12 @@ def test_nothing_is_installed_twice(tmp_path):
     assert "-r requirements.txt" in make("-n", "run", folder=tmp_path)
 
 
+def test_benchmarks_are_run_but_for_the_one_that_trains_for_minutes():
+    printed = make("-n", "bench", folder=ROOT)
+    run = set(re.findall(r"benchmarks/(\w+)\.py", printed))
+    assert run == {file.stem for file in (ROOT / "benchmarks").glob("[!_]*.py")} - {"memory"}
+
+
 @pytest.mark.parametrize(
     "file", [".github/workflows/tests.yml", "CONTRIBUTING.md", "README.md", "README.zh-CN.md", ".ci/run"]
 )

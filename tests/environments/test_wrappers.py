@@ -9,7 +9,7 @@ from gymnasium import spaces
 from gymnasium.envs.classic_control import CartPoleEnv
 
 from v3core.environment_setup import EnvironmentSetup
-from v3core.environments import EnvironmentBatch, check_environment
+from v3core.environments import EnvironmentBatch, check_environment, register_situations
 from v3core.environments.describe import as_dict, as_text
 from v3core.environments.make import make_environment
 from v3core.errors import V3Error
@@ -168,3 +168,37 @@ def test_both_are_described():
     assert as_text(spec).startswith("FrozenLake-v1 (map_name=8x8) in TimeLimit(9): 1 nodes")
     described = as_dict(spec)
     assert (described["env_args"], described["wrappers"]) == ({"map_name": "8x8"}, ["TimeLimit(9)"])
+
+
+def test_actions_and_situations_are_described_by_name():
+    register_situations(
+        "CartPole-*", {"leaning": lambda seen: seen[""][:, 2] > 0, "far": lambda seen: seen[""][:, 0] > 1}
+    )
+    try:
+        spec = check_environment("CartPole-v1", allow_import=False)
+    finally:
+        register_situations("CartPole-*", {})
+    *_, actions, situations = as_text(spec).splitlines()
+    assert actions == "  actions: one of 2: Push left, Push right"
+    assert situations == "  situations: leaning, far"
+    assert as_dict(spec)["actions"]["names"] == ["Push left", "Push right"]
+    assert as_dict(spec)["situations"] == ["leaning", "far"]
+
+
+def test_what_has_no_names_is_described_without():
+    spec = check_environment(EnvironmentSetup("CartPole-v1", {}, ("TimeLimit(9)",)), allow_import=False)
+    assert as_text(spec).endswith("\n  actions: one of 2"), "a wrapper may have changed them"
+    assert (as_dict(spec)["actions"]["names"], as_dict(spec)["situations"]) == ([], [])
+
+
+def test_an_id_that_begins_alike_has_no_names_of_other_actions():
+    class Three(CartPoleEnv):
+        def __init__(self):
+            super().__init__()
+            self.action_space = spaces.Discrete(3)
+
+    gymnasium.register("CartPole-Three-v0", entry_point=Three)
+    try:
+        assert as_text(check_environment("CartPole-Three-v0", allow_import=False)).endswith("\n  actions: one of 3")
+    finally:
+        del gymnasium.registry["CartPole-Three-v0"]

@@ -1,5 +1,6 @@
 """Without its packages NetHack is explained, on pages, in commands and in a worker; nothing else needs them."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -81,4 +82,14 @@ def test_the_module_that_minihack_needs_is_gone_afterwards():
 
 def test_graph_describes_it(capsys):
     assert main(["graph", "NetHackScore-v0"]) == 0
-    assert "NetHackScore-v0: 45 nodes, 216 edges between them" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "NetHackScore-v0: 45 nodes, 216 edges between them" in said
+    assert "\n  actions: one of 23: MORE, N, E, S, W, NE, SE, SW, NW, FAR_N, " in said, "as its argument has them"
+    assert "\n  situations: health low, monster adjacent, hungry, new level\n" in said
+
+
+def test_its_description_in_json_has_names_of_actions_and_situations(capsys):
+    assert main(["graph", "MiniHack-Room-5x5-v0", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["actions"]["names"] == ["N", "E", "S", "W", "NE", "SE", "SW", "NW"]
+    assert said["situations"] == ["health low", "monster adjacent", "hungry", "new level"]

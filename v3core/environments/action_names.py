@@ -64,15 +64,21 @@ def words_of(names: Iterable[str]) -> list[str]:
     return [_NETHACK.get(name, name.replace("_", " ").capitalize()) for name in names]
 
 
+def known_names(environment: EnvironmentSetup, kind: str, outputs: int) -> tuple[str, ...]:
+    """Names of the `outputs` of an environment that gives none itself, from its documentation; else empty."""
+    if kind not in {"discrete", "continuous"} or environment.wrappers:
+        return ()
+    table = _CONTINUOUS if kind == "continuous" else _DISCRETE
+    names = next((names for start, names in table.items() if environment.env_id.startswith(start)), ())
+    return names if len(names) == outputs else ()
+
+
 def action_names(environment: EnvironmentSetup, facts: ActionFacts, *, outputs: int) -> list[str]:
     """A name for each of the `outputs`: values of every component side by side, switches, or numbers.
 
     The number that the environment gives it where there is no name, and where a wrapper may have changed the actions.
     """
-    known = tuple(words_of(facts.names))
-    if not known and facts.kind in {"discrete", "continuous"} and not environment.wrappers:
-        table = _CONTINUOUS if facts.is_continuous else _DISCRETE
-        known = next((names for start, names in table.items() if environment.env_id.startswith(start)), ())
+    known = tuple(words_of(facts.names)) or known_names(environment, facts.kind, outputs)
     if facts.is_continuous:
         if len(known) == outputs:
             return list(known)

@@ -2,12 +2,13 @@
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import gymnasium
 from gymnasium import spaces
 
+from v3core.environments.action_names import known_names
 from v3core.environments.action_space import IN_INFO, mask_method
 from v3core.environments.faults import SUCCESS_KEYS
 from v3core.environments.nethack.surroundings import FAR, NEAR
@@ -39,12 +40,14 @@ def as_dict(spec: EnvironmentSpec) -> dict[str, Any]:
             # JSON has no infinity.
             "low": [str(bound) if math.isinf(bound) else bound for bound in spec.actions.low],
             "high": [str(bound) if math.isinf(bound) else bound for bound in spec.actions.high],
+            "names": list(map(str, _names(spec))),
         },
+        "situations": list(map(str, graph.situations)),
     }
 
 
 def as_text(spec: EnvironmentSpec) -> Message:
-    """A few lines: the graph as a whole, each part, the actions."""
+    """A few lines: the graph as a whole, each part, the actions, the situations."""
     wrappers = _(" in {wrappers}", wrappers=listed(spec.environment.wrappers)) if spec.environment.wrappers else ""
     whole = _(
         "{environment}{wrappers}: {nodes} nodes, {edges} edges between them",
@@ -53,8 +56,17 @@ def as_text(spec: EnvironmentSpec) -> Message:
         nodes=spec.graph.nodes,
         edges=spec.graph.edges,
     )
+    names, situations = _names(spec), list(spec.graph.situations)
     actions = _("actions: {action_words}", action_words=action_words(spec.actions))
-    return strung("\n  ", [whole, *map(_part, spec.graph.parts), actions])
+    if names:
+        actions = _("actions: {action_words}: {names}", action_words=action_words(spec.actions), names=listed(names))
+    of_situations = [_("situations: {names}", names=listed(situations))] if situations else []
+    return strung("\n  ", [whole, *map(_part, spec.graph.parts), actions, *of_situations])
+
+
+def _names(spec: EnvironmentSpec) -> Sequence[str]:
+    """Names of the actions: those that the environment has, as arguments and errors have them, else known ones."""
+    return spec.actions.names or known_names(spec.environment, spec.actions.kind, spec.actions.outputs)
 
 
 def _part(part: NodePart) -> Message:

@@ -299,7 +299,8 @@ SITUATIONS: dict[str, Situation] = {
     _("hungry"): lambda seen: seen["hunger"][:, 0] >= _HUNGRY,
     _("new level"): Risen(lambda seen: seen["place"][:, 2], STEPS_ON_NEW_LEVEL),
 }
-"""What a game of NetHack is about at a step. A level is new that is deeper than any before in the game."""
+"""What a game of NetHack is about at a step. A level is new that is deeper than any before in the game, for
+a number of steps from the arrival, also if the player has gone back up meanwhile."""
 
 
 def _after(

@@ -61,6 +61,7 @@ MODULES = {
             *("tests/training/test_explaining.py", "tests/training/test_expert_report.py"),
         ),
     ),
+    "comparison": Module(("v3core/comparison/*.py",), ("tests/comparison",)),
     "rollups": Module(
         ("v3core/rollup.py", "v3core/store/rollups.py"),
         (

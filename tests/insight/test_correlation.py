@@ -9,9 +9,10 @@ from scipy import stats
 from v3core.insight.correlation import correlation_within
 
 
+@pytest.mark.parametrize("runs", [5, 12])
 @pytest.mark.parametrize("seed", range(5))
-def test_of_one_group_it_is_scipys(seed):
-    x, y = np.random.default_rng(seed).normal(size=(2, 12))
+def test_of_one_group_it_is_scipys(seed, runs):
+    x, y = np.random.default_rng(seed).normal(size=(2, runs))
     found, wanted = correlation_within([(x, y)]), stats.pearsonr(x, y)
     interval = wanted.confidence_interval()
     assert found.estimate.value == pytest.approx(wanted.statistic)
@@ -48,6 +49,7 @@ def test_an_interval_misses_what_is_not_there_once_in_twenty():
         ([], 0),
         ([([1], [2]), ([3], [4])], 0),
         ([([1, 2, 3], [1, 2, 4])], 3),
+        ([([1, 2], [2, 5]), ([3, 5], [1, 1.5]), ([3, 4], [1, 3])], 6),  # of which three means were estimated
         ([([1, 1, 1, 1, 1, 1], [1, 2, 3, 4, 5, 6])], 6),
         ([([0.1] * 10, [0.3] * 10)], 10),  # whose means are not 0.1 and 0.3 to the last bit
         ([([0.1] * 10, list(range(10)))], 10),
@@ -65,3 +67,12 @@ def test_a_line_is_a_correlation_of_one():
     found = correlation_within([([1, 2, 3, 4, 5], [2, 4, 6, 8, 10]), ([1, 2], [9, 11])])
     assert found.estimate.value == pytest.approx(1)
     assert found.p == pytest.approx(0, abs=1e-12)
+
+
+def test_rounding_makes_no_correlation_beyond_minus_one_or_one():
+    for seed in range(100):
+        x = np.random.default_rng(seed).normal(size=7)
+        for slope in (-3, 3):
+            estimate = correlation_within([(x, slope * x + 1)]).estimate
+            assert -1 <= estimate.value <= 1
+            assert -1 <= estimate.low <= estimate.high <= 1

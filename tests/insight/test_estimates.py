@@ -131,6 +131,15 @@ def test_welch_is_that_of_scipy(seed):
     assert welch(a, b) == pytest.approx(scipy.stats.ttest_ind(a, b, equal_var=False).pvalue)
 
 
+def test_welch_takes_two_numbers_of_each_group_and_all_of_them_finite():
+    a, b = [1.0, 2.0], [5.0, 7.0]
+    assert welch(a, b) == pytest.approx(scipy.stats.ttest_ind(a, b, equal_var=False).pvalue)
+    for few in ([1.0], [1.0, math.nan], [1.0, math.inf]):
+        assert welch(few, b) is welch(b, few) is None
+        assert seeds_needed(few, b) is seeds_needed(b, few) is None
+    assert paired_permutation_test([math.inf, 1.0], [1.0, 2.0]) is None
+
+
 @pytest.mark.parametrize(("first", "second"), [(4, 5), (6, 6), (8, 3)])
 def test_the_permutation_test_is_that_of_scipy_where_it_is_exact(first, second):
     a, b = scores(first, first)[:, 0], scores(second + 20, second)[:, 0] + 0.7
@@ -147,6 +156,31 @@ def test_a_permutation_test_of_many_runs_is_drawn_and_still_near_that_of_scipy()
     found = permutation_test(a, b)
     assert found == permutation_test(a, b)
     assert found == pytest.approx(welch(a, b), abs=0.03)
+
+
+def test_of_more_pairs_than_17_signs_are_drawn_and_p_is_still_near_that_of_scipy():
+    assert 2**17 <= EXACT < 2**18
+    second = scores(6, 18)[:, 0]
+    first = second + random(6).normal(0.4, 1, 18)
+    found = paired_permutation_test(first, second)
+    assert found == paired_permutation_test(first, second)
+    assert found == pytest.approx(scipy.stats.ttest_rel(first, second).pvalue, abs=0.02)
+
+
+def test_a_p_that_is_drawn_is_never_0():
+    """The assignment that was seen is one of those that count: one of 10,000 at each end."""
+    low = np.arange(40.0)
+    for p in (permutation_test(low, low + 1000), paired_permutation_test(low, low + 1000)):
+        assert p == pytest.approx(2 / 10_000)
+
+
+@pytest.mark.parametrize("unit", [0.1, 1e-9, 7e-14, 1e9, 3e19])
+def test_p_does_not_depend_on_the_unit_though_sums_are_rounded(unit):
+    """Whole numbers with many ties have exact sums; in another unit equal sums differ by rounding."""
+    a, b = np.array([1.0, 2, 3, 7]), np.array([4.0, 2, 6, 5])
+    for test in (permutation_test, paired_permutation_test):
+        assert test(a * unit, b * unit) == test(a, b)
+    assert permutation_test(a * unit, b[:3] * unit) == permutation_test(a, b[:3])
 
 
 @pytest.mark.parametrize("pairs", [3, 6, 10])
@@ -171,7 +205,7 @@ def test_holm_is_that_of_statsmodels_and_leaves_out_what_is_not_defined():
     assert holm([]) == []
 
 
-@pytest.mark.parametrize("effect", [0.5, 0.8, 1.5])
+@pytest.mark.parametrize("effect", [0.15, 0.5, 0.8, 1.5])
 def test_seeds_needed_are_the_fewest_with_the_power(effect):
     from statsmodels.stats.power import TTestIndPower
 
@@ -179,6 +213,8 @@ def test_seeds_needed_are_the_fewest_with_the_power(effect):
     a = np.array([-1.0, 1.0, -1.0, 1.0]) / math.sqrt(4 / 3)
     assert seeds_needed(a + effect, a) == wanted
     assert power_of(effect, wanted) >= 0.8 > power_of(effect, wanted - 1)
+    # Of groups that differ in variance the effect is in deviations of both together.
+    assert seeds_needed(7 * a + 5 * effect, a) == wanted
 
 
 def test_no_number_of_seeds_decides_what_is_equal_without_variance_or_tiny():
@@ -265,6 +301,7 @@ def test_a_run_that_never_reached_the_threshold_is_infinite_not_left_out():
     assert math.isnan(steps_to_threshold(steps, np.full(3, np.nan), 0.5))
     assert iqm_of([10.0, 20, 30, 40, 50, 60, 70, math.inf]).value == pytest.approx(45)
     assert iqm_of([10.0, 20, math.inf, math.inf]).value == math.inf
+    assert iqm_of([10.0, 20, -math.inf, -math.inf]).value == -math.inf
 
 
 def test_a_change_in_steps_is_in_per_cent_of_the_second():
@@ -276,6 +313,13 @@ def test_a_change_in_steps_is_in_per_cent_of_the_second():
     assert change_in_percent(fast, never).value == 100
     assert math.isnan(change_in_percent(never, never).value)
     assert change_in_percent(never, never).low is None
+    # In a sixth of the resamples both are infinite: an interval of the others would leave that out.
+    often = change_in_percent([10.0, 20, 30, math.inf, math.inf], [15.0, 20, 25, 30, math.inf])
+    assert (often.low, often.high) == (None, None)
+    for first, second in (([], fast), (fast, [math.nan])):
+        nothing = change_in_percent(first, second)
+        assert math.isnan(nothing.value)
+        assert nothing.n == 0
     assert permutation_test(fast, never) == pytest.approx(2 / math.comb(10, 5))
 
 

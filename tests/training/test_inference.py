@@ -55,8 +55,19 @@ def test_it_is_the_policy_that_was_trained(trained):
 
 def test_more_episodes_only_add_to_fewer(trained):
     policy = v3core.load_policy(trained()[0])
-    assert policy.evaluate(20)[:16] == policy.evaluate(16)
+    more = policy.evaluate(20)
+    assert more[:16] == policy.evaluate(16)
     assert policy.evaluate(3) != policy.evaluate(3, seed=5)
+    assert [episode.number for episode in more] == list(range(1, 21))
+    assert [episode.return_ for episode in more] == [episode.length for episode in more], "CartPole pays 1 for a step"
+
+
+def test_a_success_is_an_episode_that_reached_the_goal(trained):
+    """MiniGrid pays for that and for nothing else; an episode that ends at the limit of steps is none."""
+    policy = v3core.load_policy(trained("MiniGrid-Empty-5x5-v0", rollout_steps=128, episodes=3)[0])
+    played = policy.evaluate(12, sampled=True)
+    assert {episode.success for episode in played} == {0.0, 1.0}
+    assert all((episode.return_ > 0) == (episode.success == 1) for episode in played)
 
 
 def test_evaluation_takes_the_likeliest_action_and_no_noise(trained):

@@ -81,6 +81,21 @@ def test_an_episode_is_summed_over_its_own_steps_across_rollouts(lengths, enviro
         assert next(found, None) is None
 
 
+def test_gates_that_do_not_sum_to_1_count_by_their_shares():
+    """As those of top-k with sigmoid weights."""
+    random = np.random.default_rng(4)
+    rollout = random_rollout(random, 30, 2, 3)
+    larger = SimpleNamespace(
+        **vars(rollout) | {"gates": rollout.gates * torch.from_numpy(random.uniform(0.5, 3, (30, 2, 1)))}
+    )
+    for (_, found), (_, wanted) in zip(
+        EpisodeStatistics(2, 3).finished(larger), EpisodeStatistics(2, 3).finished(rollout), strict=True
+    ):
+        assert found.loads == pytest.approx(wanted.loads)
+        assert found.routing_entropy == pytest.approx(wanted.routing_entropy)
+        assert found.close_choice_share == wanted.close_choice_share
+
+
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(0, 9999))
 def test_the_return_scale_is_the_deviation_of_all_targets(sizes, seed):
     random = np.random.default_rng(seed)

@@ -11,6 +11,8 @@ from v3core.insight.estimates import iqm_of
 from v3core.insight.significance import seeds_needed
 
 TRIES = 200
+UNTIMED = np.full(9, math.nan)
+ONE = np.array([1.0])
 
 
 def group(name: str, values: np.ndarray, steps: np.ndarray | None = None) -> GroupResult:
@@ -69,3 +71,50 @@ def test_with_the_seeds_that_are_said_to_be_needed_most_comparisons_are_decided(
         first, second = random.normal(1.5, 1, needed), random.normal(0, 1, needed)
         decided += pairs_of([group("a", first), group("b", second)])[0].is_decided
     assert decided / TRIES > 0.6
+
+
+@pytest.mark.parametrize("seeds", [5, 6])
+def test_of_ten_pairs_the_seeds_that_are_needed_decide_all_and_one_fewer_none(seeds):
+    """However far apart the groups are: of 5 seeds each the smallest p is 1/126, and p is corrected."""
+    pairs = pairs_of([group(str(place), 100.0 * place + np.arange(seeds)) for place in range(5)])
+    assert len(pairs) == 10
+    assert {pair.seeds_needed for pair in pairs} == {6}
+    assert {pair.is_decided for pair in pairs} == {seeds == 6}
+
+
+def test_of_one_pair_without_a_threshold_the_seeds_needed_are_for_one_test():
+    from statsmodels.stats.power import TTestIndPower
+
+    (pair,) = pairs_of([group("a", np.arange(9.0) + 2, UNTIMED), group("b", np.arange(9.0), UNTIMED)])
+    effect = 2 / np.arange(9.0).std(ddof=1)
+    assert pair.seeds_needed == math.ceil(TTestIndPower().solve_power(effect_size=effect, alpha=0.05, power=0.8))
+    assert (pair.steps_change, pair.steps_p, pair.steps_corrected) == (None, None, None)
+
+
+def test_p_of_welch_is_corrected_for_the_pairs_that_have_one():
+    from statsmodels.stats.multitest import multipletests
+
+    random = np.random.default_rng(8)
+    pairs = pairs_of([group(str(place), random.normal(place / 2, 1, 6)) for place in range(3)] + [group("one", ONE)])
+    found = [(pair.welch, pair.welch_corrected) for pair in pairs if pair.welch is not None]
+    assert len(found) == 3
+    assert [corrected for _, corrected in found] == pytest.approx(multipletests([p for p, _ in found], method="holm")[1])
+    assert {pair.welch_corrected for pair in pairs if pair.welch is None} == {None}
+
+
+@pytest.mark.parametrize(("first", "second", "match"), [(1, 1, True), (2, 1, False), (3, 3, True), (0, 0, False)])
+def test_groups_match_if_they_have_the_same_seeds(first, second, match):
+    (pair,) = pairs_of([group("a", np.arange(float(first))), group("b", np.arange(float(second)))])
+    assert pair.seeds_match is match
+    paired = min(first, second)
+    assert (0 if pair.paired is None else pair.paired.n) == paired
+    assert (pair.paired_p is None) is (paired == 0)
+
+
+def test_a_group_without_a_run_that_counts_is_the_second_of_its_pairs():
+    empty = group("none", np.array([]))
+    for groups in ([empty, group("low", -ONE)], [group("low", -ONE), empty]):
+        (pair,) = pairs_of(groups)
+        assert (pair.first, pair.second) == ("low", "none")
+        assert (pair.permutation, pair.steps_p) == (None, None)
+        assert pair.difference.n == 0

@@ -165,6 +165,50 @@ def test_a_sample_remembers_what_was_allowed_from_the_first_mask_on():
     assert masks.tolist() == [[True, True], [True, False], [True, True], [False, True]]
 
 
+def test_what_was_allowed_and_remembered_stays_with_its_state():
+    sample = StateSample(0, most=20)
+    for step in range(100):
+        rows = np.arange(4, dtype=np.float32)[:, None] * 100 + step
+        remembered = torch.from_numpy(np.tile(rows, (1, 3)))
+        sample.offer(rows, np.concatenate([rows % 2 == 0, rows % 3 == 0], axis=1), remembered, first=16, step=step)
+    memory = sample.memory()
+    found, masks, places = sample.states()
+    assert (memory == found).all()
+    assert memory.shape == (20, 3)
+    assert (masks == np.concatenate([found % 2 == 0, found % 3 == 0], axis=1)).all()
+    assert (found[:, 0] == (places[:, 0] - 17) * 100 + places[:, 1]).all()
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(1000, 12), (1, 1)])
+def test_of_large_observations_fewer_states_are_kept(monkeypatch, limit, kept):
+    """Twice as many are held for a while; one is kept of the largest ones."""
+    monkeypatch.setattr(module, "MAX_SAMPLE_BYTES", limit)
+    sample = StateSample(0)
+    for step in range(40):
+        sample.offer(np.full((2, 10), step, np.float32), None, first=0, step=step)
+    assert len(sample.states()[0]) == kept
+
+
+def test_scenarios_of_episodes_that_begin_later_do_not_replace_those_before():
+    sample = StateSample(0)
+    sample.name(["left", "right"], first=0)
+    sample.name(["", "up"], first=2)
+    assert [sample.scenario(number) for number in range(6)] == ["", "left", "right", "", "up", ""]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 19])
+def test_states_are_computed_in_parts_to_the_same(build_masked, monkeypatch, chunk):
+    policy, sample, _, spec = build_masked
+    whole = expert_report(policy, sample, spec)
+    monkeypatch.setattr(module, "_CHUNK", chunk)
+    parts = expert_report(policy, sample, spec)
+    assert (parts.states, parts.compared, parts.map.number, parts.map.step) == (20, 20, whole.map.number, whole.map.step)
+    for one, other in zip(parts.experts, whole.experts, strict=True):
+        assert one.load == pytest.approx(other.load, abs=1e-5)
+        assert one.distances == pytest.approx(other.distances, abs=1e-3)
+        assert one.actions["probabilities"][0] == pytest.approx(other.actions["probabilities"][0], abs=1e-3)
+
+
 @pytest.mark.parametrize("experts", [1, 64])
 def test_one_expert_and_many(evaluated, monkeypatch, experts):
     monkeypatch.setattr(module, "MAX_COMPARED_NUMBERS", 2016 * 2 * 40)

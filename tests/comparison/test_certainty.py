@@ -98,7 +98,9 @@ def test_p_of_welch_is_corrected_for_the_pairs_that_have_one():
     pairs = pairs_of([group(str(place), random.normal(place / 2, 1, 6)) for place in range(3)] + [group("one", ONE)])
     found = [(pair.welch, pair.welch_corrected) for pair in pairs if pair.welch is not None]
     assert len(found) == 3
-    assert [corrected for _, corrected in found] == pytest.approx(multipletests([p for p, _ in found], method="holm")[1])
+    assert [corrected for _, corrected in found] == pytest.approx(
+        multipletests([p for p, _ in found], method="holm")[1]
+    )
     assert {pair.welch_corrected for pair in pairs if pair.welch is None} == {None}
 
 

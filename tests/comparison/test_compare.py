@@ -272,11 +272,15 @@ def test_environments_are_compared_together_by_stated_bounds(db: Database) -> No
     assert found.groups[0].aggregates["mean"].value == pytest.approx((0.22 + 0) / 2)
     assert found.groups[1].aggregates["mean"].value == pytest.approx((0.82 + 0.8) / 2)
     assert found.groups[1].profile.share[0] == 1
+    assert found.groups[1].profile.scores[[0, -1]].tolist() == [0, 1], "to 1 at least"
     assert found.improvement["a > b"].value == 0
     json.dumps(compare(db, runs, bounds=bounds).to_dict(), allow_nan=False)
     partly = compare(db, runs, bounds={"CartPole-v1": Bounds(0, 500)}).across
     assert partly is not None
     assert partly.notes == ("Without bounds, and so left out: Acrobot-v1, MountainCar-v0.",)
+    beyond = compare(db, runs, bounds={"CartPole-v1": Bounds(0, 100)}).across
+    assert beyond is not None
+    assert beyond.groups[0].profile.scores[-1] == pytest.approx(4.2), "to the best"
     with pytest.raises(V3Error, match=r"No run is in environment 'CartPole-v0'.*Did you mean CartPole-v1"):
         compare(db, runs, bounds={"CartPole-v0": Bounds(0, 500)})
     with pytest.raises(V3Error, match="the first must be the lower one"):

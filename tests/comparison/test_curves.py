@@ -30,6 +30,14 @@ def test_a_grid_ends_where_the_longest_run_is_and_has_no_value_beyond_a_run(db: 
     assert grid.common == 200
 
 
+def test_places_of_episodes_and_steps_are_whole_and_end_with_the_last_value(db: Database) -> None:
+    run = made_run(db, returns=[1.0] * 8 + [3.0, 5.0] + [math.nan] * 4)
+    for axis, scale in (("episode", 1), ("step", STEPS)):
+        grid = on_grid(db, [run], "return", axis, points=3, window=1)
+        assert grid.x.tolist() == [round(scale * 10 * part / 3) for part in (1, 2, 3)]
+        assert grid.y[0].tolist()[::2] == [1.0, 5.0]
+
+
 def test_a_line_is_a_mean_of_the_last_episodes_from_where_there_are_as_many(db: Database) -> None:
     run = made_run(db, returns=[float(number) for number in range(1, 41)])
     grid = on_grid(db, [run], "return", "episode", points=40, window=10)
@@ -66,6 +74,8 @@ def test_a_grid_can_begin_with_a_phase_and_runs_without_it_are_named(db: Databas
         assert grid.x[-1] == end
         assert np.isnan(grid.y[1]).all()
         assert grid.notes == ("1 of 2 runs has no return since the start of late: v3 2.",)
+    alone = on_grid(db, [not_begun], "return", "step", "late")
+    assert alone.notes == ("1 run has no return since the start of late: v3 2.",)
 
 
 def test_a_grid_can_begin_with_a_phase_by_its_number_where_the_names_differ(db: Database) -> None:
@@ -93,6 +103,9 @@ def test_wall_time_is_of_training_without_the_queue_and_pauses(db: Database) -> 
     since = on_grid(db, [run], "return", "seconds", "late", points=15, window=1)
     assert since.x == pytest.approx(np.arange(1, 16))
     assert since.y[0] == pytest.approx(np.arange(6, 21))
+    first = on_grid(db, [run], "return", "seconds", "early", points=20, window=1)
+    assert first.x == pytest.approx(grid.x)
+    assert first.y == pytest.approx(grid.y)
 
 
 def test_evaluations_are_joined_by_straight_lines_and_end_with_the_last(db: Database) -> None:

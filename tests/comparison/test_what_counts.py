@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from tests.comparison.made import STEPS, made_run
+from tests.runs import TINY
 from v3core.comparison import compare
 from v3core.comparison.looking import Grouping, answer
 from v3core.comparison.pictures import curve_pictures
+from v3core.config import EvaluationConfig
 from v3core.metrics import COMPARED
 from v3core.report.gathering import ROUTING
 from v3core.rollup import mean_window
@@ -25,6 +27,32 @@ def test_the_step_of_a_threshold_is_that_of_an_episode_not_of_a_bucket(db: Datab
     for rise in (801, 802, 803, 804):
         returns = [float(number >= rise) for number in range(1, 1601)]
         assert steps_to(db, returns, 0.5) == (rise + 49) * STEPS
+
+
+def test_of_600_episodes_in_buckets_of_2_it_is_so_too(db: Database) -> None:
+    for rise in (301, 302):
+        assert steps_to(db, [float(number >= rise) for number in range(1, 601)], 0.5) == (rise + 29) * STEPS
+
+
+def test_a_threshold_that_is_reached_with_the_last_step_is_reached(db: Database) -> None:
+    assert steps_to(db, [0.0] * 19 + [1000.0], 100) == 20 * STEPS
+
+
+@pytest.mark.parametrize(("until", "final"), [(40, None), (50, 10), (99, 10), (100, 20)])
+def test_the_newest_evaluation_by_a_step_counts_there(db: Database, until: int, final: float | None) -> None:
+    run = made_run(db, returns=[1.0] * 12, evaluations=[(5, 10.0), (10, 20.0)])
+    (found,) = compare(db, [run], until=until).groups[0].runs
+    assert found.final == final if final else found.left_out == "has no mean return of evaluations"
+
+
+@pytest.mark.parametrize(("episodes", "step"), [(20, 120), (19, 100)])
+def test_ten_evaluations_are_enough_to_say_when_a_threshold_was_reached(db: Database, episodes: int, step: int) -> None:
+    """Else the training return does: it is at the threshold with the first mean over 10 episodes."""
+    recipe = TINY.model_copy(update={"evaluation": EvaluationConfig(episodes=2, every=2)})
+    evaluations = [(at, 500.0 * (at >= 12)) for at in range(2, episodes + 1, 2)]
+    run = made_run(db, returns=[500.0] * episodes, evaluations=evaluations, recipe=recipe, planned=episodes)
+    (found,) = compare(db, [run]).groups[0].runs
+    assert found.steps_to == step
 
 
 def test_a_threshold_that_holds_from_the_start_is_reached_with_the_first_whole_mean(db: Database) -> None:

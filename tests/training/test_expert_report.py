@@ -202,7 +202,12 @@ def test_states_are_computed_in_parts_to_the_same(build_masked, monkeypatch, chu
     whole = expert_report(policy, sample, spec)
     monkeypatch.setattr(module, "_CHUNK", chunk)
     parts = expert_report(policy, sample, spec)
-    assert (parts.states, parts.compared, parts.map.number, parts.map.step) == (20, 20, whole.map.number, whole.map.step)
+    assert (parts.states, parts.compared, parts.map.number, parts.map.step) == (
+        20,
+        20,
+        whole.map.number,
+        whole.map.step,
+    )
     for one, other in zip(parts.experts, whole.experts, strict=True):
         assert one.load == pytest.approx(other.load, abs=1e-5)
         assert one.distances == pytest.approx(other.distances, abs=1e-3)

@@ -16,6 +16,7 @@ from v3core.insight.estimates import (
     paired_difference,
     probability_of_improvement,
     steps_to_threshold,
+    with_interval,
 )
 from v3core.insight.profiles import Bounds, aggregates, performance_profile
 from v3core.insight.significance import (
@@ -240,6 +241,11 @@ def test_a_drawn_permutation_test_can_be_certain_in_a_family_of_many(seeds):
     low, high = np.arange(seeds, dtype=float), np.arange(seeds, dtype=float) + 1000
     for tests in (1, 253, 506):
         assert permutation_test(low, high, tests=tests) * tests < 0.05 / 2
+
+
+def test_an_estimate_is_said_with_its_interval_where_there_is_one():
+    assert with_interval(Estimate(12.0, 3.0, 20.0, 5), "{:g}".format, " %") == "12 % (3 to 20)"
+    assert with_interval(Estimate(12.0, None, None, 4), "{:g}".format, " %") == "12 %"
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,8 @@ def test_groups_match_if_they_have_the_same_seeds(first, second, match):
     (pair,) = pairs_of([group("a", np.arange(float(first))), group("b", np.arange(float(second)))])
     assert pair.seeds_match is match
     paired = min(first, second)
-    assert (0 if pair.paired is None else pair.paired.n) == paired
-    assert (pair.paired_p is None) is (paired == 0)
+    assert (pair.paired is None) is (pair.paired_p is None) is (paired == 0)
+    assert pair.paired is None or pair.paired.n == paired
 
 
 def test_a_group_without_a_run_that_counts_is_the_second_of_its_pairs():
@@ -120,3 +120,22 @@ def test_a_group_without_a_run_that_counts_is_the_second_of_its_pairs():
         assert (pair.first, pair.second) == ("low", "none")
         assert (pair.permutation, pair.steps_p) == (None, None)
         assert pair.difference.n == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "change"),
+    [
+        ([50.0, 55, 45, 52, 48], [100.0, 110, 90, 104, 96], 50),
+        ([50.0, 55, 45, 52, 48], [math.inf] * 5, 100),
+        ([math.inf] * 5, [math.inf] * 5, None),
+        ([50.0, 55, 45, 52, 48], [math.nan] * 5, None),
+        ([math.nan] * 5, [50.0, 55, 45, 52, 48], None),
+    ],
+)
+def test_steps_are_compared_if_both_groups_have_some_and_one_reached_the_threshold(first, second, change):
+    """Infinite ones are of runs that did not reach it; those that are not known are none."""
+    values = np.arange(5.0)
+    (pair,) = pairs_of([group("a", values + 1, np.array(first)), group("b", values, np.array(second))])
+    found = None if pair.steps_change is None else pair.steps_change.value
+    assert found == (None if change is None else pytest.approx(change))
+    assert pair.steps_p == (None if change is None else pytest.approx(2 / math.comb(10, 5)))

@@ -11,7 +11,7 @@ from v3core.environments import check_environment
 from v3core.environments.batch import EnvironmentBatch
 from v3core.environments.evaluation_seeds import EVALUATION_SEED
 from v3core.insight.experts import StateMap, principal_axes
-from v3core.policy import GATMoEPolicy
+from v3core.policy import Gating, GATMoEPolicy
 from v3core.training import expert_report as module
 from v3core.training.checkpoint import load_checkpoint
 from v3core.training.expert_report import StateSample, expert_report
@@ -175,6 +175,7 @@ def test_what_was_allowed_and_remembered_stays_with_its_state():
     found, masks, places = sample.states()
     assert (memory == found).all()
     assert memory.shape == (20, 3)
+    assert places.dtype == np.int64
     assert (masks == np.concatenate([found % 2 == 0, found % 3 == 0], axis=1)).all()
     assert (found[:, 0] == (places[:, 0] - 17) * 100 + places[:, 1]).all()
 
@@ -194,6 +195,24 @@ def test_scenarios_of_episodes_that_begin_later_do_not_replace_those_before():
     sample.name(["left", "right"], first=0)
     sample.name(["", "up"], first=2)
     assert [sample.scenario(number) for number in range(6)] == ["", "left", "right", "", "up", ""]
+
+
+@pytest.mark.parametrize(("gating", "used"), [(Gating(), 3), (Gating(routing="topk", top_k=1), 1)])
+def test_in_a_single_state_an_expert_that_is_used_does_what_it_would_alone(gating, used):
+    """However small its gate; of one that is not used nothing is said."""
+    spec = check_environment("MiniGrid-Empty-5x5-v0", allow_import=False)
+    torch.manual_seed(3)
+    policy = GATMoEPolicy(spec, PolicyConfig(width=16, heads=4, layers=1, experts=3))
+    policy.gating = gating
+    sample = StateSample(0)
+    sample.offer(np.ones((1, spec.graph.size), spec.graph.dtype), None, first=0, step=0)
+    experts = expert_report(policy, sample, spec).experts
+    assert sum(expert.load for expert in experts) == pytest.approx(1, abs=1e-5)
+    assert max(expert.load for expert in experts) < 0.9 or used == 1
+    assert sum(expert.used_actions is not None for expert in experts) == used
+    for expert in experts:
+        if expert.used_actions is not None:
+            assert expert.used_actions["probabilities"][0] == pytest.approx(expert.actions["probabilities"][0])
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 19])

@@ -218,3 +218,23 @@ def test_the_masks_that_acted_are_recorded(trained):
     _, evaluation = trained("Taxi-v4")
     assert evaluation.replays["last"].masks.shape == (len(evaluation.replays["last"]), 6)
     assert not evaluation.replays["last"].masks.all()
+
+
+def test_the_observations_of_all_episodes_together_stay_within_the_limit(trained, monkeypatch):
+    """One after the other: each alone would fit; the second does not fit beside the first, or just does."""
+    policy, _ = trained("CartPole-v1")
+
+    def with_experts(limit, episodes=2):
+        monkeypatch.setattr(tapes, "MAX_OBSERVED_BYTES", limit)
+        tape = policy.tape()
+        evaluate(policy.backend, policy.spec, episodes, tape=tape, at_once=1)
+        kept = {replay.number: replay for replay in tape.chosen(policy.network).values()}
+        return {number: len(replay) for number, replay in kept.items() if replay.expert_outputs is not None}
+
+    lengths = with_experts(10**6)
+    assert set(lengths) == {1, 2}
+    needed = {number: 16 * length for number, length in lengths.items()}
+    assert set(with_experts(needed[1], 1)) == {1}
+    assert set(with_experts(needed[1] - 1, 1)) == set()
+    assert set(with_experts(sum(needed.values()))) == {1, 2}
+    assert set(with_experts(sum(needed.values()) - 1)) == {1}

@@ -8,6 +8,7 @@ from sqlalchemy import update
 from tests.comparison.made import START, STEPS, made_groups, made_run, with_epochs
 from tests.runs import TINY
 from v3core.comparison import compare
+from v3core.comparison.across import parse_bounds
 from v3core.comparison.launched import timelines_picture
 from v3core.comparison.looking import Grouping
 from v3core.comparison.pictures import curve_pictures, final_pictures
@@ -283,8 +284,17 @@ def test_environments_are_compared_together_by_stated_bounds(db: Database) -> No
     assert beyond.groups[0].profile.scores[-1] == pytest.approx(4.2), "to the best"
     with pytest.raises(V3Error, match=r"No run is in environment 'CartPole-v0'.*Did you mean CartPole-v1"):
         compare(db, runs, bounds={"CartPole-v0": Bounds(0, 500)})
-    with pytest.raises(V3Error, match="the first must be the lower one"):
-        compare(db, runs, bounds={"CartPole-v1": Bounds(500, 0)})
+    for low in (500, 0):
+        with pytest.raises(V3Error, match="the first must be the lower one"):
+            compare(db, runs, bounds={"CartPole-v1": Bounds(low, 0)})
+
+
+def test_bounds_are_after_the_last_equals_sign() -> None:
+    """Those before it are of the environment's arguments."""
+    assert parse_bounds("MiniGrid-Empty-5x5-v0 (size=6) = -1,1.5") == (
+        "MiniGrid-Empty-5x5-v0 (size=6)",
+        Bounds(-1, 1.5),
+    )
 
 
 def test_a_run_that_did_not_reach_the_step_is_left_out_there(db: Database) -> None:

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
-from tests.comparison.made import STEPS, made_run
+from tests.comparison.made import START, STEPS, made_run
 from tests.runs import TINY
 from v3core.comparison import compare
 from v3core.comparison.looking import Grouping, answer
@@ -13,6 +14,8 @@ from v3core.metrics import COMPARED
 from v3core.report.gathering import ROUTING
 from v3core.rollup import mean_window
 from v3core.store.database import Database
+from v3core.store.runs import list_runs
+from v3core.store.schema import runs as run_table
 
 
 def steps_to(db: Database, returns: list[float], threshold: float) -> float | None:
@@ -53,6 +56,18 @@ def test_ten_evaluations_are_enough_to_say_when_a_threshold_was_reached(db: Data
     run = made_run(db, returns=[500.0] * episodes, evaluations=evaluations, recipe=recipe, planned=episodes)
     (found,) = compare(db, [run]).groups[0].runs
     assert found.steps_to == step
+
+
+def test_of_a_thinned_run_only_evaluations_say_when_a_threshold_was_reached(db: Database) -> None:
+    recipe = TINY.model_copy(update={"evaluation": EvaluationConfig(episodes=2, every=1)})
+    evaluations = [(at, 500.0 * (at >= 12)) for at in range(1, 21)]
+    run = made_run(db, returns=[500.0] * 20, evaluations=evaluations, recipe=recipe, planned=20)
+    with db.write() as tx:
+        tx.execute(update(run_table).where(run_table.c.id == run.id).values(thinned_at=START))
+    unknown, known = (compare(db, list_runs(db), metric=metric, threshold=100) for metric in ("return", "evaluation"))
+    (of_return,), (of_evaluation,) = unknown.groups[0].runs, known.groups[0].runs
+    assert (np.isnan(of_return.steps_to), of_evaluation.steps_to) == (True, 120)
+    assert [any("were thinned" in note for note in found.notes) for found in (unknown, known)] == [True, False]
 
 
 def test_a_threshold_that_holds_from_the_start_is_reached_with_the_first_whole_mean(db: Database) -> None:

@@ -741,3 +741,16 @@ def test_it_learns_to_choose(small_run, recorder, choice_env):
     first, last = hooks.episodes[:200], hooks.episodes[-500:]
     assert sum(episode.return_ for episode in first) / 200 < 0.6
     assert sum(episode.return_ for episode in last) / 500 > 0.95
+
+
+def test_environments_of_a_later_phase_do_not_begin_with_the_episodes_of_the_start(small_run):
+    """Nor with those of another place of the run, or of a run with another seed."""
+    begins = []
+    for seed, completed in ((1, 0), (1, 5), (1, 9), (2, 0)):
+        config = small_run(seed=seed)
+        state = TrainingState(config, check_environment(config.env, allow_import=False))
+        state.completed = completed
+        made = world.World.of(config.environment, state)
+        begins.append(tuple(made.envs.seeds))
+        made.envs.close()
+    assert len(set(begins)) == 4

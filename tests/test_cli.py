@@ -248,8 +248,8 @@ def test_graph_shows_what_an_environment_gets(capsys):
     assert capsys.readouterr().out == (
         "MiniGrid-DoorKey-5x5-v0: 51 nodes, 362 edges between them\n  'image': 7 × 7 cells of object (11), colour "
         "(6), state (4); each sees its 8 neighbours\n  'direction': one of 4 values, one node\n  'mission': a text: "
-        "the count of each of 54 words, and of other words; one node\n  actions: one of 7\n  The policy sees image, "
-        "direction and mission.\n"
+        "the count of each of 54 words, and of other words; one node\n  actions: one of 7: Turn left, Turn right, "
+        "Forward, Pick up, Drop, Toggle, Done\n  The policy sees image, direction and mission.\n"
     )
     assert main(["graph", "Taxi-v4"]) == 0
     expected = "The policy sees the whole observation. It obeys the action mask in info. Not used: info's prob.\n"

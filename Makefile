@@ -14,7 +14,9 @@ help: ## Show this help
 run: .venv/.native ## Serve the dashboard on http://127.0.0.1:8501; PORT=N for another port
 	@$(BIN)/python -m v3core serve $(if $(PORT),--port $(PORT))
 
-nethack: .venv/.nethack ## Install NetHack and MiniHack, on Linux with Python 3.11 to 3.13
+# Whether or not it was done before: pip sees what was removed since, or has another version, and the stamp does not.
+nethack: ## Install NetHack and MiniHack, on Linux with Python 3.11 to 3.13
+	@$(MAKE) --no-print-directory --what-if=requirements-nethack.txt .venv/.nethack
 
 # The browser tests run after the others, because they depend on timing.
 test: check $(if $(CI),.venv/.nethack .venv/.ray .venv/.s3) ## Run every check, and every test that is not long

@@ -60,6 +60,24 @@ def test_benchmarks_are_run_but_for_the_one_that_trains_for_minutes():
     assert run == {file.stem for file in (ROOT / "benchmarks").glob("[!_]*.py")} - {"memory"}
 
 
+def test_nethack_is_installed_again_if_its_packages_may_have_changed(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@" >> called\n')
+    python.chmod(0o755)
+    for name in ("requirements.txt", "requirements-nethack.txt", ".venv/.runtime", ".venv/.nethack"):
+        (tmp_path / name).touch()
+    assert "pip install" not in make("-n", ".venv/.nethack", folder=tmp_path), "as the tests of CI ask for it"
+    for _ in range(2):
+        (tmp_path / "called").write_text("")
+        make("nethack", folder=tmp_path)
+        called = (tmp_path / "called").read_text().splitlines()
+        assert [" install " in line for line in called] == [True, False]
+        assert called[0].endswith("--no-deps -r requirements-nethack.txt")
+        assert called[1] == "-m v3core graph MiniHack-Room-5x5-v0", "what is installed may not run here"
+
+
 @pytest.mark.parametrize(
     "file", [".github/workflows/tests.yml", "CONTRIBUTING.md", "README.md", "README.zh-CN.md", ".ci/run"]
 )

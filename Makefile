@@ -15,7 +15,7 @@ run: .venv/.native ## Serve the dashboard on http://127.0.0.1:8501; PORT=N for a
 	@$(BIN)/python -m v3core serve $(if $(PORT),--port $(PORT))
 
 # Whether or not it was done before: pip sees what was removed since, or has another version, and the stamp does not.
-nethack: ## Install NetHack and MiniHack, on Linux with Python 3.11 to 3.13
+nethack: ## Install NetHack and MiniHack, or say what they need
 	@$(MAKE) --no-print-directory --what-if=requirements-nethack.txt .venv/.nethack
 
 # The browser tests run after the others, because they depend on timing.
@@ -98,7 +98,7 @@ screenshots: .venv/.development ## Retake the screenshots of the documentation
 # Tried at once: a package that is installed may still not run here.
 .venv/.nethack: .venv/.runtime requirements-nethack.txt
 	@echo "Installing NetHack and MiniHack …"
-	@$(PIP) --no-deps -r requirements-nethack.txt || { echo "NetHack cannot be installed here: ready-made it is for Linux (x86-64, aarch64) with Python 3.11 to 3.13; elsewhere pip compiles it, which takes cmake, bison, flex and a C++ compiler." >&2; exit 1; }
+	@$(PIP) --no-deps -r requirements-nethack.txt || { $(BIN)/python -c 'from v3core.environments.nethack.ids import NEEDS; print(f"NetHack or MiniHack cannot be installed here: {NEEDS}.")' >&2; exit 1; }
 	@$(BIN)/python -m v3core graph MiniHack-Room-5x5-v0 >/dev/null
 	@touch $@
 

@@ -4,10 +4,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from v3core.environments.nethack.ids import NEEDS
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = set(re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)[1].split())
@@ -76,6 +79,21 @@ def test_nethack_is_installed_again_if_its_packages_may_have_changed(tmp_path):
         assert [" install " in line for line in called] == [True, False]
         assert called[0].endswith("--no-deps -r requirements-nethack.txt")
         assert called[1] == "-m v3core graph MiniHack-Room-5x5-v0", "what is installed may not run here"
+
+
+def test_where_nethack_cannot_be_installed_it_is_said_what_it_needs(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "v3core").symlink_to(ROOT / "v3core")
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\n[ "$2" != pip ] && exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    for name in ("requirements.txt", "requirements-nethack.txt", ".venv/.runtime"):
+        (tmp_path / name).touch()
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        make("nethack", folder=tmp_path)
+    assert failed.value.stderr.splitlines()[0] == f"NetHack or MiniHack cannot be installed here: {NEEDS}."
+    assert not (tmp_path / ".venv" / ".nethack").exists()
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from v3core.errors import V3Error
 
 ROOT = Path(__file__).resolve().parents[2]
 SENTENCE = (
-    "Environment NetHackScore-v0 needs the Python package 'nle', which is not installed; run `make nethack` on Linux, "
-    "with Python 3.11 to 3.13."
+    "Environment NetHackScore-v0 needs the Python package 'nle', which is not installed; run `make nethack` "
+    f"({ids.NEEDS})."
 )
 
 
@@ -24,6 +24,15 @@ def test_the_versions_are_those_of_the_requirements():
     lines = (ROOT / "requirements-nethack.txt").read_text("utf-8").splitlines()
     pins = dict(line.split()[0].split("==") for line in lines if "==" in line)
     assert pins == ids.PACKAGES
+
+
+def test_the_documentation_has_what_is_installed_and_where(monkeypatch):
+    page = " ".join((ROOT / "docs" / "environments.md").read_text("utf-8").split())
+    assert f"{ids.NEEDS}." in page
+    monkeypatch.setattr(ids, "INSTALLED", True)
+    command, _, needs = ids.how_to_install().removeprefix("run ").partition(" (")
+    assert command in page, "installed with pip"
+    assert needs == f"{ids.NEEDS})"
 
 
 @pytest.fixture

@@ -17,6 +17,11 @@ from v3core.paths import INSTALLED
 
 PACKAGES = {"nle": "1.3.0", "minihack": "1.0.2"}
 """Their versions that V3 Lab was tested with, as in requirements-nethack.txt."""
+NEEDS = _(
+    "NetHack is ready-made for Linux on x86-64 or aarch64 with Python 3.11 to 3.13; elsewhere pip compiles it, which "
+    "takes cmake, bison, flex and a C++ compiler"
+)
+"""Where they can be installed; the Makefile says it, too."""
 _STARTS = ("NetHack", "MiniHack-")
 _OWN = re.compile(r"NetHack(Score|Staircase|StaircasePet|Oracle|Gold|Eat|Scout|Challenge)?(-v\d+)?")
 """The ids of nle; minihack has hundreds."""
@@ -60,7 +65,7 @@ def how_to_install() -> str:
     """What to do without them, as the end of a sentence."""
     pins = " ".join(f"{name}=={version}" for name, version in PACKAGES.items())
     command = f"pip install --no-deps {pins}" if INSTALLED else "make nethack"
-    return _("run `{command}` on Linux, with Python 3.11 to 3.13", command=command)
+    return _("run `{command}` ({needs})", command=command, needs=NEEDS)
 
 
 def import_package(env_id: str) -> None:

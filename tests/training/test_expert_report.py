@@ -71,6 +71,7 @@ def test_what_the_experts_do_is_what_the_policy_says_of_the_states_of_the_evalua
     assert list(zip(report.map.number, report.map.step, strict=True)) == [tuple(place) for place in places.tolist()]
     assert report.map.expert == tuple(gates.argmax(1).tolist())
     assert np.array(report.map.values) == pytest.approx(observations, rel=1e-4)
+    assert len(report.map.gates) == report.states
     for place, kept in enumerate(report.map.gates):
         assert kept[0] == (report.map.expert[place], report.map.gate[place])
         assert dict(kept) == pytest.approx(

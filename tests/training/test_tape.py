@@ -13,6 +13,7 @@ from v3core.environments.replaying import play_again
 from v3core.errors import V3Error
 from v3core.insight.replays import ROLES, from_bytes, to_bytes
 from v3core.jobs.played_episodes import explain, play
+from v3core.training import inference
 from v3core.training import tape as tapes
 from v3core.training.inference import evaluate
 from v3core.training.tape import expert_outputs
@@ -238,3 +239,14 @@ def test_the_observations_of_all_episodes_together_stay_within_the_limit(trained
     assert set(with_experts(needed[1] - 1, 1)) == set()
     assert set(with_experts(sum(needed.values()))) == {1, 2}
     assert set(with_experts(sum(needed.values()) - 1)) == {1}
+
+
+@pytest.mark.parametrize(
+    ("env", "limit", "ended"),
+    [("CartPole-v1", 400, "terminated"), ("Pendulum-v1", 400, "truncated"), ("Pendulum-v1", 7, "cut")],
+)
+def test_how_an_episode_ended_is_recorded(trained, monkeypatch, env, limit, ended):
+    """CartPole's pole falls, Pendulum has a time limit of 200 steps, and an evaluation has one of its own."""
+    monkeypatch.setattr(inference, "MAX_STEPS", limit)
+    _, evaluation = trained(env)
+    assert {replay.ended for replay in evaluation.replays.values()} == {ended}

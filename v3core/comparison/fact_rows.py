@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from v3core.comparison.newest import NEWEST_WORDS, mean_of_known, newest_of, newest_of_groups
-from v3core.comparison.tables import Row
+from v3core.comparison.tables import Row, group_columns
 from v3core.insight.compared import Comparison
 from v3core.insight.seen_words import end_in_words
 from v3core.messages import _, with_minus
@@ -66,11 +66,10 @@ def fact_rows(results: Sequence[FactResult]) -> list[Row]:
 
 def run_fact_rows(database: Database, runs: Sequence[RunRow], names: Sequence[str]) -> list[Row]:
     """A row per run that records facts, with the mean of each number and the most frequent of words."""
-    named = dict(zip((run.id for run in runs), names, strict=True))
     rows: list[Row] = []
-    for run, window in newest_of(database, runs, has_facts):
+    for name, run, window in newest_of(database, runs, names, has_facts):
         if results := run_facts(database, run, window):
-            rows.append({_("Run"): named[run.id], **{one.name: _short(one) for one in results}})
+            rows.append({_("Run"): name, **{one.name: _short(one) for one in results}})
     return rows
 
 
@@ -127,7 +126,6 @@ def group_fact_rows(facts: Sequence[GroupFact]) -> list[Row]:
     several = len({one.env for one in facts}) > 1
     rows: dict[tuple[str, str], Row] = {}
     for one in facts:
-        place: Row = {_("Group"): one.group, **({_("Environment"): one.env} if several else {})}
-        row = rows.setdefault((one.group, one.env), place)
+        row = rows.setdefault((one.group, one.env), group_columns(one.group, one.env if several else None))
         row[one.fact] = _in_short(one.mean, one.word, one.share)
     return list(rows.values())

@@ -22,6 +22,8 @@ NEWEST_WORDS = _(
 )
 Newest = list[tuple[RunRow, PhaseWindow]]
 """Runs with the episodes of each that are looked at."""
+Wanted = Callable[[RunRow], bool]
+"""Whether a run, whose configuration can be read, has what a table is about."""
 
 
 def window_of(database: Database, run: RunRow, last: int | None = None) -> PhaseWindow:
@@ -35,13 +37,17 @@ def window_words(window: PhaseWindow) -> Message:
     return _("the newest {episodes} of phase '{phase}'", episodes=counted(window.count, "episode"), phase=window.phase)
 
 
-def newest_of(database: Database, runs: Sequence[RunRow], wanted: Callable[[RunRow], bool]) -> Newest:
-    """The newest episodes of each of the runs that are wanted, if its configuration can be read."""
-    return [(run, window_of(database, run)) for run in runs if is_readable(run) and wanted(run)]
+def newest_of(
+    database: Database, runs: Sequence[RunRow], names: Sequence[str], wanted: Wanted
+) -> Iterator[tuple[str, RunRow, PhaseWindow]]:
+    """The newest episodes of each of the runs that are wanted, with the run's name among `names`."""
+    for run, name in zip(runs, names, strict=True):
+        if is_readable(run) and wanted(run):
+            yield name, run, window_of(database, run)
 
 
 def newest_of_groups(
-    database: Database, runs: Sequence[RunRow], found: Comparison, wanted: Callable[[RunRow], bool]
+    database: Database, runs: Sequence[RunRow], found: Comparison, wanted: Wanted
 ) -> Iterator[tuple[GroupResult, Newest]]:
     """Of each group of a comparison of these runs those that count, at the step where it takes final values."""
     known = {run.id: run for run in runs if is_readable(run) and wanted(run)}

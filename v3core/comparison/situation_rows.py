@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from v3core.comparison.newest import mean_of_known, newest_of, newest_of_groups
-from v3core.comparison.tables import MAX_EXPERTS, Row
+from v3core.comparison.newest import Wanted, mean_of_known, newest_of, newest_of_groups
+from v3core.comparison.tables import MAX_EXPERTS, Row, group_columns
 from v3core.insight.compared import Comparison
 from v3core.insight.loads import effective_experts
 from v3core.insight.situation_loads import OTHER, SituationResult, situation_results
@@ -70,19 +70,21 @@ def run_situations(database: Database, run: RunRow, window: PhaseWindow) -> list
 
 def run_situation_rows(database: Database, runs: Sequence[RunRow], names: Sequence[str]) -> list[Row]:
     """A row of numbers per run and situation, of those runs whose environment declares any."""
-    named = dict(zip((run.id for run in runs), names, strict=True))
     return [
-        {_("Run"): named[run.id]} | row
-        for run, window in newest_of(database, runs, lambda run: has_situations(database, run.id, last=run.episode))
+        {_("Run"): name} | row
+        for name, run, window in newest_of(database, runs, names, _has_some(database))
         for row in situation_rows(run_situations(database, run, window))
     ]
+
+
+def _has_some(database: Database) -> Wanted:
+    return lambda run: has_situations(database, run.id, last=run.episode)
 
 
 def group_situations(database: Database, runs: Sequence[RunRow], found: Comparison) -> list[GroupSituation]:
     """The situations of each group of a comparison of these runs, at the step where it takes final values."""
     situations: list[GroupSituation] = []
-    tagged = {run.id for run in runs if has_situations(database, run.id, last=run.episode)}
-    for group, newest in newest_of_groups(database, runs, found, lambda run: run.id in tagged):
+    for group, newest in newest_of_groups(database, runs, found, _has_some(database)):
         results = [result for run, window in newest for result in run_situations(database, run, window)]
         for name in sorted(dict.fromkeys(result.name for result in results), key=lambda name: name == OTHER):
             here = [result for result in results if result.name == name]
@@ -105,8 +107,7 @@ def group_situation_rows(situations: Sequence[GroupSituation]) -> list[Row]:
     several = len({one.env for one in situations}) > 1
     return [
         {
-            _("Group"): one.group,
-            **({_("Environment"): one.env} if several else {}),
+            **group_columns(one.group, one.env if several else None),
             _("Situation"): recalled(one.situation),
             _("Runs"): one.runs,
             SHARE: one.share,

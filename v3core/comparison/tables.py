@@ -87,10 +87,13 @@ def across_rows(found: Across) -> list[Row]:
     ]
 
 
+def group_columns(group: str, env: str | None) -> Row:
+    """The first columns of a row about a group, with its environment where groups are in several."""
+    return {_("Group"): group} if env is None else {_("Group"): group, _("Environment"): env}
+
+
 def _group_row(group: GroupResult, found: Comparison, *, several: bool) -> Row:
-    row: Row = {_("Group"): group.name}
-    if several:
-        row[_("Environment")] = group.env
+    row = group_columns(group.name, group.env if several else None)
     row |= {
         _("Runs"): len(group.runs),
         _("Counted"): group.final.n,

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from v3core.comparison.newest import mean_of_known, newest_of, newest_of_groups
-from v3core.comparison.tables import MAX_EXPERTS, Row
+from v3core.comparison.tables import MAX_EXPERTS, Row, group_columns
 from v3core.insight.compared import Comparison
 from v3core.insight.loads import effective_experts
 from v3core.insight.task_loads import TaskResult, in_order, task_specialisation
@@ -106,10 +106,9 @@ def read_run_tasks(database: Database, run: RunRow, window: PhaseWindow) -> RunT
 def run_task_rows(database: Database, runs: Sequence[RunRow], names: Sequence[str]) -> list[Row]:
     """A row of numbers per run and task, of those runs that train on several environments."""
     rows: list[Row] = []
-    named = dict(zip((run.id for run in runs), names, strict=True))
-    for run, window in newest_of(database, runs, has_tasks):
+    for name, run, window in newest_of(database, runs, names, has_tasks):
         tasks = read_run_tasks(database, run, window)
-        rows += [{_("Run"): named[run.id]} | row | {BETWEEN_TASKS: tasks.specialisation} for row in tasks.rows()]
+        rows += [{_("Run"): name} | row | {BETWEEN_TASKS: tasks.specialisation} for row in tasks.rows()]
     return rows
 
 
@@ -160,8 +159,7 @@ def group_task_rows(tasks: Sequence[GroupTask], *, experts: bool = True) -> list
     several = len({one.env for one in tasks}) > 1
     return [
         {
-            _("Group"): one.group,
-            **({_("Environment"): one.env} if several else {}),
+            **group_columns(one.group, one.env if several else None),
             _("Task"): one.task,
             _("Runs"): one.runs,
             _("Return"): one.return_,

@@ -171,13 +171,14 @@ def test_both_are_described():
 
 
 def test_actions_and_situations_are_described_by_name():
+    # The longest pattern counts, also one that another test has taken back.
     register_situations(
-        "CartPole-*", {"leaning": lambda seen: seen[""][:, 2] > 0, "far": lambda seen: seen[""][:, 0] > 1}
+        "CartPole-v1", {"leaning": lambda seen: seen[""][:, 2] > 0, "far": lambda seen: seen[""][:, 0] > 1}
     )
     try:
         spec = check_environment("CartPole-v1", allow_import=False)
     finally:
-        register_situations("CartPole-*", {})
+        register_situations("CartPole-v1", {})
     *_, actions, situations = as_text(spec).splitlines()
     assert actions == "  actions: one of 2: Push left, Push right"
     assert situations == "  situations: leaning, far"

@@ -54,7 +54,7 @@ def test_it_prints_what_a_trained_policy_reaches(tmp_path):
     heading, *lines = ran.stdout.splitlines()
     assert heading == f"NetHackScore-v0, {checkpoint}:"
     found = {match[1]: float(match[2]) for line in lines if (match := _LINE.fullmatch(line))}
-    assert list(found) == ["return", "steps"]
+    assert list(found) == ["return", "score", "depth", "steps"]
     assert found["steps"] == 20
 
 

@@ -151,7 +151,9 @@ def test_a_zoom_that_is_left_while_the_page_comes_back_is_left_for_good(
     held = []
     page.get_by_role("link", name="Compare", exact=True).click()
     page.wait_for_url(re.compile("/compare"))
-    wait_for(lambda: page.title() and held)  # messages come while the page is asked something
+    compares = b"Choose two or more runs to compare"
+    # Messages come while the page is asked something.
+    wait_for(lambda: page.title() and any(compares in message for message in held if isinstance(message, bytes)))
     page.go_back()
     page.wait_for_url(re.compile("zoom="))
     page.get_by_role("button", name="Reset zoom").first.click()

@@ -162,14 +162,14 @@ def _mean(values: Sequence[float]) -> tuple[float, float]:
 
 def main() -> None:
     """What a policy reaches, if it is asked for; else the comparison, with the options of all benchmarks."""
-    if not all(map(ids.is_installed, ids.PACKAGES)):
-        print(f"nle and minihack are not installed: {ids.how_to_install()}.", file=sys.stderr)
-        return
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--random", type=int, metavar="EPISODES")
     parser.add_argument("--policy", nargs=2, metavar=("CHECKPOINT", "EPISODES"))
     parser.add_argument("--limit", type=int, metavar="STEPS")
     asked, others = parser.parse_known_args()
+    if not all(map(ids.is_installed, ids.PACKAGES)):
+        print(f"nle and minihack are not installed: {ids.how_to_install()}.", file=sys.stderr)
+        sys.exit(asked.random is not None or asked.policy is not None)  # the benchmarks after it still run
     if asked.random is asked.policy is asked.limit is None:
         _bench.main(
             benchmark, "NetHackScore-v0: steps per second of training, of the environment alone, and of a peer."

@@ -131,8 +131,10 @@ def with_words(
     with db.write() as tx:
         for number in range(1, run.episode + 1):
             mine = (episodes.c.run_id == run.id) & (episodes.c.episode == number)
-            said = {"facts": json.dumps(facts[number - 1]) if facts else None}
-            said["situations"] = json.dumps(situations) if situations else None
+            said = {
+                "facts": json.dumps(facts[number - 1]) if facts else None,
+                "situations": json.dumps(situations) if situations else None,
+            }
             tx.execute(update(episodes).where(mine).values(said))
 
 

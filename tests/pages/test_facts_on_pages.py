@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from sqlalchemy import update
 
 from tests.charts.patched import applied
+from tests.comparison.made import with_words
 from tests.markdown import shown
 from tests.pages.recorded import add_recorded_run
 from v3core.jobs.lifecycle import Status
+from v3core.store.runs import get_run
 from v3core.store.schema import episodes, runs
 from v3core.ui import fact_tables
 
@@ -20,10 +22,9 @@ def with_facts(database, name="with"):
         config = json.loads(tx.execute(runs.select().where(runs.c.id == run_id)).one().config)
         config["episode_facts"] = {"score": "game.score", "cause": "game.cause"}
         tx.execute(update(runs).where(runs.c.id == run_id).values(config=json.dumps(config)))
-        for episode in range(1, 26):
-            facts = json.dumps({"score": episode, "cause": "a *newt*" if episode % 5 else "time limit"})
-            mine = (episodes.c.run_id == run_id) & (episodes.c.episode == episode)
-            tx.execute(update(episodes).where(mine).values(facts=facts))
+    causes = ["a *newt*" if episode % 5 else "time limit" for episode in range(1, 26)]
+    facts = [{"score": episode, "cause": cause} for episode, cause in enumerate(causes, 1)]
+    with_words(database, get_run(database, run_id), facts)
     return run_id
 
 

@@ -12,6 +12,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -24,6 +25,12 @@ from tests.waiting import PATIENCE_SECONDS, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 APP = ROOT / "app.py"
+SIDEWAYS = """() => [document.documentElement, document.querySelector("[data-testid=stMain]")].flatMap((part) => {
+    const more = part.scrollWidth - part.clientWidth;
+    if (more <= 0) return [];
+    const beyond = [...part.querySelectorAll("*")].findLast((it) => it.getBoundingClientRect().right > innerWidth + 1);
+    return [`${part.tagName} is wider by ${more}: ${beyond?.outerHTML.slice(0, 200)}`];
+})"""
 _SHIPPED = {ROOT / "app.py": ROOT / "asgi.py"}
 """What `serve` runs for the dashboard."""
 
@@ -173,6 +180,18 @@ def show_chart(page: Page, key: str | None = None) -> None:
     """Bring the chart of that key, or the page's first one, onto the screen, and wait until it is drawn."""
     chart = page.locator(f"[class*='st-key-{key}'] .v3-chart" if key else ".v3-chart").first
     keep_in_view(chart, lambda: chart.get_attribute("data-drawn"))
+
+
+def too_wide(page: Page) -> list[str]:
+    """Whether the page scrolls sideways, and by which element."""
+    return list(page.evaluate(SIDEWAYS))
+
+
+def nothing_scrolls_sideways(page: Page) -> None:
+    """Fail if the page is wider than the screen once it is laid out, which a new width is in a moment."""
+    with suppress(AssertionError):
+        wait_for(lambda: not too_wide(page))
+    assert too_wide(page) == []
 
 
 def pick(page: Page, field: str, option: str | re.Pattern[str]) -> None:

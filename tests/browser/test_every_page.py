@@ -7,8 +7,7 @@ from contextlib import suppress
 import pytest
 from playwright.sync_api import Locator, Page, TimeoutError, expect
 
-from tests.browser.support import APP, Server, Watched, keep_in_view, serve
-from tests.browser.test_many_runs import SIDEWAYS
+from tests.browser.support import APP, Server, Watched, keep_in_view, serve, too_wide
 from tests.browser.test_reading_out import CUT
 from tests.pages.kinds import add_each_kind, add_experts
 from tests.pages.recorded import add_recorded_run
@@ -146,6 +145,6 @@ def test_nothing_is_cut_or_wider_than_the_screen(
         open_all(page)
         look_at_all(page)
         cut = [text for text in page.evaluate(CUT) if text.strip()]
-        found[address] = (page.evaluate(SIDEWAYS), cut)
-    assert {address: what for address, what in found.items() if what != ([0, 0], [])} == {}
+        found[address] = [*too_wide(page), *cut]
+    assert {address: what for address, what in found.items() if what} == {}
     assert watched.problems == []

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import select, update
 
-from tests.browser.support import Server, Watched, show_chart
+from tests.browser.support import Server, Watched, nothing_scrolls_sideways, show_chart
 from tests.pages.recorded import add_recorded_run, record_more
 from tests.pages.test_experts_on_live import evaluated
 from v3core.jobs.lifecycle import Status
@@ -181,5 +181,5 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(page: Page, lab: Server, ru
     page.goto(f"{lab.url}/live?run={run}&experts=true")
     for key in ("area-load", "actions", "distances", "map", "knockout"):
         show_chart(page, f"{key}-{run}")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    nothing_scrolls_sideways(page)
     assert watched.problems == []

@@ -4,9 +4,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.support import Server, Watched, pick
+from tests.browser.support import Server, Watched, nothing_scrolls_sideways, pick
 from tests.browser.test_main_job import Records
-from tests.browser.test_many_runs import SIDEWAYS
 
 EPISODES = 30
 
@@ -60,7 +59,7 @@ def test_a_grid_is_launched_watched_to_its_end_and_enlarged(page: Page, lab: Ser
 
     page.set_viewport_size({"width": 390, "height": 844})
     expect(page.locator(".v3-runs tbody tr")).to_have_count(6)
-    assert page.evaluate(SIDEWAYS) == [0, 0]
+    nothing_scrolls_sideways(page)
     page.get_by_role("button", name="All experiments").click()
     expect(page.get_by_role("heading", name="Experiments", level=1)).to_be_visible()
     page.get_by_role("button", name=name).click()

@@ -13,9 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import patient_context
-from tests.browser.support import APP, ROOT, Server, Watched, serve, show_chart
+from tests.browser.support import APP, ROOT, Server, Watched, serve, show_chart, too_wide
 from tests.browser.test_every_page import look_at_all, open_all
-from tests.browser.test_many_runs import SIDEWAYS
 from tests.browser.test_reading_out import CUT
 from tests.browser.test_replay_player import trained_in
 from tests.browser.test_zoom import ask, wait_until, zoom
@@ -130,9 +129,8 @@ def ill_laid_out(page: Page) -> list[str]:
 def cut_or_wide(page: Page) -> list[str]:
     for chart in page.locator(".v3-chart").all():
         chart.scroll_into_view_if_needed()  # off the screen it keeps the width of before
-    wide = [f"wider by {more}" for more in page.evaluate(SIDEWAYS) if more]
     narrow = [f"narrow: {text}" for text in page.evaluate(NARROW)]
-    return [*wide, *narrow, *(text for text in page.evaluate(CUT) if text.strip())]
+    return [*too_wide(page), *narrow, *(text for text in page.evaluate(CUT) if text.strip())]
 
 
 def within_menus(page: Page) -> list[str]:

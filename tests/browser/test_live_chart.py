@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.support import Server, StartServer, Watched
+from tests.browser.support import Server, StartServer, Watched, nothing_scrolls_sideways
 
 APP = Path(__file__).parent / "apps" / "live_chart_app.py"
 PLOT = ".st-key-return .v3-chart-plot"
@@ -283,7 +283,7 @@ def test_chart_follows_the_page_width(page: Page, server: Server) -> None:
     page.set_viewport_size({"width": 420, "height": 900})
     page.wait_for_function(f"document.querySelector('{PLOT} .main-svg').clientWidth < {wide / 2}")
     assert ask(page, "node.querySelector('.main-svg').clientWidth === node.clientWidth")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    nothing_scrolls_sideways(page)
 
 
 def test_chart_names_itself_and_unchanged_figures_are_not_drawn_again(page: Page, server: Server) -> None:

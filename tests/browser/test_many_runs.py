@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import func, select
 
-from tests.browser.support import APP, Server, Watched, serve
+from tests.browser.support import APP, Server, Watched, nothing_scrolls_sideways, serve
 from tests.browser.test_reading_out import CUT
 from tests.pages.recorded import add_recorded_run
 from tests.wall import add_wall
@@ -21,8 +21,6 @@ from v3core.store.schema import runs
 
 RUNS = 500
 PAGE = 25
-SIDEWAYS = """() => [document.documentElement, document.querySelector("[data-testid=stMain]")]
-    .map((it) => it.scrollWidth - it.clientWidth)"""
 BEYOND = """() => [...document.querySelectorAll(".v3-runs tbody *, .v3-runs .narrow *")]
     .filter((it) => it.getBoundingClientRect().right > innerWidth).length"""
 ON_SCREEN = """() => [...document.querySelectorAll(".v3-runs tbody tr")]
@@ -160,7 +158,7 @@ def test_nothing_is_cut_and_nothing_scrolls_sideways(home: Page, width: int, sch
     rows(home).first.get_by_role("checkbox").check()
     expect(home.get_by_text("1 selected")).to_be_visible()
     assert home.evaluate(CUT) == []
-    assert home.evaluate(SIDEWAYS) == [0, 0]
+    nothing_scrolls_sideways(home)
     assert home.evaluate(BEYOND) == 0
     if width == 390:
         assert home.get_by_role("textbox", name="Filter").bounding_box()["width"] > 300  # its example is not cut

@@ -6,8 +6,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.support import Server, Watched
-from tests.browser.test_many_runs import SIDEWAYS
+from tests.browser.support import Server, Watched, nothing_scrolls_sideways
 from tests.comparison.made import made_run, with_epochs
 from tests.waiting import PATIENCE_SECONDS
 from v3core.store.opening import open_database
@@ -59,7 +58,7 @@ def test_from_an_experiment_to_its_verdict_to_its_report(
     for key in ("groups-", "finals-", "sweep-ppo-epochs", "parallel-", "phases-", "timelines"):
         drawn(page, key)
     page.set_viewport_size({"width": 390, "height": 844})
-    page.wait_for_function(f"({SIDEWAYS})().every((pixels) => pixels === 0)")
+    nothing_scrolls_sideways(page)
     page.set_viewport_size({"width": 1280, "height": 900})
 
     page.goto(f"{lab.url}/compare?{urlencode({'experiment': NAME, 'by': 'Curriculum'})}")

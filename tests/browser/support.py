@@ -191,7 +191,8 @@ def nothing_scrolls_sideways(page: Page) -> None:
     """Fail if the page is wider than the screen once it is laid out, which a new width is in a moment."""
     with suppress(AssertionError):
         wait_for(lambda: not too_wide(page))
-    assert too_wide(page) == []
+    wide = too_wide(page)
+    assert not wide, wide
 
 
 def pick(page: Page, field: str, option: str | re.Pattern[str]) -> None:

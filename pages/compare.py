@@ -9,7 +9,7 @@ from v3core.charts.series import RunSeries
 from v3core.comparison import grouped, settings_that_differ
 from v3core.comparison.looking import Grouping, answer
 from v3core.comparison.run_traces import traces_of
-from v3core.comparison.standings import varied
+from v3core.comparison.varied import varied
 from v3core.errors import V3Error
 from v3core.jobs.lifecycle import Status
 from v3core.messages import _, say, translated

@@ -332,6 +332,17 @@ def run_name(titles: Sequence[str], environment: EnvironmentSetup, seed: int) ->
     return f"{before} · {env if len(env) <= room else f'{env[: room - 1]}…'} · {after}"
 
 
+def name_apart_from_seed(name: str, environment: EnvironmentSetup) -> str:
+    """What such a name says besides environment and seed, which is the same for all runs of an arm of a study."""
+    env = str(environment)
+    kept = [
+        part
+        for part in name.split(" · ")
+        if not re.fullmatch(r"seed \d+", part) and part != env and not (part[-1:] == "…" and env.startswith(part[:-1]))
+    ]
+    return " · ".join(kept) or name
+
+
 def fitting_length(episodes: int | None, steps: int | None, ppo: PPOConfig) -> Length:
     """The length that was asked for, its steps rounded up to a multiple of the environments: these step together.
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from tests.comparison.made import made_run, with_epochs
@@ -5,10 +7,11 @@ from v3core.comparison.groups import grouped, settings_of, settings_that_differ
 from v3core.comparison.launched import curricula_of
 from v3core.comparison.looking import Grouping, answer
 from v3core.comparison.pictures import sweep_pictures
-from v3core.comparison.standings import varied
+from v3core.comparison.varied import varied
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
 from v3core.store.database import Database
+from v3core.store.run_row import RunRow
 
 
 def test_runs_that_differ_in_seed_and_name_alone_differ_in_no_setting(db: Database) -> None:
@@ -72,6 +75,58 @@ def test_environments_whose_arguments_differ_late_are_apart(db: Database) -> Non
     assert len({group.env for group in groups}) == 2
     assert all(group.env.startswith("CartPole-v1 (label=aaa") and len(group.env) < 100 for group in groups)
     assert settings_that_differ(runs) != []
+
+
+def arms(db: Database, changes: dict[str, dict[str, Any]]) -> list[RunRow]:
+    """Two runs of each arm, with its changes, named as a study names them."""
+    return [
+        made_run(db, seed=seed, name=f"{name} · CartPole-v1 · seed {seed}", **change)
+        for name, change in changes.items()
+        for seed in (1, 2)
+    ]
+
+
+def test_arms_that_differ_in_many_settings_are_called_by_their_names(db: Database) -> None:
+    changes: dict[str, dict[str, Any]] = {
+        "as it is": {},
+        "no balance": {"load_balance": 0, "temperature": 0.7},
+        "late": {"boundary": 8, "recipe": with_epochs(4)},
+    }
+    runs = arms(db, changes)
+    assert varied(runs) == ("name",)
+    groups = grouped(runs, varied(runs))
+    assert [(group.name, len(group.runs), group.curriculum) for group in groups] == [
+        (name, 2, "v3") for name in sorted(changes)
+    ]
+    assert list(curricula_of(runs)) == list(changes)
+    assert next(group.name for group in grouped(runs, ["name", "ppo.epochs"])) == "as it is · epochs=1"
+
+
+def test_a_grid_of_settings_and_names_that_say_less_than_they_are_not_arms(db: Database) -> None:
+    grid = {
+        f"{balance} {temperature} {epochs}": {
+            "load_balance": balance,
+            "temperature": temperature,
+            "recipe": with_epochs(epochs),
+        }
+        for balance in (0.1, 0.2)
+        for temperature in (0.5, 0.7)
+        for epochs in (1, 4)
+    }
+    settings = {"curriculum", "phases.late.load_balance", "phases.late.temperature", "ppo.epochs"}
+    assert set(varied(arms(db, grid))) == settings
+    some = dict(list(grid.items())[:-1])
+    assert varied(arms(db, some)) == ("name",)
+    one_name = [made_run(db, name="the same", **change) for change in some.values()]
+    assert set(varied(one_name)) == settings
+    a_name_each = [made_run(db, name=f"{seed}", seed=seed, **change) for change in some.values() for seed in (1, 2)]
+    assert set(varied(a_name_each)) == settings
+
+
+def test_the_phase_of_a_setting_is_named_where_several_have_it(db: Database) -> None:
+    by = ["curriculum", "phases.early.load_balance", "phases.late.load_balance", "ppo.epochs"]
+    (group,) = grouped([made_run(db)], by)
+    assert group.name == "v3 · early.load_balance=unset · late.load_balance=0.01 · epochs=1"
 
 
 def test_runs_with_the_same_settings_share_them(db: Database) -> None:

@@ -3,7 +3,8 @@
 import math
 
 from tests.comparison.made import made_groups, made_run, with_epochs
-from v3core.comparison.standings import standings_of, varied
+from v3core.comparison.standings import standings_of
+from v3core.comparison.varied import varied
 
 
 def test_groups_are_what_the_experiment_varies_within_an_environment(db):

@@ -76,8 +76,8 @@ def compare(
     from v3core.comparison.across import parse_bounds
     from v3core.comparison.fact_rows import group_facts
     from v3core.comparison.situation_rows import group_situations
-    from v3core.comparison.standings import varied
     from v3core.comparison.task_results import group_tasks
+    from v3core.comparison.varied import varied
 
     within = dict(map(parse_bounds, bounds))
 

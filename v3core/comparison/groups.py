@@ -1,12 +1,13 @@
 """Which settings differ between runs, and the runs in groups by them."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from v3core.config import RunConfig, Scalar
+from v3core.config import RunConfig, Scalar, name_apart_from_seed
 from v3core.curriculum import KNOBS, setup_at, unedited
 from v3core.curriculum.knobs import SETTINGS as PHASE_TITLES
 from v3core.curriculum.table import to_rows
@@ -17,7 +18,7 @@ from v3core.overrides import SECTIONS, SETTINGS
 from v3core.phrases import sentences
 from v3core.store.run_row import RunRow, parse_config
 
-CURRICULUM, ENVIRONMENT = "curriculum", "env"
+CURRICULUM, ENVIRONMENT, NAME = "curriculum", "env", "name"
 UNSET = "unset"
 """The name of no value, in names of groups."""
 OF_PHASES = "phases."
@@ -29,11 +30,12 @@ _KEPT = 8192
 _TITLES: dict[str, str] = {
     CURRICULUM: _("Curriculum"),
     ENVIRONMENT: _("Environment"),
+    NAME: _("Name without seed"),
     "until": _("End"),
     "device": _("Device"),
     "view": _("View"),
 }
-_OF_NO_GROUP = {"name", "seed", CURRICULUM, "env_args", "overrides", "backend", *SECTIONS}
+_OF_NO_GROUP = {NAME, "seed", CURRICULUM, "env_args", "overrides", "backend", *SECTIONS}
 """Fields of a configuration that are no setting by themselves: `env` has the arguments with it; `backend` is recorded
 when a run begins."""
 
@@ -247,6 +249,8 @@ def grouped(runs: Sequence[RunRow], by: Sequence[str] = (CURRICULUM,)) -> list[G
         V3Error: for a path that no run has; it names close matches.
     """
     settings = settings_among(runs, by)
+    if NAME in by:
+        settings = [{**own, NAME: name_of(run)} for run, own in zip(runs, settings, strict=True)]
     known = {path for one in settings for path in one}
     for path in by:
         if runs and path not in known:
@@ -274,15 +278,29 @@ def grouped(runs: Sequence[RunRow], by: Sequence[str] = (CURRICULUM,)) -> list[G
     return groups
 
 
+def name_of(run: RunRow) -> str:
+    """The name of a run without its environment and seed."""
+    return name_apart_from_seed(run.name, run.config.environment) if is_readable(run) else run.name
+
+
 def _ranks(values: Sequence[Scalar]) -> dict[tuple[bool, Scalar], int]:
     distinct = list({_key(value): value for value in values}.values())
     return {_key(value): rank for rank, value in enumerate(_in_order(distinct))}
 
 
 def group_name(by: Sequence[str], values: Sequence[Scalar]) -> str:
-    """As in `v3 · load_balance=0.01`; `all runs` if they are grouped by nothing but their environment."""
+    """As in `v3 · load_balance=0.01`; `all runs` if they are grouped by nothing but their environment.
+
+    The phase or section of a setting is named where two have that setting: `warmup.load_balance=0`.
+    """
+    last = Counter(path.rpartition(".")[2] for path in by)
+
+    def called(path: str) -> str:
+        short = path.rpartition(".")[2]
+        return short if last[short] == 1 else path.removeprefix(OF_PHASES)
+
     parts = [
-        shown_value(value) if path in (CURRICULUM, ENVIRONMENT) else f"{path.rpartition('.')[2]}={shown_value(value)}"
+        shown_value(value) if path in (CURRICULUM, ENVIRONMENT, NAME) else f"{called(path)}={shown_value(value)}"
         for path, value in zip(by, values, strict=True)
     ]
     return " · ".join(parts) or _("all runs")

@@ -10,14 +10,17 @@ from v3core.charts.series import end_of_axis, phase_bands, phases_in_steps
 from v3core.charts.timelines import Timeline, timelines_figure
 from v3core.comparison.groups import (
     CURRICULUM,
+    NAME,
     OF_PHASES,
     Setting,
     group_name,
+    name_of,
     settings_among,
     settings_that_differ,
     shown_value,
 )
 from v3core.comparison.tables import Row
+from v3core.comparison.varied import varied
 from v3core.curriculum import Curriculum
 from v3core.errors import V3Error
 from v3core.messages import _
@@ -45,14 +48,18 @@ class Launched:
 
 
 def curricula_of(runs: Sequence[RunRow]) -> dict[str, Launched]:
-    """Each different curriculum as launched, by a name of its own: edits that differ in a setting are called by it."""
+    """Each different curriculum as launched, by a name of its own: edits that differ in a setting are called by it.
+
+    Where arms have names, there is one for each arm, and it is called by it.
+    """
+    are_named = varied(runs) == (NAME,)
     phases = [setting.path for setting in settings_that_differ(runs) if setting.path.startswith(OF_PHASES)]
     owned = {run.id: own for run, own in zip(runs, settings_among(runs), strict=True)}
     found: dict[str, Launched] = {}
     for run, curriculum in launched_with(runs):
         own = owned[run.id]
         by = [CURRICULUM, *(path for path in phases if path in own)]
-        called = group_name(by, [own[path] for path in by])
+        called = name_of(run) if are_named else group_name(by, [own[path] for path in by])
         number = 1
         while (name := called if number == 1 else f"{called} ({number})") in found:
             if (known := found[name].curriculum).phases == curriculum.phases and known.policy == curriculum.policy:

@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from v3core.comparison.groups import CURRICULUM, ENVIRONMENT, environment_of, grouped, settings_that_differ
+from v3core.comparison.groups import grouped
 from v3core.comparison.looking import Grouping, answer
+from v3core.comparison.varied import varied
 from v3core.insight.compared import Comparison, GroupResult
 from v3core.insight.estimates import Estimate, iqm_of
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
-
-_NOT_VARIED = {ENVIRONMENT, "episodes", "steps", "recipe", "device", "backend", "view"}
-"""What may differ between runs of an experiment without being one of its questions."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +37,6 @@ class Standings:
             so_far = standing.so_far
             group["so_far"] = {"value": so_far.value, "low": so_far.low, "high": so_far.high, "n": so_far.n}
         return found
-
-
-def varied(runs: Sequence[RunRow]) -> tuple[str, ...]:
-    """The settings that an experiment varies besides environment and seed: those that differ within one environment.
-
-    The curriculum always is one: it is what the groups are called.
-    """
-    paths = dict.fromkeys([CURRICULUM])
-    for env in dict.fromkeys(map(environment_of, runs)):
-        here = [run for run in runs if environment_of(run) == env]
-        paths |= dict.fromkeys(setting.path for setting in settings_that_differ(here))
-    return tuple(path for path in paths if path not in _NOT_VARIED)
 
 
 def standings_of(database: Database, runs: Sequence[RunRow]) -> Standings:

@@ -33,7 +33,6 @@ from v3core.comparison.situation_rows import (
     group_situations,
     run_situation_rows,
 )
-from v3core.comparison.standings import varied
 from v3core.comparison.tables import PAIR_HELP, Row, across_rows, as_text, final_words, group_rows, pair_rows
 from v3core.comparison.task_results import (
     BETWEEN_TASKS_WORDS,
@@ -43,6 +42,7 @@ from v3core.comparison.task_results import (
     lowest_words,
     run_task_rows,
 )
+from v3core.comparison.varied import varied
 from v3core.curriculum.presets import dump
 from v3core.errors import V3Error
 from v3core.insight.compared import Comparison

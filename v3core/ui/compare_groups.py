@@ -19,8 +19,8 @@ from v3core.comparison.pictures import (
     profile_picture,
     sweep_pictures,
 )
-from v3core.comparison.standings import varied
 from v3core.comparison.tables import PAIR_HELP, across_rows, final_words, group_rows, pair_rows
+from v3core.comparison.varied import varied
 from v3core.insight.compared import Comparison
 from v3core.insight.grids import Axis
 from v3core.insight.profiles import Bounds

@@ -65,7 +65,7 @@ def texts_of_files() -> Iterator[tuple[str, str]]:
     for path in sorted((ROOT / "data" / "experiments").glob("*.yaml")):
         study = load_study(path.stem)
         notes = (text for one in study.expectations for text in (one.note, one.changed))
-        for text in (study.question, *(arm.name for arm in study.arms), *notes):
+        for text in (study.question, *(arm.name for arm in study.arms), *notes, *study.remarks):
             if has_words(text):
                 yield text, str(path.relative_to(ROOT))
 

@@ -84,6 +84,40 @@ def test_a_study_runs_what_is_missing_and_nothing_twice(folder, capsys):
     assert plain["findings"][0]["pairs"] == 2
 
 
+def test_what_is_expected_otherwise_once_results_are_known_says_so(folder, capsys):
+    said(capsys, "made", "--run", "--seeds", "1")
+    file = folder / "experiments" / "made.yaml"
+    (as_fixed,) = STUDY["hypotheses"]
+    more = {**as_fixed, "outcome": "largest_load", "note": "To see."}
+    open_about_it = {**more, "matters": 0.5, "changed": "Asked for later."}
+    remarks = ["It was a short run."]
+
+    def findings():
+        return [line for line in said(capsys, "made").out.splitlines() if line.startswith("  undecided")]
+
+    def written(hypotheses):
+        file.write_text(yaml.safe_dump({**STUDY, "hypotheses": hypotheses, "remarks": remarks}))
+
+    written([as_fixed, {**as_fixed, "note": "A note.", "counts": False}, more, open_about_it])
+    late = "Added or changed when results were known."
+    first, noted, added, explained = findings()
+    assert late not in first + noted + explained
+    assert noted.startswith("  undecided (not counted): ")
+    assert added.endswith(f"To see. {late}")
+    assert explained.endswith("Asked for later.")
+    assert "  It was a short run." in said(capsys, "made").out
+    (plain,) = json.loads(said(capsys, "made", "--json").out)
+    assert [one["changed"] for one in plain["findings"]] == ["", "", late, "Asked for later."]
+    assert plain["remarks"] == remarks
+
+    said(capsys, "made", "--run")  # further results do not make it older
+    assert [one.endswith(late) for one in findings()] == [False, False, True, False]
+    for change in ({"matters": 2}, {"expected": "higher"}, {"claim": "balance"}, {"arm": "two", "than": "one"}):
+        written([{**as_fixed, **change}])
+        (changed,) = findings()
+        assert changed.endswith(late), change
+
+
 def test_of_several_environments_each_one_is_kept_and_shown(folder, capsys):
     several = {**STUDY, "environment": "CartPole-v1(max_episode_steps=30) + CartPole-v1", "seeds": 1}
     (folder / "experiments" / "made.yaml").write_text(yaml.safe_dump(several))

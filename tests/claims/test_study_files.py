@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from v3core.claims.results import outdated, read_results
+from v3core.claims.results import expected_at_first, outdated, read_results
 from v3core.claims.statements import claims
 from v3core.claims.study import keys_of, load_study, runs_of, study_files
 from v3core.errors import V3Error
@@ -127,3 +127,11 @@ def test_a_study_that_does_not_exist_names_near_ones():
     assert name in study_files()
     with pytest.raises(V3Error, match=f"Did you mean {name}"):
         load_study(name[:-1])
+
+
+@pytest.mark.parametrize("name", [name for name in SHIPPED if read_results(load_study(name))])
+def test_what_was_added_or_changed_since_the_first_results_says_so_in_the_file(name):
+    study = load_study(name)
+    expected = expected_at_first(study)
+    assert expected
+    assert study.marked(expected) == study

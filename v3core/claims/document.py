@@ -63,8 +63,9 @@ def how_verdicts_follow() -> str:
                 "place of a bootstrap. *No room*, correlations over seeds, and which comparisons a claim counts came "
                 "when more than 300 runs were known (28 November 2026); the rule of what counts is that a comparison "
                 "tests the claim's own words. What was changed in a comparison, or added, after results were known "
-                "stands beside it. The file of collapse-cartpole came into the repository together with its first "
-                "results, so its order cannot be seen there."
+                "stands beside it; with its first results a study notes what was expected, so that a comparison that "
+                "does not say so itself is marked. The file of collapse-cartpole came into the repository together "
+                "with its first results, so its order cannot be seen there."
             ),
         )
     )
@@ -139,6 +140,7 @@ def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
             table((_("Arm"), _("Runs"), *(OUTCOMES[name].title for name in shown)), rows),
             *_successes(state, escape),
             *([comparisons(state.findings, escape)] if state.findings else []),
+            *(escape(translation(remark)) for remark in study.remarks if state.results),
         )
     )
 
@@ -159,7 +161,7 @@ def _successes(state: StudyState, escape: Callable[[str], str]) -> list[str]:
     ]
 
 
-_ALSO = ("dead_experts", "evaluation_return", "knockout_drop")
+_ALSO = ("dead_experts", "evaluation_return", "knockout_drop", "needed_experts")
 
 
 def outcome_table() -> str:

@@ -1,5 +1,6 @@
 """The results of a study's runs: a Parquet file with a row per run, beside the study."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ _SCHEMA = pa.schema(
         ("tasks", pa.list_(_TASK)),
     ]
 )
+_EXPECTED = b"expected"
+"""Key of the file's metadata: what was expected when its first results were written, as a JSON list."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,27 @@ def read_results(study: Study) -> list[Result]:
     return list(found.values())
 
 
+def expected_at_first(study: Study) -> list[str] | None:
+    """What was expected of a study (`fixed`) when its first results were written; None before, or if nobody knows.
+
+    Of results that come with V3 Lab and others in the data folder, it is what those that come with it say.
+    """
+    for file in (shipped(*FOLDER) / f"{study.name}.parquet", file_of(study)):
+        if (known := _expected_in(file)) is not None:
+            return known
+    return None
+
+
+def _expected_in(file: Path) -> list[str] | None:
+    if not (copy := place_here().bring(file)).exists():
+        return None
+    try:
+        found = (pq.read_schema(copy).metadata or {}).get(_EXPECTED)
+    except (OSError, pa.ArrowException):
+        return None  # read_results says that the file cannot be read
+    return None if found is None else list(json.loads(found))
+
+
 def _read(file: Path) -> Iterable[Result]:
     try:
         rows = pq.read_table(file).to_pylist()
@@ -106,12 +130,16 @@ def outdated(results: Sequence[Result], arms: Mapping[str, str]) -> list[Result]
 
 
 def write_results(study: Study, results: Sequence[Result]) -> None:
-    """Replace the study's file, sorted by arm and seed."""
+    """Replace the study's file, sorted by arm and seed; the first one notes what is expected of the study."""
     file = file_of(study)
+    is_first = not read_results(study)
+    expected = [one.fixed for one in study.expectations] if is_first else expected_at_first(study)
     file.parent.mkdir(parents=True, exist_ok=True)
     order = {arm.name: place for place, arm in enumerate(study.arms)}
     rows = sorted(results, key=lambda one: (order.get(one.arm, len(order)), one.seed, one.key))
     table = pa.Table.from_pylist([dict(result.row) for result in rows], schema=_SCHEMA)
+    if expected is not None:
+        table = table.replace_schema_metadata({_EXPECTED: json.dumps(expected)})
     with replacing(file) as draft:
         pq.write_table(table, draft, compression="zstd")
     place_here().put(file)

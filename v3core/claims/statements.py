@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from v3core.claims.findings import Finding, StudyVerdict, findings_of
-from v3core.claims.results import Result, current, outdated, read_results
+from v3core.claims.results import Result, current, expected_at_first, outdated, read_results
 from v3core.claims.study import Study, keys_of, load_study, study_files
 from v3core.errors import V3Error, explained
 from v3core.messages import Message, _, several
@@ -63,7 +63,8 @@ def state_of(study: Study) -> StudyState:
     """What is known of a study so far."""
     keys, all_results = keys_of(study), read_results(study)
     results, old = current(all_results, keys), len(outdated(all_results, keys))
-    return StudyState(study, tuple(results), len(keys), old, tuple(findings_of(study, results)))
+    marked = study.marked(expected_at_first(study))
+    return StudyState(marked, tuple(results), len(keys), old, tuple(findings_of(marked, results)))
 
 
 def states(names: Sequence[str] = ()) -> list[StudyState]:

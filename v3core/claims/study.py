@@ -1,7 +1,7 @@
 """A study: arms that are compared, and hypotheses that are fixed before the runs. A YAML file in data/experiments/."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -22,6 +22,7 @@ from v3core.places import place_here
 
 FOLDER = ("data", "experiments")
 MAX_ARMS = 64
+LATE = _("Added or changed when results were known.")
 _KEY_BYTES = 8
 
 
@@ -49,6 +50,16 @@ class _Expectation(_Part):
     """What it is for, in a sentence."""
     changed: str = ""
     """What was changed in it after the first runs, and why, in a sentence."""
+
+    @property
+    def fixed(self) -> str:
+        """All that must not be changed once results are known, as JSON; not what only says more about it."""
+        return self.model_dump_json(exclude={"counts", "note", "changed", "best"})
+
+    def marked(self, fixed: Collection[str]) -> Self:
+        """Itself, or if it is not among these and does not say what was changed, with the words that it was."""
+        is_late = self.fixed not in fixed and not self.changed
+        return self.model_copy(update={"changed": LATE}) if is_late else self
 
 
 class Hypothesis(_Expectation):
@@ -110,6 +121,8 @@ class Study(_Part):
     arms: Annotated[tuple[Arm, ...], Field(min_length=1, max_length=MAX_ARMS)]
     hypotheses: tuple[Hypothesis, ...] = ()
     relations: tuple[Relation, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What to know of its results, each a sentence or two; written when they were known."""
     curricula: dict[str, Any] = {}
     """Parts that arms share by YAML's anchors; nothing reads it."""
 
@@ -146,6 +159,22 @@ class Study(_Part):
     def experiment(self) -> str:
         """The name of the experiment that its runs form."""
         return f"study {self.name}"
+
+    def marked(self, fixed: Collection[str] | None) -> Self:
+        """The study, in which each expectation that is not among these, and does not say what was changed, says so.
+
+        Args:
+            fixed: what was expected when its first results were written; None if nobody knows.
+        """
+        if fixed is None:
+            return self
+
+        return self.model_copy(
+            update={
+                "hypotheses": tuple(one.marked(fixed) for one in self.hypotheses),
+                "relations": tuple(one.marked(fixed) for one in self.relations),
+            }
+        )
 
     def claims(self) -> list[str]:
         """The claims that it tests, each once."""

@@ -75,7 +75,11 @@ def _print(state: "StudyState") -> None:
     if few := too_few_seeds(study):
         echo(strung("", ["  ", few]))
     for finding in state.findings:
-        echo(_("  {verdict}: {sentence}", verdict=finding.verdict.words, sentence=sentence(finding)))
+        beside = (finding.hypothesis.note, finding.hypothesis.changed)
+        said = strung(" ", [sentence(finding), *(stored(text) for text in beside if text)])
+        echo(_("  {verdict}: {sentence}", verdict=finding.verdict_words, sentence=said))
+    for remark in study.remarks if state.results else ():
+        echo(strung("", ["  ", stored(remark)]))
 
 
 def _plain(state: "StudyState") -> dict[str, Any]:
@@ -87,6 +91,7 @@ def _plain(state: "StudyState") -> dict[str, Any]:
         "runs": state.planned,
         "results": len(state.results),
         "outdated": state.outdated,
+        "remarks": list(state.study.remarks),
         "findings": [_plain_finding(one) for one in state.findings],
     }
 

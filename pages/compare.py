@@ -40,6 +40,7 @@ from v3core.ui.phase_table import phase_table
 from v3core.ui.report_download import report_download
 from v3core.ui.run_data import load_phases, load_series
 from v3core.ui.run_picker import pick_runs
+from v3core.ui.situation_tables import compared_situations
 from v3core.ui.task_tables import compared_tasks
 from v3core.ui.text import md, plain
 
@@ -177,6 +178,7 @@ def phases(run_ids: list[str]) -> None:
     phase_table(database, now, distinct_names(now))
     compared_tasks(database, now, distinct_names(now))
     compared_facts(database, now, distinct_names(now))
+    compared_situations(database, now, distinct_names(now))
 
 
 def shared_experiment(rows: list[RunRow]) -> str | None:

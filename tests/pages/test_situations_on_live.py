@@ -1,4 +1,4 @@
-"""Routing by situation in the section of Live about the experts."""
+"""Routing by situation in the section of Live about the experts, and on Compare."""
 
 import re
 
@@ -52,3 +52,18 @@ def test_a_run_without_any_has_no_such_part(open_page, database):
 def test_nothing_is_read_until_the_section_is_opened(open_page, run_with_situations, monkeypatch):
     monkeypatch.setattr(situation_tables, "has_situations", None)
     assert not open_page("pages/live.py", run=run_with_situations).exception
+
+
+def test_compare_has_a_row_for_each_run_and_situation(open_page, database, run_with_situations):
+    other = add_recorded_run(database, Status.COMPLETED)
+    app = open_page("pages/compare.py", runs=f"{run_with_situations},{other}")
+    assert not app.exception
+    (table,) = [frame.value for frame in app.dataframe if "Situation" in frame.value]
+    assert table["Situation"].tolist() == ["a *newt*", "none of these"]
+    assert len(set(table["Run"])) == 1
+    assert table["Share of steps"].tolist() == [0.25, 0.75]
+    assert table["Expert 4"].tolist() == pytest.approx([0.4, 0.1])
+    assert [one.value for one in app.subheader].count("Routing by situation") == 1
+    alone = open_page("pages/compare.py", runs=other)
+    assert not [frame for frame in alone.dataframe if "Situation" in frame.value]
+    assert "Routing by situation" not in {one.value for one in alone.subheader}

@@ -1,13 +1,22 @@
-"""Routing by situation, in the section of Live about the experts: which expert plays which, and since when."""
+"""Routing by situation, in the section of Live about the experts and on Compare: which expert plays which."""
+
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
 
 from v3core.charts.situation_figures import HEIGHT, situation_figure
-from v3core.comparison.newest import window_of, window_words
-from v3core.comparison.situation_rows import DISTANCE, DISTANCE_WORDS, LOADS_WORDS, STEPS, situation_rows
-from v3core.comparison.tables import is_share
-from v3core.insight.situation_loads import SituationResult, situation_points, situation_results
+from v3core.comparison.newest import NEWEST_WORDS, window_of, window_words
+from v3core.comparison.situation_rows import (
+    DISTANCE,
+    DISTANCE_WORDS,
+    LOADS_WORDS,
+    STEPS,
+    run_situation_rows,
+    situation_rows,
+)
+from v3core.comparison.tables import Row, is_share
+from v3core.insight.situation_loads import situation_points, situation_results
 from v3core.jobs.retention import thinned_caption
 from v3core.messages import _, said, say
 from v3core.recall import recalled
@@ -47,7 +56,7 @@ def _section(database: Database, run_id: str) -> None:
     if not results:
         st.caption(md("None of the newest episodes has recorded its situations."))
         return
-    _table(results)
+    _table(situation_rows(results))
     st.caption(md("Of {window}, charts of the whole run.", window=window_words(window)))
     episodes = of_all.read(database, run.id, after=0, last=run.episode)
     curves = situation_points(episodes, last=run.episode, parts=PARTS)
@@ -61,8 +70,18 @@ def _section(database: Database, run_id: str) -> None:
                 live_chart(figure, key=f"situation-{name}-{run.id}", height=HEIGHT)
 
 
-def _table(results: list[SituationResult]) -> None:
-    rows = situation_rows(results)
+def compared_situations(database: Database, runs: Sequence[RunRow], names: Sequence[str]) -> None:
+    """On Compare: a row per run and situation, of runs whose environment declares any."""
+    rows = run_situation_rows(database, runs, names)
+    if rows:
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+            st.subheader(md("Routing by situation"), anchor=False, width="content")
+            about(_("Routing by situation"), LOADS_WORDS, [(DISTANCE, DISTANCE_WORDS)])
+        _table(rows)
+        st.caption(md("Of {newest}.", newest=NEWEST_WORDS))
+
+
+def _table(rows: Sequence[Row]) -> None:
     columns = dict.fromkeys(column for row in rows for column in row)
     forms = {column: "percent" for column in columns if is_share(column)} | {STEPS: "localized", DISTANCE: "%.3f"}
     st.dataframe(

@@ -3,7 +3,9 @@
 `escape` is applied to what the files of studies say, which people may write themselves.
 """
 
+import math
 from collections.abc import Callable, Sequence
+from statistics import mean
 
 from v3core.claims.findings import Finding, expectation, mean_and_range, number, too_few_seeds
 from v3core.claims.statements import Claim, StudyState, begun, standing
@@ -12,7 +14,7 @@ from v3core.claims.study_outcomes import OUTCOMES
 from v3core.insight.estimates import with_interval
 from v3core.insight.removals import interval
 from v3core.insight.significance import LEVEL
-from v3core.messages import _, say, translated, translation
+from v3core.messages import Message, _, say, translated, translation
 from v3core.phrases import capitalised, sentences
 
 
@@ -121,7 +123,7 @@ def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
         )
         for arm in study.arms
     ]
-    how_it_runs = say(
+    how_it_runs: Message = _(
         "{environment}, {steps:,} environment steps, {seeds} seeds of each arm; {results} of {planned} runs have a "
         "result. Run by `v3lab claims {study} --run`.",
         environment=escape(study.environment),
@@ -131,10 +133,16 @@ def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
         planned=state.planned,
         study=study.name,
     )
+    seconds = [taken for result in state.results if math.isfinite(taken := result.value("seconds"))]
+    if seconds:
+        took = _(
+            "A run took {minutes:.1f} minutes of training on average, beside other work.", minutes=mean(seconds) / 60
+        )
+        how_it_runs = sentences(how_it_runs, took)
     return "\n\n".join(
         (
             escape(translation(study.question)),
-            how_it_runs,
+            translated(how_it_runs),
             *([translated(few)] if (few := too_few_seeds(study)) else []),
             say("Of each arm the mean over its seeds, in brackets the lowest and the highest of them."),
             table((_("Arm"), _("Runs"), *(OUTCOMES[name].title for name in shown)), rows),

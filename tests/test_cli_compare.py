@@ -185,3 +185,16 @@ def test_runs_are_grouped_by_what_varies_unless_it_is_said(capsys, db):
     assert names == ["v3 · load_balance=0.01", "v3 · load_balance=0.1"]
     together = strictly(v3(capsys, "compare", "sweep", "--by", "curriculum", "--json")[1])["groups"]
     assert [group["name"] for group in together] == ["v3"]
+
+
+def test_the_run_with_the_most_dead_experts_is_beside_the_mean_of_its_group(capsys, db):
+    for seed, dead in enumerate([0] * 8 + [9] * 2, 1):
+        made_run(db, seed=seed, returns=[1.0] * 10, dead_experts=[dead] * 10)
+    with db.write() as tx:
+        tx.execute(update(runs).values(experiment="seeds"))
+    code, out, err = v3(capsys, "compare", "seeds", "--metric", "recent_dead_experts")
+    assert (code, err) == (0, "")
+    (line,) = [line for line in out.splitlines() if line.startswith("v3  ")]
+    assert line.endswith("; most in a run: 9")
+    (group,) = strictly(v3(capsys, "compare", "seeds", "--metric", "recent_dead_experts", "--json")[1])["groups"]
+    assert (group["final"]["value"], group["worst"]) == (0, 9)

@@ -8,7 +8,7 @@ it. To add a metric: its entry here, the line that computes it, and a migration;
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from v3core.curriculum.knobs import CHOICES, COEFFICIENTS, KNOBS, SETTINGS
 from v3core.messages import _
@@ -22,6 +22,9 @@ DEAD_LOAD = 0.01
 
 
 _WINDOW = _("the steps of the newest episodes together, those of long episodes counting more")
+
+
+Worst = Literal["", "most", "least"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ class Metric:
     """Whether Compare offers it; never if it is per expert or a name."""
     optional: bool = False
     """Whether it is constantly 0 when it is not used."""
+    worst: Worst = ""
+    """A run that matters by itself, though an interquartile mean cuts it away: that with the most or the least."""
     field: str = ""
     """Its field in the record. This and the following are read from the record."""
     kind: type = float
@@ -222,6 +227,7 @@ class Acted:
         _("exp(H(E[α])): the number of experts that effectively share the load."),
         chart=EFFECTIVE,
         since=2,
+        worst="least",
     )
     support: float = _metric(
         _("Support"), _("Mean number of experts per step with a gate above 0."), _("experts"), EFFECTIVE, since=2
@@ -538,6 +544,7 @@ class EpisodeRecord(Acted, Update, InForce):
         chart=EFFECTIVE,
         since=7,
         over=_WINDOW,
+        worst="most",
     )
     recent_specialisation: float = _metric(
         _("Specialisation, pooled"),
@@ -639,6 +646,7 @@ DERIVED: dict[str, Metric] = {
             "order."
         ),
         field=MOST_USED_LOAD,
+        worst="most",
     ),
     ENTROPY_SHARE: Metric(
         _("Routing entropy / ln N"),
@@ -663,6 +671,11 @@ COMPARED: Mapping[str, Metric] = {
 def phrase_of(name: str) -> str:
     """What a metric that can be compared is called within a sentence; another name as it is."""
     return COMPARED[name].phrase if name in COMPARED else name
+
+
+def worst_of(name: str) -> Worst:
+    """Which run of a group matters by itself, of any metric that can be compared."""
+    return COMPARED[name].worst if name in COMPARED else ""
 
 
 def of_chart(chart: Chart) -> tuple[Metric, ...]:

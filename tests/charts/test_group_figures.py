@@ -123,10 +123,11 @@ def test_phases_have_a_box_from_five_runs_on_and_points_below():
 
 
 def test_a_sweep_is_a_line_over_the_values_with_intervals_on_a_suitable_axis():
-    points = [(value, iqm_of([value, value + 1, value + 2, value + 3, value + 4])) for value in (0.001, 0.01, 0.1)]
+    points = [(value, result("v3", [value + more for more in range(5)])) for value in (0.001, 0.01, 0.1)]
     figure = checked(sweep_figure([("v3", GroupStyle("#1f78d1"), points)], setting="Load balance", label="Return"))
-    (line,) = figure.data
+    runs, line = figure.data
     assert list(line.x) == [0.001, 0.01, 0.1]
+    assert list(zip(runs.x, runs.y, strict=True)) == [(value, value + more) for value, _ in points for more in range(5)]
     assert all(above > 0 for above in line.error_y.array)
     assert figure.layout.xaxis.type == "log"
     linear = checked(sweep_figure([("v3", GroupStyle("#1f78d1"), points[1:])], setting="Load balance", label="Return"))

@@ -1,5 +1,6 @@
 """Points, intervals and bands of charts lie where the numbers say, worked by hand."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -37,12 +38,9 @@ def test_an_interval_reaches_from_its_lower_to_its_upper_end():
     assert mean.x == [final.value]
     assert final.value - mean.error_x.arrayminus[0] == pytest.approx(final.low)
     assert final.value + mean.error_x.array[0] == pytest.approx(final.high)
-    points = [
-        (1.0, Estimate(5.0, 2.0, 9.0, 5)),
-        (2.0, Estimate(6.0, None, None, 3)),
-        (3.0, Estimate(np.nan, None, None, 0)),
-    ]
-    (line,) = sweep_figure([("v3", LOOK, points)], setting="Epochs", label="Return").data
+    ends = [Estimate(5.0, 2.0, 9.0, 5), Estimate(6.0, None, None, 3), Estimate(np.nan, None, None, 0)]
+    points = [(value, replace(result("v3", []), final=end)) for value, end in enumerate(ends, 1)]
+    _runs, line = sweep_figure([("v3", LOOK, points)], setting="Epochs", label="Return").data
     assert (line.x, line.y) == ([1, 2], [5, 6])
     assert (line.error_y.array, line.error_y.arrayminus) == ([4, 0], [3, 0])
     assert line.marker.symbol == ["circle", "circle-open"]

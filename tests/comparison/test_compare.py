@@ -21,6 +21,7 @@ from v3core.metrics import KNOCKOUT
 from v3core.store.commands import add_revision
 from v3core.store.database import Database
 from v3core.store.expert_records import ALL_EXPERTS, add_knockouts
+from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
 from v3core.store.schema import runs as run_table
 
@@ -226,6 +227,34 @@ def test_a_metric_over_a_window_ends_at_its_last_value_not_at_a_mean_of_further_
     unknown = made_run(db, seed=4, returns=[1.0] * 40, dead_experts=[0] * 30 + [None] * 10)
     (found,) = compare(db, [unknown], metric="recent_dead_experts").groups[0].runs
     assert found.left_out == "has no dead experts"
+
+
+def test_two_of_ten_runs_with_dead_experts_are_not_cut_away(db: Database) -> None:
+    def of(curriculum: str, dead: list[int]) -> list[RunRow]:
+        return [
+            made_run(db, curriculum=curriculum, seed=seed, returns=[1.0] * 10, dead_experts=[one] * 10)
+            for seed, one in enumerate(dead, 1)
+        ]
+
+    runs = [*of("v3", [0] * 8 + [9] * 2), *of("direct", [0] * 9 + [3]), *of("switch", [0] * 10)]
+    lost = made_run(db, seed=11, status="failed", returns=[1.0] * 10, dead_experts=[16] * 10)
+    found = compare(db, [*runs, lost], metric="recent_dead_experts")
+    assert {group.name: (group.final.value, group.worst) for group in found.groups} == {
+        "v3": (0, 9),
+        "direct": (0, 3),
+        "switch": (0, 0),
+    }
+    assert [row["Most in a run"] for row in group_rows(found) if row["Group"] == "v3"] == ["9"]
+    assert [group["worst"] for group in found.to_dict()["groups"] if group["name"] == "v3"] == [9]
+    said = "An interquartile mean leaves out the lowest and the highest quarter of the runs. Most in a run: v3 (9)"
+    assert f"{said}, direct (3)." in found.notes
+    of_returns = compare(db, runs, metric="return")
+    assert not any("in a run" in title for row in group_rows(of_returns) for title in row)
+    assert of_returns.groups[0].worst is None
+    assert not any("leaves out" in note for note in of_returns.notes)
+    (nothing,) = compare(db, [lost], metric="recent_dead_experts").groups
+    assert math.isnan(nothing.worst or 0)
+    assert group_rows(compare(db, [lost], metric="recent_dead_experts"))[0]["Most in a run"] == "–"
 
 
 def test_no_runs_at_all(db: Database) -> None:

@@ -72,6 +72,18 @@ def test_it_says_over_which_steps_each_metric_of_the_routing_is(db, experiment):
     assert {"specialisation", "recent_specialisation"} <= drawn
 
 
+def test_dead_experts_of_two_runs_of_ten_are_in_it(db, experiment):
+    dead = [0] * 8 + [9] * 2
+    runs = [made_run(db, seed=seed, returns=[1.0] * 10, dead_experts=[one] * 10) for seed, one in enumerate(dead, 1)]
+    name = experiment("seeds", runs)
+    (routing,) = [section for section in gather(db, name, "1").sections if section.title == "Routing"]
+    (table,) = [table for table in routing.tables if table.title == "Dead experts, at the end of each run"]
+    assert [(row["Final"], row["Most in a run"]) for row in table.rows] == [("0", "9")]
+    asked = gather(db, name, "1", metric="recent_dead_experts")
+    (finals,) = [section for section in asked.sections if section.title == "Final values"]
+    assert [row["Most in a run"] for row in finals.tables[0].rows] == ["9"]
+
+
 def test_its_final_values_say_which_episodes_they_are_of(db, experiment):
     report = gather(db, experiment("short", [made_run(db, seed=seed, returns=[1.0] * 10) for seed in (1, 2)]), "1")
     (finals,) = [section for section in report.sections if section.title == "Final values"]

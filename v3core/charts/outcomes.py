@@ -209,18 +209,18 @@ def phases_figure(
 
 
 def sweep_figure(
-    lines: Sequence[tuple[str, GroupStyle, Sequence[tuple[float, Estimate]]]], *, setting: str, label: str
+    lines: Sequence[tuple[str, GroupStyle, Sequence[tuple[float, GroupResult]]]], *, setting: str, label: str
 ) -> Figure:
-    """Final values over the values of one setting, a line per group of what else differs, with intervals.
+    """Final values over the values of one setting, a line per group of what else differs; runs as points.
 
-    `lines` are name, look, and for each value of the setting, ascending, the estimate.
+    `lines` are name, look, and for each value of the setting, ascending, the group of runs.
     """
     parts = [
         _(
             "{name}: {value}",
             name=name,
             value=listed(
-                [_("{value:g} to {result}", value=value, result=interval_words(final)) for value, final in points]
+                [_("{value:g} to {result}", value=value, result=interval_words(group.final)) for value, group in points]
             ),
         )
         for name, _style, points in lines
@@ -239,7 +239,19 @@ def sweep_figure(
     figure.layout.yaxis.title = {"text": translated(label), "standoff": 6}
     figure.layout.showlegend = len(lines) > 1
     for name, look, points in lines:
-        has = [(value, final) for value, final in points if math.isfinite(final.value)]
+        finals = [(value, final) for value, group in points for final in group.finals.values()]
+        figure.add(
+            "scatter",
+            x=[value for value, _ in finals],
+            y=np.array([final for _, final in finals]),
+            name=chart_text(name),
+            legendgroup=name,
+            showlegend=False,
+            mode="markers",
+            marker={"color": rgba(look.colour, 0.4), "size": 5, "line": {"width": 0}},
+            hovertemplate="%{y:.4~g}",
+        )
+        has = [(value, group.final) for value, group in points if math.isfinite(group.final.value)]
         above = [0.0 if final.high is None else final.high - final.value for _, final in has]
         below = [0.0 if final.low is None else final.value - final.low for _, final in has]
         figure.add(
@@ -248,6 +260,7 @@ def sweep_figure(
             y=[final.value for _, final in has],
             error_y={"type": "data", "symmetric": False, "array": above, "arrayminus": below, "color": look.colour},
             name=chart_text(name),
+            legendgroup=name,
             mode="lines+markers",
             line={"color": look.colour, "width": 2, "dash": look.dash},
             marker={"size": 8, "symbol": ["circle" if final.n >= ENOUGH_SEEDS else "circle-open" for _, final in has]},

@@ -110,20 +110,23 @@ def compare(
 
 
 def _print_groups(found: Comparison) -> None:
-    from v3core.comparison.tables import mean_words, steps_words  # as above
+    from v3core.comparison.tables import mean_words, steps_words, worst_column  # as above
 
     wide = max(width(_named(group, found)) for group in found.groups)
     title = translated(_("{metric}, interquartile mean", metric=found.label))
     echo(f"\n{padded(_('Group'), wide)}  {padded(_('runs'), 5, right=True)}  {title}")
     for group in found.groups:
         threshold = found.thresholds.get(group.env)
-        steps: list[Message] = []
+        more: list[Message] = [
+            _("; {title}: {value}", title=within(title), value=value)
+            for title, value in worst_column(group, found).items()
+        ]
         if threshold is not None and group.steps_to is not None and group.steps_to.n:
             reaching = {"reached": group.reached, "n": group.steps_to.n, "threshold": threshold}
-            steps = [_("; {reached} of {n} runs reach {threshold:g}", **reaching)]
+            more.append(_("; {reached} of {n} runs reach {threshold:g}", **reaching))
             if group.reached:
-                steps.append(_(", steps to it: {estimate}", estimate=_estimate(group.steps_to, steps_words)))
-        final = translated(strung("", [_estimate(group.final), *steps]))
+                more.append(_(", steps to it: {estimate}", estimate=_estimate(group.steps_to, steps_words)))
+        final = translated(strung("", [_estimate(group.final), *more]))
         echo(f"{padded(_named(group, found), wide)}  {group.final.n:>5}  {final}")
     if means := mean_words(found):
         echo(means)

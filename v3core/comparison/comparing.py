@@ -16,7 +16,7 @@ from v3core.insight.compared import Comparison, GroupResult, RunResult
 from v3core.insight.estimates import iqm_of
 from v3core.insight.profiles import Bounds
 from v3core.messages import _
-from v3core.metrics import AT_EVALUATIONS, COMPARED, EVALUATION, EVALUATION_SUCCESS, WINDOWED, phrase_of
+from v3core.metrics import AT_EVALUATIONS, COMPARED, EVALUATION, EVALUATION_SUCCESS, WINDOWED, phrase_of, worst_of
 from v3core.phrases import listed, one_of
 from v3core.store.commands import edits_of
 from v3core.store.database import Database
@@ -73,7 +73,7 @@ def compare(
         if (env := group.env) in thresholds:
             value, steps = thresholds[env], within[env]
             of_group = with_steps(database, group, of_group, steps_by, value, within=steps, window=windows[env])
-        results.append(_group(group, of_group))
+        results.append(_group(group, of_group, metric))
     shortened = {
         env: steps
         for env, steps in within.items()
@@ -150,7 +150,7 @@ def _in_environment(env: str, groups: Sequence[Group], of_groups: Sequence[Seque
     return [run for group, runs in zip(groups, of_groups, strict=True) if group.env == env for run in runs]
 
 
-def _group(group: Group, runs: Sequence[RunResult]) -> GroupResult:
+def _group(group: Group, runs: Sequence[RunResult], metric: str) -> GroupResult:
     finals = [run.final for run in runs]
     steps = [run.steps_to for run in runs if run.steps_to is not None]
     failed = sum(run.status in (Status.FAILED, Status.LOST) for run in runs)
@@ -165,4 +165,12 @@ def _group(group: Group, runs: Sequence[RunResult]) -> GroupResult:
         reached=sum(math.isfinite(value) for value in steps),
         failed=failed,
         unfinished=len(runs) - failed - completed,
+        worst=_worst(finals, metric),
     )
+
+
+def _worst(finals: Sequence[float], metric: str) -> float | None:
+    known = [value for value in finals if not math.isnan(value)]
+    if (worst := worst_of(metric)) == "":
+        return None
+    return (max if worst == "most" else min)(known, default=math.nan)

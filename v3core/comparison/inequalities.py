@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from v3core.comparison.groups import ENVIRONMENT, Group, Setting, is_readable, settings_that_differ
+from v3core.comparison.tables import WORST_TITLES, number_words
 from v3core.insight.compared import GroupResult, Window
 from v3core.insight.estimates import ENOUGH_SEEDS
 from v3core.messages import Message, _, several
-from v3core.metrics import AT_EVALUATIONS
+from v3core.metrics import AT_EVALUATIONS, worst_of
 from v3core.phrases import listed, strung
 from v3core.store.database import Database
 from v3core.store.history import read_evaluation_means
@@ -61,6 +62,7 @@ def notes_of(
         notes += _seeds(here, where)
         notes += _numbers(here, where)
         notes += _short_phases(here, windows[env])
+    notes += _cut_away(results, metric, is_in_several=is_in_several)
     notes += _edited(groups, edited)
     notes += _never_begun(groups, edited)
     if until is None:
@@ -326,6 +328,27 @@ def _short_phases(here: Sequence[GroupResult], window: int) -> list[Message]:
             count=len(named),
             window=window,
             names=_named(named),
+        )
+    ]
+
+
+def _cut_away(results: Sequence[GroupResult], metric: str, *, is_in_several: bool) -> list[Message]:
+    """Single runs that matter, which the interquartile mean in a verdict does not show."""
+    beyond = {
+        _("{group} in {env}", group=group.name, env=group.env) if is_in_several else group.name: group.worst
+        for group in results
+        if group.worst is not None and group.final.n and group.worst != group.final.value
+    }
+    if not beyond:
+        return []
+    worst = worst_of(metric)
+    ordered = sorted(beyond.items(), key=lambda one: one[1], reverse=worst == "most")
+    named = [_("{name} ({value})", name=name, value=number_words(value)) for name, value in ordered]
+    return [
+        _(
+            "An interquartile mean leaves out the lowest and the highest quarter of the runs. {title}: {groups}.",
+            title=WORST_TITLES[worst],
+            groups=_first_groups(named),
         )
     ]
 

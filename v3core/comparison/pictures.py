@@ -30,7 +30,6 @@ from v3core.comparison.groups import (
 )
 from v3core.comparison.looking import Grouping
 from v3core.insight.compared import Across, Comparison, GroupResult
-from v3core.insight.estimates import Estimate
 from v3core.messages import _, translated
 from v3core.metrics import COMPARED, EVALUATION, METRICS
 from v3core.store.curve import PhaseSums
@@ -172,9 +171,9 @@ def sweep_pictures(
 
 def _sweep_lines(
     groups: Sequence[Group], results: Mapping[tuple[str, str], GroupResult], path: str, by: Sequence[str]
-) -> list[tuple[str, GroupStyle, list[tuple[float, Estimate]]]]:
+) -> list[tuple[str, GroupStyle, list[tuple[float, GroupResult]]]]:
     place, others = list(by).index(path), [one for one in by if one != path]
-    lines: dict[str, list[tuple[float, Estimate]]] = {}
+    lines: dict[str, list[tuple[float, GroupResult]]] = {}
     curricula: dict[str, str | None] = {}
     for group in groups:
         value, rest = group.values[place], [*group.values[:place], *group.values[place + 1 :]]
@@ -184,7 +183,7 @@ def _sweep_lines(
         ]
         name = " · ".join(parts) or _("all runs")
         if isinstance(value, int | float):
-            lines.setdefault(name, []).append((float(value), results[group.name, group.env].final))
+            lines.setdefault(name, []).append((float(value), results[group.name, group.env]))
             curricula[name] = group.curriculum
     mixed, found = run_colours(len(lines)), []
     colours = curriculum_colours([curriculum for curriculum in curricula.values() if curriculum])

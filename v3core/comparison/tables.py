@@ -8,6 +8,7 @@ from v3core.insight.estimates import Estimate, with_interval
 from v3core.insight.profiles import Aggregate
 from v3core.insight.significance import MOST_SEEDS
 from v3core.messages import Message, _, with_minus
+from v3core.metrics import worst_of
 from v3core.phrases import one_of, sentences
 
 Row = dict[str, object]
@@ -19,6 +20,8 @@ AGGREGATE_TITLES: Mapping[Aggregate, str] = {
     "median": _("Median"),
     "optimality_gap": _("Optimality gap"),
 }
+
+WORST_TITLES: Mapping[str, str] = {"most": _("Most in a run"), "least": _("Least in a run")}
 
 PAIR_HELP: dict[str, str] = {
     _("Difference"): _("Of the interquartile means of the final values."),
@@ -99,12 +102,18 @@ def _group_row(group: GroupResult, found: Comparison, *, several: bool) -> Row:
         _("Counted"): group.final.n,
         _("Final"): number_words(group.final.value),
         _("95 % interval"): _interval(group.final),
+        **worst_column(group, found),
         _("Failed"): group.failed,
         _("Unfinished"): group.unfinished,
     }
     if found.thresholds:
         row |= _reached(group, found.thresholds)
     return row
+
+
+def worst_column(group: GroupResult, found: Comparison) -> Row:
+    """The run that matters by itself, beside an interquartile mean that cuts it away; empty of most metrics."""
+    return {} if group.worst is None else {WORST_TITLES[worst_of(found.metric)]: number_words(group.worst)}
 
 
 def _reached(group: GroupResult, thresholds: Mapping[str, float]) -> Row:

@@ -55,6 +55,8 @@ class GroupResult:
     """Runs that ended by an error, or were lost."""
     unfinished: int
     """Runs that are queued, train, or were stopped before their end."""
+    worst: float | None = None
+    """The final value of the run that matters by itself, NaN if none counts; None of a metric without a `worst`."""
 
     @property
     def finals(self) -> dict[str, float]:

@@ -48,7 +48,7 @@ from v3core.errors import V3Error
 from v3core.insight.compared import Comparison
 from v3core.insight.profiles import Bounds
 from v3core.messages import Message, _, with_minus
-from v3core.metrics import COMPARED, WINDOWED, Metric
+from v3core.metrics import COMPARED, WINDOWED, Metric, worst_of
 from v3core.paths import INSTALLED, PACKAGE
 from v3core.phrases import listed, stored, strung
 from v3core.store.alarms import read_alarms
@@ -254,7 +254,9 @@ def _routing(database: Database, runs: Sequence[RunRow], grouping: Grouping, fou
             if any(trace.showlegend is not False for trace in one.figure.data)
         ]
     words = [_over(COMPARED[metric]) for metric in ROUTING]
-    return [Section(_("Routing"), words, pictures)] if pictures else []
+    ends = [answer(database, runs, metric, grouping) for metric in ROUTING if worst_of(metric)] if pictures else []
+    tables = [Table(group_rows(one), _("{metric}, at the end of each run", metric=one.label)) for one in ends]
+    return [Section(_("Routing"), words, pictures, tables)] if pictures else []
 
 
 def _over(metric: Metric) -> Message:

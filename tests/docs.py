@@ -100,7 +100,8 @@ schema with the column; in runs recorded before, it is empty. The tooltips of th
 
 Charts of long runs draw buckets of episodes: the mean of each bucket, with its minimum and maximum in the
 hover text; of a metric that is over several episodes already, the value at the bucket's end. Return and success are
-also drawn as a moving average over a tenth of the run, at least 10 and at most 100 episodes. NaN counts as missing.
+also drawn as a moving average over a tenth of the run, at least 10 and at most 100 episodes. A mean of loads over
+episodes that is chosen on a page is over all of their steps together; that of a bucket is not. NaN counts as missing.
 """
 
 

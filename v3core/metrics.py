@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from v3core.curriculum.knobs import CHOICES, COEFFICIENTS, KNOBS, SETTINGS
 from v3core.messages import _
-from v3core.phrases import unended, within
+from v3core.phrases import sentences, unended, within
 from v3core.rollup import MEAN_WINDOW, NEWEST_WINDOW
 
 CLOSE_MARGIN = 0.05
@@ -48,7 +48,15 @@ RETURN = Chart(
     ),
 )
 SUCCESS = Chart("success", _("Success rate"), _("Success rate of training episodes and of evaluations."))
-LOADS = Chart("loads", _("Expert loads"))
+LOAD_POINTS = _(
+    "A point is the load in one episode or, in a long run, the mean over several episodes, of short ones as much as of "
+    "long ones; dead experts are counted by steps."
+)
+LOADS = Chart(
+    "loads",
+    _("Expert loads"),
+    sentences(LOAD_POINTS, _("With “Mean over episodes” it is over all steps of these episodes together.")),
+)
 ENTROPY = Chart("entropy", _("Routing entropy and specialisation"))
 DECISIONS = Chart(
     "decisions",
@@ -194,7 +202,11 @@ class Acted:
     )
     load_entropy: float = _metric(
         _("Load entropy"),
-        _("H(E[α]), entropy of the mean gates: low if a few experts do all the work."),
+        _(
+            "H(E[α]) within the episode, entropy of its mean gates: low if a few experts do all the work. A mean over "
+            "episodes is one of such values, and lower than that of all their steps together where an episode uses "
+            "few of the experts."
+        ),
         _("nats"),
         ENTROPY,
         since=2,
@@ -224,7 +236,11 @@ class Acted:
     )
     effective_experts: float = _metric(
         _("Effective experts"),
-        _("exp(H(E[α])): the number of experts that effectively share the load."),
+        _(
+            "exp(H(E[α])) within the episode: the number of experts that effectively share its load. A mean over "
+            "episodes is one of such values, and smaller than `pooled_effective_experts` where an episode uses few of "
+            "the experts."
+        ),
         chart=EFFECTIVE,
         since=2,
         worst="least",
@@ -234,7 +250,11 @@ class Acted:
     )
     load_cv: float = _metric(
         _("Load CV"),
-        _("Coefficient of variation of the loads, their standard deviation divided by their mean: 0 if balanced."),
+        _(
+            "Coefficient of variation of the loads within the episode, their standard deviation divided by their mean: "
+            "0 if balanced. A mean over episodes is one of such values, and higher than that of all their steps "
+            "together where an episode uses few of the experts."
+        ),
         chart=NETWORK,
         since=2,
     )
@@ -618,7 +638,9 @@ PER_EXPERT = tuple(metric for metric in METRICS.values() if metric.per_expert)
 EVALUATION, EVALUATION_SUCCESS, KNOCKOUT = "evaluation", "evaluation_success", "knockout_loss"
 AT_EVALUATIONS = (EVALUATION, EVALUATION_SUCCESS, KNOCKOUT)
 """The metrics that have a value per evaluation, not per episode."""
-ENTROPY_SHARE, MOST_USED_LOAD = "entropy_share", "most_used_load"
+ENTROPY_SHARE, MOST_USED_LOAD, POOLED_EXPERTS = "entropy_share", "most_used_load", "pooled_effective_experts"
+POOLED = frozenset({MOST_USED_LOAD, POOLED_EXPERTS})
+"""The metrics of the loads over all steps of several episodes together, which no mean of values of episodes is."""
 
 DERIVED: dict[str, Metric] = {
     EVALUATION: Metric(
@@ -642,11 +664,20 @@ DERIVED: dict[str, Metric] = {
     MOST_USED_LOAD: Metric(
         _("Load of the most used expert"),
         _(
-            "The largest load, over the episodes that are drawn together: experts of different runs have no common "
-            "order."
+            "The largest of the loads over all steps of the episodes that are drawn together: experts of different "
+            "runs have no common order."
         ),
         field=MOST_USED_LOAD,
         worst="most",
+    ),
+    POOLED_EXPERTS: Metric(
+        _("Effective experts, pooled"),
+        _(
+            "exp of the entropy of the loads over all steps of the episodes that are drawn together, so that experts "
+            "that differ between episodes count."
+        ),
+        field=POOLED_EXPERTS,
+        worst="least",
     ),
     ENTROPY_SHARE: Metric(
         _("Routing entropy / ln N"),

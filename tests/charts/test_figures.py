@@ -44,6 +44,7 @@ from v3core.metrics import (
     METRICS,
     MOST_USED_LOAD,
     NETWORK,
+    POOLED_EXPERTS,
     RETURN,
     SCHEDULE,
     SUCCESS,
@@ -429,7 +430,7 @@ def test_health_leaves_out_what_was_not_recorded_and_says_where_it_cuts() -> Non
 
 def test_metrics_are_those_that_a_run_has() -> None:
     bare = only({"return": np.array([1, 2])})
-    assert metrics_of([bare]) == ["return", "length", "effective_experts", "most_used_load"]
+    assert metrics_of([bare]) == ["return", "length", "effective_experts", "most_used_load", "pooled_effective_experts"]
     assert "specialisation" in metrics_of([bare, series(3)])
     assert metrics_of([series(0)]) == list(COMPARED)
 
@@ -495,6 +496,7 @@ def test_each_metric_is_compared_by_its_own_numbers() -> None:
             EVALUATION_SUCCESS: 0.25,
             KNOCKOUT: 0.75,
             MOST_USED_LOAD: 0.25,
+            POOLED_EXPERTS: 4.0,
             ENTROPY_SHARE: entropy[0],
         }
         expected = known.get(name) or columns[name][0]

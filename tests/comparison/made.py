@@ -3,7 +3,7 @@
 import itertools
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -49,11 +49,14 @@ def made_run(
     dead_experts: Sequence[int | None] = (),
     early: int = 0,
     solved: Mapping[str, float] = MappingProxyType({}),
+    loads: Sequence[tuple[int, tuple[float, ...]]] = (),
+    straddling: Collection[int] = (),
 ) -> RunRow:
     """A run with these returns, and evaluations `(episode, mean return)`; two phases, `early` and `late`.
 
     `dead_experts` are those of each episode's window; 1 by default. `early` episodes are recorded as of the first
-    phase, the others as of `late`. `solved` is the success of each task in all of its episodes; tasks take turns.
+    phase, the others as of `late`. `solved` is the success of each task in all of its episodes; tasks take turns, as do
+    `loads`, which are lengths and the loads of the experts. Episodes that are `straddling` began in another phase.
     """
     text = f"{{name: {curriculum}, phases: [{{name: early, until: {{episode: {boundary}}}, routing: softmax}}, "
     late = f"routing: sparsemax, load_balance: {load_balance}" + (
@@ -84,6 +87,11 @@ def made_run(
             recorded.recent_dead_experts = dead
         for recorded, task in zip(rows, itertools.cycle(solved), strict=False):
             recorded.task, recorded.success = task, solved[task]
+        for recorded, (length, of_each) in zip(rows, itertools.cycle(loads), strict=False):
+            recorded.length = recorded.phase_steps = length
+            recorded.loads = of_each
+        for number in straddling:
+            rows[number - 1].phase_steps = 1
         for recorded in rows[:early]:
             recorded.phase = "early"
         writer = EpisodeWriter(db, run_id, generation=0, writable_in=["running"])
@@ -103,6 +111,7 @@ def _episode(number: int, value: float, env: str) -> EpisodeRecord:
     values: dict[str, Any] = {metric.field: 0.5 for metric in METRICS.values()}
     values |= {metric.field: 1 for metric in METRICS.values() if metric.kind is int}
     values |= {"episode": number, "phase": "late", "env": env, "return_": value, "length": STEPS, "success": None}
+    values["phase_steps"] = STEPS
     values |= {
         "step": number * STEPS,
         "routing": "softmax",

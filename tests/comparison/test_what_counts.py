@@ -1,5 +1,7 @@
 """Which episodes, runs and phases a comparison is of."""
 
+import math
+
 import numpy as np
 import pytest
 from sqlalchemy import update
@@ -7,10 +9,12 @@ from sqlalchemy import update
 from tests.comparison.made import START, STEPS, made_run
 from tests.runs import TINY
 from v3core.comparison import compare
+from v3core.comparison.curves import on_grid
 from v3core.comparison.looking import Grouping, answer
 from v3core.comparison.pictures import curve_pictures
+from v3core.comparison.tables import mean_words
 from v3core.config import EvaluationConfig
-from v3core.metrics import COMPARED
+from v3core.metrics import COMPARED, MOST_USED_LOAD, POOLED, POOLED_EXPERTS
 from v3core.report.gathering import ROUTING
 from v3core.rollup import mean_window
 from v3core.store.database import Database
@@ -106,12 +110,39 @@ def test_final_values_are_of_the_phase_in_force(db: Database) -> None:
     assert [(run.final, run.mean_of) for run in group.runs] == [(160, 15), (pytest.approx(210), 40)]
     (note,) = (note for note in found.notes if "phase in force" in note)
     assert note == (
-        "The phase in force has fewer than 40 episodes in 1 run, whose final value is a mean of those: v3 1 (15)."
+        "The phase in force has fewer than 40 episodes in 1 run, whose final value is of those alone: v3 1 (15)."
     )
     (group,) = compare(db, runs, metric="return", until=385 * STEPS).groups
     assert [(run.final, run.mean_of) for run in group.runs] == [(240, 40), (240, 25)], "in force at that step"
     (group,) = compare(db, runs, metric="recent_dead_experts").groups
     assert [run.mean_of for run in group.runs] == [None, None], "over a window of its own"
+
+
+@pytest.mark.parametrize(("early", "straddling", "first"), [(0, (), 0.8), (12, (), 0.8), (12, (13, 15), 2 / 3)])
+def test_loads_are_pooled_by_steps_before_they_are_judged(
+    db: Database, early: int, straddling: tuple[int, ...], first: float
+) -> None:
+    """Episodes with one expert each, of 40 and 10 steps by turns: none has both, and neither expert has all steps."""
+    run = made_run(db, returns=[1.0] * 20, loads=[(40, (1, 0)), (10, (0, 1))], early=early, straddling=straddling)
+    finals = {metric: compare(db, [run], metric=metric).groups[0].final.value for metric in (*POOLED, "load_cv")}
+    assert finals == {
+        MOST_USED_LOAD: pytest.approx(first),
+        POOLED_EXPERTS: pytest.approx(math.exp(-first * math.log(first) - (1 - first) * math.log(1 - first))),
+        "load_cv": 0.5,
+    }
+    (group,) = (found := compare(db, [run], metric=MOST_USED_LOAD)).groups
+    assert [one.mean_of for one in group.runs] == [8 if early else 10]
+    assert str(mean_words(found)).startswith("Of each run it is over all steps of the last 10 episodes of the phase in")
+    if not straddling:
+        grid = on_grid(db, [run], MOST_USED_LOAD, "episode", points=4, window=10)
+        assert np.isnan(grid.y[0, 0])
+        assert grid.y[0, 1:] == pytest.approx([0.8] * 3)
+
+
+def test_a_phase_of_straddling_episodes_alone_has_no_pooled_loads(db: Database) -> None:
+    run = made_run(db, returns=[1.0] * 20, loads=[(40, (1, 0)), (10, (0, 1))], early=18, straddling=(19, 20))
+    (found,) = compare(db, [run], metric=MOST_USED_LOAD).groups[0].runs
+    assert found.left_out == "has no load of the most used expert"
 
 
 def test_a_copy_of_a_run_is_in_no_band(db: Database) -> None:

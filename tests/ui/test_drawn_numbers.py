@@ -22,6 +22,7 @@ from v3core.metrics import (
     METRICS,
     MOST_USED_LOAD,
     NETWORK,
+    POOLED_EXPERTS,
     UPDATES,
     WINDOWED,
     of_chart,
@@ -68,6 +69,13 @@ def parts(name: str, size: int = SIZE) -> np.ndarray:
 def trailing(values: np.ndarray, window: int) -> np.ndarray:
     """Mean of the last `window` up to each point's end, NaN before there are as many."""
     return np.array([values[end - window : end].mean() if end >= window else np.nan for end in ENDS])
+
+
+def by_steps(load: str, window: int) -> np.ndarray:
+    """Loads over all steps of the last `window`, shape [points, experts]; a point has the mean of its episodes."""
+    steps = np.repeat(parts("length").mean(1), SIZE)
+    of_each = [np.repeat(parts(f"{load}_{number}").mean(1), SIZE) for number in _OF_EXPERTS]
+    return np.column_stack([trailing(steps * one, window) / trailing(steps, window) for one in of_each])
 
 
 def same(found: Any, wanted: np.ndarray) -> None:
@@ -126,6 +134,19 @@ def test_each_expert_has_its_own_numbers(db: Database) -> None:
     assert heaviest in drawn(db, "loads")["layout"]["meta"]["alt"]
 
 
+@pytest.mark.parametrize("form", ["area", "heatmap"])
+@pytest.mark.parametrize("load", ["load", "hard_load"])
+def test_smoothed_loads_are_over_all_steps_together(db: Database, form: str, load: str) -> None:
+    wanted = by_steps(load, 20)
+    figure = drawn(db, loads_chart(form, load), look=Look(window=20))
+    if form == "heatmap":
+        same(figure["data"][0]["z"], wanted)
+        return
+    has = np.isfinite(wanted[:, 0])
+    for number in _OF_EXPERTS:
+        same(lines(figure)[f"Expert {number}"]["y"], wanted[has, number - 1])
+
+
 def test_returns_and_their_moving_average(db: Database) -> None:
     figure = drawn(db, "return")
     shown, average = lines(figure), trailing(RAW["return"], WINDOW)
@@ -160,9 +181,11 @@ def test_runs_are_compared_by_the_mean_of_their_last_episodes(db: Database, metr
     line = drawn(db, COMPARE, metric=metric)["data"][0]
     if metric == ENTROPY_SHARE:
         wanted = trailing(RAW["routing_entropy"] / math.log(EXPERTS), WINDOW)
-    elif metric == MOST_USED_LOAD:  # of each point
-        most = np.max([parts(f"load_{number}").mean(1) for number in _OF_EXPERTS], axis=0)
-        wanted = trailing(np.repeat(most, SIZE), WINDOW)
+    elif metric == MOST_USED_LOAD:
+        wanted = by_steps("load", WINDOW).max(axis=1)
+    elif metric == POOLED_EXPERTS:
+        loads = by_steps("load", WINDOW)
+        wanted = np.exp(-(loads * np.log(loads)).sum(axis=1))
     elif metric in WINDOWED:
         wanted = RAW[metric][ENDS - 1]
     else:

@@ -15,11 +15,20 @@ from v3core.charts.look import AS_TRAINED, Look, dress, places, start_of
 from v3core.charts.palette import DASHES, curriculum_colours, curriculum_mark, pattern, rgba, run_colours
 from v3core.charts.series import RunSeries
 from v3core.charts.traces import add_partial
-from v3core.insight.measures import measured
+from v3core.insight.measures import measured, trailing
 from v3core.messages import _, say, translated
-from v3core.metrics import AT_EVALUATIONS, COMPARED, ENTROPY_SHARE, EVALUATION, EVALUATION_SUCCESS, KNOCKOUT, WINDOWED
+from v3core.metrics import (
+    AT_EVALUATIONS,
+    COMPARED,
+    ENTROPY_SHARE,
+    EVALUATION,
+    EVALUATION_SUCCESS,
+    KNOCKOUT,
+    POOLED,
+    WINDOWED,
+)
 from v3core.phrases import listed, strung
-from v3core.rollup import Floats, Series, trailing_mean
+from v3core.rollup import Floats, Series
 
 _STRIP = 16
 """Height of one run's strip of phases, in pixels."""
@@ -89,7 +98,8 @@ def compare_figure(
     if window > 1 and metric not in AT_EVALUATIONS:
         spans = sorted({run.shown.span_of(window) for run in runs})
         span = say("{least:,} to {most:,}", least=spans[0], most=spans[-1]) if len(spans) > 1 else f"{spans[0]:,}"
-        smoothed = say("{metric}, mean of last {span}", metric=smoothed, span=span)
+        words = _("{metric}, steps of last {span}") if metric in POOLED else _("{metric}, mean of last {span}")
+        smoothed = say(words, metric=smoothed, span=span)
     alt = say(
         "{metric}, of {runs} runs: {each}.",
         metric=smoothed,
@@ -111,12 +121,11 @@ def compare_figure(
     figure.layout.margin.t = LEGEND_ROOM + _STRIPS_GAP
     for row, (run, colour, at) in enumerate(zip(runs, palette, place, strict=True)):
         dash = pattern(DASHES, order[row])
-        y = values_of(run, metric, run.shown)
         if metric in AT_EVALUATIONS:
-            x = np.array([point.episode for point in run.evaluations])
+            x, y = np.array([point.episode for point in run.evaluations]), values_of(run, metric, run.shown)
         else:
             x, curve = run.shown.episode, run.shown
-            y = trailing_mean(y, curve.span_of(window) // curve.size, curve.summary("length").count)
+            y = trailing(curve, metric, window)
             reached = curve.spans(window)
             if reached.any():
                 y = np.where(reached | (window == 1), y, np.nan)

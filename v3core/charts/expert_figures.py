@@ -18,7 +18,7 @@ from v3core.charts.flat import MAX_BARRED_ACTIONS, MAX_BARS, MAX_NAMED, add_matr
 from v3core.charts.frame import frame, progress_words, stack_rows
 from v3core.charts.palette import METRICS, NEUTRAL, SYMBOLS, expert_colours, pattern, ramp, rgba
 from v3core.charts.series import RunSeries
-from v3core.charts.traces import add_areas, add_heatmap, add_level, add_metric
+from v3core.charts.traces import add_areas, add_heatmap, add_level, add_metric, loads_over
 from v3core.environments.action_names import words_of
 from v3core.insight.experts import ExpertProfile, StateMap, closest_and_farthest
 from v3core.insight.removals import Interval, Removal, interval
@@ -40,7 +40,7 @@ LOADS = {"load": _("Load"), "hard_load": _("Hard load")}
 
 def loads_figure(series: RunSeries, *, form: str, metric: str) -> Figure:
     """Load or hard load of each expert over time: stacked areas with the fair shares, or experts × episodes."""
-    experts, curve, names = series.experts, series.shown, series.of_experts(metric)
+    experts, curve = series.experts, series.shown
     fair = (
         say("fair share 1/{experts} = {share:.1%}", experts=experts, share=1 / experts)
         if experts
@@ -66,12 +66,12 @@ def loads_figure(series: RunSeries, *, form: str, metric: str) -> Figure:
     figure = frame(series, name, alt, legend=is_area and experts <= MAX_NAMED, title=title)
     if not is_area:
         figure.layout.height = max(figure.layout.height, _rows_height(experts))
-        add_heatmap(figure, curve, names, title=LOADS[metric], number=".0%", window=series.window)
+        add_heatmap(figure, curve, loads_over(curve, metric, series.window), title=LOADS[metric], number=".0%")
         if experts:
             figure.data[0].colorbar.merge({"tickvals": [0, 1 / experts, 0.5, 1], "tickformat": ".0%"})
             figure.data[0].merge({"zmax": 1})
         return figure
-    add_areas(figure, curve, names, window=series.window)
+    add_areas(figure, curve, metric, window=series.window)
     for place in range(1, experts if experts <= MAX_NAMED else 0):
         add_level(figure, series.end, place / experts, name=_("Fair share 1/{experts}", experts=experts))
         figure.data[-1].merge({"showlegend": place == 1, "legendgroup": "fair", "line": {"width": 1, "dash": "dot"}})

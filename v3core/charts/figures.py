@@ -22,6 +22,8 @@ from v3core.charts.traces import (
     add_metric,
     add_partial,
     is_short,
+    loads_over,
+    mean_of,
     trailing_mean_of,
 )
 from v3core.messages import _, say, translated, with_minus
@@ -108,7 +110,7 @@ def success_figure(series: RunSeries) -> Figure:
 
 def expert_loads_figure(series: RunSeries) -> Figure:
     """Mean gate weight of each expert; the weights of an episode sum to 1."""
-    experts, curve, loads = series.experts, series.shown, series.of_experts("load")
+    experts, curve = series.experts, series.shown
     even = say("; an even share is {share:.1%}", share=1 / experts) if experts else ""
     alt = say(
         "Load of {experts} experts in {name}: {progress}{heaviest}{even}.",
@@ -121,9 +123,9 @@ def expert_loads_figure(series: RunSeries) -> Figure:
     title = say("Load (even: {share:.0%})", share=1 / experts) if experts else say("Load")
     figure = frame(series, metrics.LOADS.name, alt, legend=experts <= MAX_AREAS, title=title)
     if experts > MAX_AREAS:
-        add_heatmap(figure, curve, loads, title=say("Load"), number=".0%", window=series.window)
+        add_heatmap(figure, curve, loads_over(curve, "load", series.window), title=say("Load"), number=".0%")
         return figure
-    add_areas(figure, curve, loads, window=series.window)
+    add_areas(figure, curve, "load", window=series.window)
     figure.layout.yaxis.merge({"range": [0, 1], "tickformat": ".0%", "nticks": 5})
     return figure
 
@@ -139,7 +141,8 @@ def expert_gradients_figure(series: RunSeries) -> Figure:
     )
     figure = frame(series, metrics.GRADIENTS.name, alt, legend=experts <= MAX_AREAS, title=say("Gradient norm"))
     if experts > MAX_AREAS:
-        add_heatmap(figure, curve, norms, title=say("Norm"), number=".2~g", window=series.window)
+        of_each = np.array([mean_of(curve, norm, series.window) for norm in norms])
+        add_heatmap(figure, curve, of_each.T, title=say("Norm"), number=".2~g")
         return figure
     for expert, (norm, colour) in enumerate(zip(norms, expert_colours(experts), strict=True), start=1):
         looks: dict[str, Any] = {

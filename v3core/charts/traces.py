@@ -11,6 +11,7 @@ from v3core.charts.figure import Figure, Node
 from v3core.charts.frame import at_episode, colour_bar
 from v3core.charts.palette import EVALUATION, NEUTRAL, colour_scale, expert_colours, rgba
 from v3core.charts.series import EvaluationPoint
+from v3core.insight.measures import loads_of
 from v3core.messages import _, say
 from v3core.metrics import WINDOWED
 from v3core.rollup import Floats, Integers, Series
@@ -86,6 +87,18 @@ def trailing_mean_of(curve: Series, metric: str, window: int) -> Floats:
     """
     mean, reached = curve.trailing(metric, window), curve.is_reached(metric, window)
     return np.where(reached, mean, np.nan) if reached.any() else mean
+
+
+def loads_over(curve: Series, load: str, window: int) -> Floats:
+    """`load` or `hard_load` of each expert, shape [n, experts].
+
+    The mean of each bucket or, where the window is longer, over all steps of its episodes together, as dead experts are
+    counted; NaN where there are not as many yet, as of `trailing_mean_of`.
+    """
+    if window <= curve.size:
+        return loads_of(curve, load).shares
+    pooled, reached = loads_of(curve, load).pooled(curve.span_of(window) // curve.size), curve.spans(window)
+    return np.where(reached[:, None], pooled, np.nan) if reached.any() else pooled
 
 
 def is_short(curve: Series, metric: str, window: int) -> bool:
@@ -188,13 +201,13 @@ def _add_marks(figure: Figure, points: Sequence[EvaluationPoint], y: Any, hover:
     )
 
 
-def add_areas(figure: Figure, curve: Series, loads: Sequence[str], *, window: int = 0) -> None:
-    """Loads of the experts, stacked; with a `window` of episodes, their means."""
-    means = [mean_of(curve, load, window) for load in loads]
+def add_areas(figure: Figure, curve: Series, load: str, *, window: int = 0) -> None:
+    """Loads of the experts, `load` or `hard_load`, stacked; with a `window` of episodes, over all of their steps."""
+    means = loads_over(curve, load, window).T
     # plotly would stack what is not there, before a window is full and after, as 0.
-    known = np.flatnonzero(np.isfinite(means[0])) if means else np.empty(0, dtype=np.int64)
+    known = np.flatnonzero(np.isfinite(means[0])) if len(means) else np.empty(0, dtype=np.int64)
     drawn = slice(known[0], known[-1] + 1) if len(known) else slice(None)
-    for expert, (mean, colour) in enumerate(zip(means, expert_colours(len(loads)), strict=True), start=1):
+    for expert, (mean, colour) in enumerate(zip(means, expert_colours(len(means)), strict=True), start=1):
         figure.add(
             "scatter",
             x=curve.episode[drawn],
@@ -208,20 +221,20 @@ def add_areas(figure: Figure, curve: Series, loads: Sequence[str], *, window: in
         )
 
 
-def add_heatmap(
-    figure: Figure, curve: Series, metrics: Sequence[str], *, title: str, number: str, window: int = 0
-) -> None:
-    """One row per expert, for more experts than lines or areas could show; `title` is that of the colour bar."""
-    values = np.array([mean_of(curve, metric, window) for metric in metrics])
+def add_heatmap(figure: Figure, curve: Series, values: Floats, *, title: str, number: str) -> None:
+    """One row per expert, for more experts than lines or areas could show; `title` is that of the colour bar.
+
+    `values` are of each bucket and expert, shape [n, experts].
+    """
     known = values[np.isfinite(values)]
     # Of a single value plotly makes a bar around it, with numbers below 0.
     of_one = {"zmax": float(known[0]) or 1.0} if known.size and (known == known[0]).all() else {}
     figure.add(
         "heatmap",
         x=curve.episode,
-        y=[say("Expert {number}", number=expert + 1) for expert in range(len(metrics))],
+        y=[say("Expert {number}", number=expert + 1) for expert in range(values.shape[1])],
         # An episode is a row, as in every array of a figure: new ones are at the end.
-        z=values.T,
+        z=values,
         transpose=True,
         colorscale=colour_scale(),
         zmin=0,

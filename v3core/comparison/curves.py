@@ -33,9 +33,9 @@ def on_grid(
     """A metric of runs at the same places; for several groups give all runs, and take each group's with `Grid.only`.
 
     Between two points of a run the line is straight; nothing is drawn beyond what it has reached. Lines are means of
-    the last `window` episodes, by default as suits the shortest run, rounded up to whole buckets; evaluations and
-    metrics of `WINDOWED` are not smoothed. `since_phase` is a phase's name, or `Phase 2` for the second of each run; a
-    run that has not begun it is a row of NaN, and a note says so.
+    the last `window` episodes, by default as suits the shortest run, rounded up to whole buckets, or of one of `POOLED`
+    over their steps together; evaluations and metrics of `WINDOWED` are not smoothed. `since_phase` is a phase's name,
+    or `Phase 2` for the second of each run; a run that has not begun it is a row of NaN, and a note says so.
 
     Raises:
         V3Error: for a metric that does not exist.

@@ -321,10 +321,10 @@ def _short_phases(here: Sequence[GroupResult], window: int) -> list[Message]:
     named = [_("{run} ({count})", run=run.name, count=run.mean_of) for run in short]
     return [
         several(
-            "The phase in force has fewer than {window} episodes in {count} run, whose final value is a mean of those: "
+            "The phase in force has fewer than {window} episodes in {count} run, whose final value is of those alone: "
             "{names}.",
-            "The phase in force has fewer than {window} episodes in {count} runs, whose final values are means of "
-            "those: {names}.",
+            "The phase in force has fewer than {window} episodes in {count} runs, whose final values are of those "
+            "alone: {names}.",
             count=len(named),
             window=window,
             names=_named(named),

@@ -8,11 +8,11 @@ import numpy as np
 
 from v3core.comparison.groups import final_environment
 from v3core.errors import V3Error, suggestion
-from v3core.insight.measures import measured
+from v3core.insight.measures import Loads, loads_of, measured
 from v3core.insight.recent import Recent
 from v3core.insight.removals import largest_loss
 from v3core.messages import _
-from v3core.metrics import AT_EVALUATIONS, COMPARED, EVALUATION, KNOCKOUT, WINDOWED
+from v3core.metrics import AT_EVALUATIONS, COMPARED, EVALUATION, KNOCKOUT, POOLED, WINDOWED
 from v3core.phrases import sentences
 from v3core.rollup import Floats, Integers, Series, mean_window, trailing_mean
 from v3core.store.curve import read_series
@@ -40,6 +40,8 @@ class Trace:
     """Numbers that each is the mean of."""
     size: int = 1
     """Episodes per bucket."""
+    pooled: tuple[str, Loads] | None = None
+    """Of a metric of `POOLED`: its name, and what it is computed from."""
 
     def episode_at(self, step: float) -> int:
         """The newest of its episodes by a step; 0 before the first."""
@@ -51,11 +53,15 @@ class Trace:
         return -(-window // self.size) * self.size
 
     def trailing(self, window: int) -> Floats:
-        """Mean over the last `window` episodes, rounded up to whole buckets; NaN before there are as many."""
+        """Over the last `window` episodes, rounded up to whole buckets; NaN before there are as many."""
         buckets = self.whole_buckets(window) // self.size
         if buckets <= 1:
             return self.values
-        means = trailing_mean(self.values, buckets, self.counts)
+        if self.pooled is None:
+            means = trailing_mean(self.values, buckets, self.counts)
+        else:
+            metric, loads = self.pooled
+            means = loads.trailing(metric, buckets)
         means[: buckets - 1] = np.nan
         return means
 
@@ -67,7 +73,7 @@ class Final:
     value: float
     """NaN if no episode has a number."""
     episodes: int | None
-    """Of the phase in force, that it is the mean of; None if it is no mean over episodes."""
+    """Of the phase in force, that it is over; None if it is not over a number of episodes."""
 
 
 Key = tuple[str, str, int, int, str]
@@ -110,7 +116,8 @@ def _key(database: Database, run: RunRow, metric: str) -> Key:
 def final_value(database: Database, run: RunRow, metric: str, last: int, window: int) -> Final:
     """Mean of a metric over the `window` episodes up to `last`, without those of a phase before that of `last`.
 
-    Of one of `WINDOWED`, the last number among them.
+    Of one of `WINDOWED`, the last number among them; of one of `POOLED`, over their steps together, but for episodes
+    that began before the phase.
     """
     key = _key(database, run, metric), last, window
     found = _finals.get(key)
@@ -124,6 +131,10 @@ def _final_value(database: Database, run: RunRow, metric: str, last: int, window
     within = (series.episode > here.after) & (series.episode <= last) & (counts > 0)
     if metric in WINDOWED:
         return Final(float(values[within][-1]) if within.any() else np.nan, None)
+    if metric in POOLED:
+        own = within & ~(series.summary("phase_steps").mean < series.summary("length").mean)
+        pooled = loads_of(series).only(own).trailing(metric, max(int(own.sum()), 1))
+        return Final(float(pooled[-1]) if own.any() else np.nan, here.count)
     mean = float(np.average(values[within], weights=counts[within])) if within.any() else np.nan
     return Final(mean, here.count)
 
@@ -195,7 +206,8 @@ def _of_episodes(database: Database, run: RunRow, metric: str) -> Trace:
     curve = read_series(database, run.id, width=BUCKETS)
     values, counts = measured_or_error(curve, metric)
     has = curve.summary("length").count > 0
-    return Trace(curve.episode[has], curve.summary("step").last[has], values[has], counts[has], curve.size)
+    pooled = (metric, loads_of(curve).only(has)) if metric in POOLED else None
+    return Trace(curve.episode[has], curve.summary("step").last[has], values[has], counts[has], curve.size, pooled)
 
 
 def measured_or_error(curve: Series, metric: str) -> tuple[Floats, Integers]:

@@ -8,7 +8,7 @@ from v3core.insight.estimates import Estimate, with_interval
 from v3core.insight.profiles import Aggregate
 from v3core.insight.significance import MOST_SEEDS
 from v3core.messages import Message, _, with_minus
-from v3core.metrics import worst_of
+from v3core.metrics import POOLED, worst_of
 from v3core.phrases import one_of, sentences
 
 Row = dict[str, object]
@@ -57,13 +57,20 @@ def final_words(found: Comparison) -> Message:
 
 
 def mean_words(found: Comparison) -> Message | None:
-    """Which episodes final values are means of; None where they are no means over episodes."""
+    """Which episodes final values are over; None where they are not over a number of episodes."""
     if not found.mean_over:
         return None
+    episodes = one_of([f"{count:,}" for count in sorted(set(found.mean_over.values()))])
+    if found.metric in POOLED:
+        return _(
+            "Of each run it is over all steps of the last {episodes} episodes of the phase in force together, or of "
+            "all of that phase while there are fewer, but for those that began before it.",
+            episodes=episodes,
+        )
     return _(
         "Of each run it is the mean of the last {episodes} episodes of the phase in force, or of all of that phase "
         "while there are fewer.",
-        episodes=one_of([f"{count:,}" for count in sorted(set(found.mean_over.values()))]),
+        episodes=episodes,
     )
 
 

@@ -32,7 +32,7 @@ class RunResult:
     is_copy: bool = False
     """Whether it is left out because a run with the same settings and seed counts already."""
     mean_of: int | None = None
-    """Episodes that its final value is the mean of, all of the phase in force; None if it is no mean over episodes."""
+    """Episodes of the phase in force that its final value is over; None if it is not over a number of episodes."""
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,8 @@ class Comparison:
     common: tuple[Window, ...]
     """Per environment in which runs reached different numbers of steps: the window that all have."""
     mean_over: dict[str, int]
-    """Environment to the newest episodes of the phase in force that a final value is the mean of, at most; empty where
-    final values are no means over episodes."""
+    """Environment to the newest episodes of the phase in force that a final value is over, at most; empty where final
+    values are not over a number of episodes."""
     across: Across | None = None
     """The environments together; None without bounds."""
 

@@ -1,25 +1,60 @@
 """A metric of `COMPARED` in the buckets of a run."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
+from numpy.typing import NDArray
 
 from v3core.insight.loads import effective_experts, pooled_loads
-from v3core.metrics import ENTROPY_SHARE, MOST_USED_LOAD, WINDOWED
-from v3core.rollup import Floats, Integers, Series
+from v3core.metrics import ENTROPY_SHARE, MOST_USED_LOAD, POOLED, WINDOWED
+from v3core.rollup import Floats, Integers, Series, trailing_mean
+
+
+@dataclass(frozen=True)
+class Loads:
+    """Loads of the experts in some buckets, of which a metric of `POOLED` is computed."""
+
+    shares: Floats
+    """Mean over the episodes of each bucket, shape [n, experts]."""
+    steps: Floats
+    """Of these episodes, shape [n]."""
+
+    def only(self, chosen: NDArray[np.bool_]) -> "Loads":
+        """Those of some of the buckets."""
+        return replace(self, shares=self.shares[chosen], steps=self.steps[chosen])
+
+    def pooled(self, buckets: int) -> Floats:
+        """Loads over all steps of the last `buckets` up to each together, shape [n, experts]; NaN if none is known."""
+        return trailing_mean(self.shares, buckets, self.steps[:, None]) if buckets > 1 else self.shares
+
+    def trailing(self, metric: str, buckets: int) -> Floats:
+        """A metric of `POOLED` over the same steps, shape [n]."""
+        loads = self.pooled(buckets)
+        if metric == MOST_USED_LOAD:
+            return loads.max(axis=1) if loads.shape[1] else np.full(len(loads), np.nan)
+        return effective_experts(loads)
+
+
+def loads_of(curve: Series, metric: str = "load") -> Loads:
+    """The loads, or the hard loads, of all experts."""
+    of_each = [curve.summary(f"{metric}_{expert}") for expert in range(1, curve.experts + 1)]
+    shares = np.column_stack([load.mean for load in of_each]) if of_each else np.empty((len(curve), 0))
+    length = curve.summary("length")
+    return Loads(shares, np.asarray(length.mean * length.count, dtype=np.float64))
 
 
 def recent_loads(curve: Series, window: int) -> Floats:
     """Load of each expert over all steps of the last `window` episodes, in whole buckets; shape [experts]."""
-    steps = curve.summary("length")
     span = curve.span_of(window) // curve.size
-    weight = (steps.mean * steps.count)[-span:]
-    loads = [curve.summary(f"load_{expert}").mean[-span:] for expert in range(1, curve.experts + 1)]
-    return pooled_loads(np.column_stack(loads), weight)
+    loads = loads_of(curve)
+    return pooled_loads(loads.shares[-span:], loads.steps[-span:])
 
 
 def measured(curve: Series, metric: str) -> tuple[Floats, Integers]:
     """The mean of each bucket, and how many episodes it is the mean of, shape [n]; of any metric but evaluations.
 
-    Of one of `WINDOWED`, the value at the bucket's end, which is of one episode.
+    Of one of `WINDOWED`, the value at the bucket's end, which is of one episode; of one of `POOLED`, that of the
+    bucket's mean loads.
 
     Raises:
         KeyError: if there is no such metric.
@@ -28,9 +63,8 @@ def measured(curve: Series, metric: str) -> tuple[Floats, Integers]:
         most = np.log(curve.experts) if curve.experts > 1 else np.nan
         found = curve.summary("routing_entropy")
         return np.asarray(found.mean / most, dtype=np.float64), found.count
-    if metric == MOST_USED_LOAD:
-        of_each = [curve.summary(f"load_{expert}") for expert in range(1, curve.experts + 1)]
-        return np.max([load.mean for load in of_each], axis=0), of_each[0].count
+    if metric in POOLED:
+        return loads_of(curve).trailing(metric, 1), curve.summary("length").count
     recorded = curve.summary(metric)
     if metric in WINDOWED:
         return recorded.last, np.isfinite(recorded.last).astype(np.int64)
@@ -39,3 +73,12 @@ def measured(curve: Series, metric: str) -> tuple[Floats, Integers]:
         loads = [curve.summary(f"load_{expert}").last for expert in range(1, curve.experts + 1)]
         return effective_experts(np.column_stack(loads)), curve.summary("length").count
     return recorded.mean, recorded.count
+
+
+def trailing(curve: Series, metric: str, window: int) -> Floats:
+    """A metric as `measured`, over the last `window` episodes up to each bucket's end, in whole buckets; shape [n]."""
+    buckets = curve.span_of(window) // curve.size
+    if metric in POOLED:
+        return loads_of(curve).trailing(metric, buckets)
+    values, counts = measured(curve, metric)
+    return trailing_mean(values, buckets, counts)

@@ -48,7 +48,7 @@ from v3core.errors import V3Error
 from v3core.insight.compared import Comparison
 from v3core.insight.profiles import Bounds
 from v3core.messages import Message, _, with_minus
-from v3core.metrics import COMPARED, WINDOWED, Metric, worst_of
+from v3core.metrics import COMPARED, POOLED, POOLED_EXPERTS, WINDOWED, Metric, worst_of
 from v3core.paths import INSTALLED, PACKAGE
 from v3core.phrases import listed, stored, strung
 from v3core.store.alarms import read_alarms
@@ -58,7 +58,7 @@ from v3core.store.experiment_rows import read_experiment
 from v3core.store.run_row import RunRow, distinct_names
 from v3core.store.runs import runs_of_experiment
 
-ROUTING = ("effective_experts", "recent_dead_experts", "routing_entropy", "specialisation", "recent_specialisation")
+ROUTING = (POOLED_EXPERTS, "recent_dead_experts", "routing_entropy", "specialisation", "recent_specialisation")
 """Metrics of the routing that every report draws, where they were recorded."""
 _PACKAGES = ("torch", "numpy", "gymnasium", "scipy", "plotly")
 
@@ -262,7 +262,7 @@ def _routing(database: Database, runs: Sequence[RunRow], grouping: Grouping, fou
 def _over(metric: Metric) -> Message:
     """What a metric is, and over which steps: a mean of values of single episodes may hide what their steps show."""
     about = {"metric": metric.label, "meaning": metric.sentence}
-    if metric.name in WINDOWED:
+    if metric.name in WINDOWED or metric.name in POOLED:
         return _("{metric}: {meaning}", **about)
     return _("{metric}: {meaning} Each point is the mean of the values of single episodes.", **about)
 

@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from v3core.errors import V3Error
 from v3core.messages import translated
-from v3core.metrics import AT_EVALUATIONS, CHARTS, DECISIONS, ENTROPY_SHARE, KNOCKOUT, MOST_USED_LOAD, of_chart
+from v3core.metrics import AT_EVALUATIONS, CHARTS, DECISIONS, ENTROPY_SHARE, KNOCKOUT, POOLED, of_chart
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.run_tables import RUN_TABLES, stream, wide_episodes, wide_fields
@@ -41,7 +41,9 @@ def address(source: Source | None = None) -> str:
 def metrics_of(source: Source) -> list[str]:
     """The names of the metrics that a chart shows, as in `wide_fields`; those per expert without their numbers."""
     if source.chart in OF_SEVERAL:
-        return [{ENTROPY_SHARE: "routing_entropy", MOST_USED_LOAD: "load"}.get(source.metric, source.metric)]
+        if source.metric in POOLED:
+            return ["load", "length"]
+        return ["routing_entropy" if source.metric == ENTROPY_SHARE else source.metric]
     for chart in CHARTS:
         if chart.name == source.chart:
             more = ["support"] if chart is DECISIONS else []  # exact zeros are drawn from it

@@ -168,7 +168,8 @@ class _Section:
     def loads(self) -> None:
         """The load of each expert over time."""
         explained = [(METRICS[name].label, METRICS[name].sentence) for name in LOADS]
-        _head(_("Load over time"), _("The dotted lines are the fair share of each expert, 1/N."), explained)
+        about = sentences(_("The dotted lines are the fair share of each expert, 1/N."), metrics.LOAD_POINTS)
+        _head(_("Load over time"), about, explained)
         with st.container(horizontal=True):
             form = _choice(_("Form of the loads"), FORMS, "loads")
             metric = _choice(_("Which load"), {"load": _("Soft load"), "hard_load": _("Hard load")}, "share")

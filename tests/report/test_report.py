@@ -63,11 +63,11 @@ def test_it_says_over_which_steps_each_metric_of_the_routing_is(db, experiment):
     said = dict(sentence.split(": ", 1) for sentence in routing.words)
     alone = "Each point is the mean of the values of single episodes."
     assert {name for name, sentence in said.items() if alone in sentence} == {
-        "Effective experts",
         "Routing entropy (nats)",
         "Specialisation (nats)",
     }
     assert "over all steps of these episodes together" in said["Specialisation, pooled (nats)"]
+    assert "over all steps of the episodes" in said["Effective experts, pooled"]
     drawn = {picture.key.split("-")[0] for picture in routing.pictures}
     assert {"specialisation", "recent_specialisation"} <= drawn
 

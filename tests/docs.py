@@ -22,6 +22,7 @@ from v3core.jobs.lifecycle import Status
 from v3core.messages import ENGLISH, _, speaking, translated, translation
 from v3core.metrics import DERIVED, METRICS, OVER, Acted, EpisodeRecord, InForce, Metric, Update
 from v3core.phrases import listed
+from v3core.rollup import MEAN_WINDOW
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -90,7 +91,7 @@ def _metrics(entries: Iterable[Metric]) -> str:
     return table(("Column", "Title", "Unit", "Meaning", "Chart on Live", "Schema"), rows)
 
 
-_METRICS = """# Metrics
+_METRICS = f"""# Metrics
 
 The metrics of an episode, generated from `v3core/metrics.py` by `python -m tests.docs`.
 
@@ -100,7 +101,7 @@ schema with the column; in runs recorded before, it is empty. The tooltips of th
 
 Charts of long runs draw buckets of episodes: the mean of each bucket, with its minimum and maximum in the
 hover text; of a metric that is over several episodes already, the value at the bucket's end. Return and success are
-also drawn as a moving average over a tenth of the run, at least 10 and at most 100 episodes. A mean of loads over
+also drawn as a moving average over {MEAN_WINDOW}. A mean of loads over
 episodes that is chosen on a page is over all of their steps together; that of a bucket is not. NaN counts as missing.
 """
 

@@ -30,9 +30,10 @@ SHORTEST_WINDOW = 10
 
 
 def mean_window(episodes: int) -> int:
-    """Episodes that the trailing mean of a run of this planned length is over: a tenth of it, from 10 to 100.
+    """Episodes that the trailing mean of a run of this many is over: a tenth of them, from 10 to 100.
 
-    A fixed window of 100 would be most of a short run: its mean would be a straight ramp that shows nothing.
+    A fixed window of 100 would be most of a short run: its mean would be a straight ramp that shows nothing. Of a run,
+    take `Length.mean_window`, which knows how many it has where its steps end it.
     """
     return min(max(episodes // 10, SHORTEST_WINDOW), LONGEST_WINDOW)
 
@@ -47,11 +48,12 @@ NEWEST_WINDOW = _(
 
 
 MEAN_WINDOW = _(
-    "a tenth of the run, at least {shortest_window} and at most {longest_window} episodes",
+    "a tenth of the run's episodes, planned or expected from its steps so far, at least {shortest_window} and at most "
+    "{longest_window}",
     shortest_window=SHORTEST_WINDOW,
     longest_window=LONGEST_WINDOW,
 )
-"""`mean_window` in words."""
+"""`Length.mean_window` in words."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.runs import TINY, tiny_config
 from v3core.config import build_run_config
-from v3core.curriculum import PhaseStart, parse
+from v3core.curriculum import Length, PhaseStart, parse
 from v3core.insight.alarms import NEEDED, RULES, Began, Episodes, Evaluated, Plan, Watch
 from v3core.insight.alarms.plan import COMPARED
 
@@ -38,9 +38,11 @@ def made(loads, *, count=LENGTH, phases=None, **columns):
     return Episodes(np.arange(1, count + 1), values, np.array(loads), phases)
 
 
-def found(rows, *, curriculum=None, recipe=TINY, marks=(), parts=(), rules=None):
-    """The alarms of these episodes, handed over in one part or cut at `parts`."""
+def found(rows, *, curriculum=None, recipe=TINY, marks=(), parts=(), rules=None, length=None):
+    """The alarms of these episodes, handed over in one part or cut at `parts`; of a run that may be of a `Length`."""
     config = config_of(curriculum, recipe=recipe)
+    if length is not None:
+        config = config.model_copy(update=vars(length))
     watch = Watch(Plan(config, config.curriculum), rows.loads.shape[1])
     boundary = next((place for place in range(1, len(rows)) if rows.phases[place] != rows.phases[place - 1]), None)
     all_marks = [*marks, *([Began(boundary, 1, PhaseStart(boundary, boundary * 10))] if boundary else [])]
@@ -257,6 +259,41 @@ def test_what_is_found_does_not_depend_on_batches():
         parts = sorted(random.choice(np.arange(1, LENGTH), random.integers(1, 60), replace=False).tolist())
         assert found(rows, marks=marks, parts=parts) == whole
     assert found(rows, marks=marks, parts=range(1, LENGTH)) == whole
+
+
+def test_where_steps_end_a_run_the_window_is_a_tenth_of_the_episodes_that_they_make():
+    """60 episodes of 66 steps are all of 4,000: alarms did not come before there were 100."""
+    rows = made([0.5, 0.5, 0.0, 0.0], count=60, step=np.arange(1, 61) * 66.0)
+    (dead,) = found(rows, length=Length.of(None, 4000), rules={"dead_expert"})
+    assert (dead.first_episode, dead.last_episode, dead.value) == (10, 60, 2)
+    # Of 300 that get longer, means are over 100 at first and over 31 in the end: 15 without a collapse count there.
+    lengths = np.linspace(20, 647, 300).round()
+    loads = np.full((300, 2), [1.0, 0.0])
+    loads[250:265] = 0.5
+    rows = made(loads, count=300, step=lengths.cumsum())
+    first, then = found(rows, length=Length.of(None, 100_000), rules={"collapse"})
+    assert (first.is_cleared, then.first_episode - 265) == (True, 25)
+
+
+def test_what_is_found_does_not_depend_on_batches_where_the_window_follows_the_steps():
+    random = np.random.default_rng(6)
+    rows = made(
+        np.repeat(random.dirichlet([0.1] * 4, 40), 10, axis=0),
+        routing_entropy=np.repeat(random.uniform(0, 1.38, 20), 20),
+        rollbacks=np.repeat(random.poisson(0.3, 20).cumsum(), 20),
+        step=(30 + 28 * np.sin(np.arange(LENGTH) / 40)).round().cumsum(),
+        **{"return": np.repeat(random.normal(0, 10, 20), 20)},
+    )
+    steps = rows.values[:, NEEDED.index("step")].astype(int).tolist()
+    length = Length.of(None, steps[-1])
+    widths = {length.mean_window(number, step) for number, step in enumerate(steps, start=1)}
+    assert len(widths) > 15
+    whole = found(rows, length=length)
+    assert len({alarm.rule for alarm in whole}) >= 4
+    for _ in range(10):
+        parts = sorted(random.choice(np.arange(1, LENGTH), random.integers(1, 60), replace=False).tolist())
+        assert found(rows, length=length, parts=parts) == whole
+    assert found(rows, length=length, parts=range(1, LENGTH)) == whole
 
 
 def test_every_rule_says_what_it_measures():

@@ -7,12 +7,15 @@ import statistics
 import pytest
 from sqlalchemy import delete, insert, select
 
+from tests.store.conftest import START
+from v3core.comparison.run_traces import window_of
+from v3core.curriculum import Length
 from v3core.store import curve
 from v3core.store.curve import merged, read_phase_sums, read_series
-from v3core.store.pace import recent_returns
+from v3core.store.pace import read_mean, recent_returns
 from v3core.store.runs import UnknownRunError, get_run
 from v3core.store.schema import episodes, expert_loads
-from v3core.store.writer import EpisodeWriter
+from v3core.store.writer import EpisodeWriter, truncate
 
 
 @pytest.fixture
@@ -104,6 +107,34 @@ def test_the_mean_of_the_newest_returns_is_the_same_wherever_it_is_shown(db, con
     shown = run.mean_return, read_phase_sums(db, run_id)[0].closing_return
     drawn = read_series(db, run_id, width=10_000).trailing("return", run.mean_window)[-1]
     assert (*shown, drawn) == pytest.approx((wanted,) * 3)
+
+
+def test_where_steps_end_a_run_means_are_over_a_tenth_of_the_episodes_that_they_make(db, config, new_run, episode):
+    """Of 9,000 steps, 100 episodes of 10 steps make 900 episodes of the run, with 50 further of 100 steps 230."""
+    run_id = new_run(db, chosen=config.model_copy(update=vars(Length.of(None, 9000))))
+    parts = [(range(1, 101), 1000), (range(101, 151), 6000)]
+    wanted = [statistics.fmean(range(11, 101)), statistics.fmean(range(128, 151))]
+
+    def means():
+        run = get_run(db, run_id)
+        with db.read() as tx:
+            read = read_mean(tx, run)
+        assert read.count == run.mean_window == window_of([run])
+        return [run.mean_return, read.value, read_phase_sums(db, run_id)[-1].closing_return]
+
+    def write(numbers, step, generation):
+        writer = EpisodeWriter(db, run_id, generation=generation, writable_in=["running"])
+        writer.record([episode(number, phase="a", return_=float(number)) for number in numbers], step)
+        writer.close()
+
+    for (numbers, step), mean in zip(parts, wanted, strict=True):
+        write(numbers, step, 0)
+        assert means() == pytest.approx([mean] * 3)
+    with db.write() as tx:
+        truncate(tx, run_id, episode=100, step=1000, now=START, phases=1)
+    assert means() == pytest.approx([wanted[0]] * 3)
+    write(*parts[1], 1)
+    assert means() == pytest.approx([wanted[1]] * 3)
 
 
 def test_a_phase_of_which_only_buckets_are_left_keeps_its_means(db, record):

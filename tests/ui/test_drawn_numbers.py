@@ -219,7 +219,7 @@ def test_what_is_over_a_window_already_is_not_averaged_again(db: Database, chart
 
 def test_the_numbers_at_the_head_are_of_the_newest_episodes(db: Database) -> None:
     one = AsOfNow(db, RUN)
-    tiles = {tile["label"]: tile["value"] for tile in numbers_of(one.run, one.mean_count)["tiles"]}
+    tiles = {tile["label"]: tile["value"] for tile in numbers_of(one.run, one.mean)["tiles"]}
     assert (tiles["Phase"], tiles["Steps"]) == ("late", f"{RAW['length'].sum():,}")
     assert float(tiles["Mean return, last 100 in phase"]) == pytest.approx(RAW["return"][-WINDOW:].mean(), abs=6e-4)
     assert float(tiles["Latest return"]) == pytest.approx(RAW["return"][-1], abs=6e-4)

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from tests.pages.recorded import add_recorded_run
-from v3core.curriculum import load_preset, scaled
+from v3core.curriculum import Length, load_preset, scaled
 from v3core.jobs.lifecycle import Status
 from v3core.store.curve import read_series
 from v3core.store.opening import open_database
-from v3core.store.runs import get_run, list_runs
+from v3core.store.runs import get_run, list_runs, set_length, update_run
 from v3core.ui.chart_sources import AsOfNow, numbers_of
 from v3core.ui.run_columns import COLUMNS, DEFAULT, Wall, row, seconds_trained, shortened, sorted_runs
-from v3core.ui.run_curves import load_differences, load_mean_counts, load_sparklines
+from v3core.ui.run_curves import load_differences, load_means, load_sparklines
 from v3core.ui.run_list import describe_experiment, in_order, queue_places
-from v3core.ui.status import mean_words, took
+from v3core.ui.status import mean_words, number, took
 
 
 @pytest.fixture
@@ -90,15 +90,33 @@ def test_a_mean_return_says_of_how_many_episodes_of_its_phase_it_is(database):
     begins = scaled(load_preset("v3"), 60).boundaries[0]
     one = AsOfNow(database, add_recorded_run(database, Status.RUNNING, episodes=60, recorded=begins + 3))
     assert begins >= one.run.mean_window == 10
-    counts = load_mean_counts(database, [one.run])
-    said = COLUMNS["mean"].cell(one.run, Wall(mean_counts=counts))["title"]
-    tiles = [tile["label"] for tile in numbers_of(one.run, one.mean_count)["tiles"]]
+    means = load_means(database, [one.run])
+    said = COLUMNS["mean"].cell(one.run, Wall(means=means))["title"]
+    tiles = [tile["label"] for tile in numbers_of(one.run, one.mean)["tiles"]]
     assert said == tiles[1] == "Mean return, the 3 so far in phase"
     whole = get_run(database, add_recorded_run(database, Status.RUNNING, episodes=60, recorded=begins))
-    assert mean_words(whole, load_mean_counts(database, [whole])[whole.id], "Mean") == "Mean, last 10 in phase"
+    assert mean_words(whole, load_means(database, [whole])[whole.id].count, "Mean") == "Mean, last 10 in phase"
     assert load_sparklines(database, [whole])[whole.id].shape  # kept apart, although of the same state
     nothing = get_run(database, add_recorded_run(database, Status.QUEUED))
-    assert mean_words(nothing, load_mean_counts(database, [nothing])[nothing.id], "Mean") == "Mean"
+    assert mean_words(nothing, load_means(database, [nothing])[nothing.id].count, "Mean") == "Mean"
+
+
+def test_a_mean_return_is_of_as_many_episodes_as_it_says_whatever_an_earlier_version_recorded(database):
+    """With that, a run of 40 episodes whose length is in steps had a mean of its last 100."""
+    run_id = add_recorded_run(database, Status.COMPLETED, preset="softmax-only", episodes=40, recorded=40)
+    with database.write() as tx:
+        run = get_run(tx, run_id)
+        set_length(tx, run, Length.of(None, run.step))
+        update_run(tx, run_id, {"mean_return": 7.0}, only_in=[Status.COMPLETED])
+    one = AsOfNow(database, run_id)
+    mean = number(np.mean(read_series(database, run_id).summary("return").last[-10:]))
+    assert COLUMNS["mean"].cell(one.run, Wall(means=load_means(database, [one.run]))) == {
+        "text": mean,
+        "title": "Mean return, last 10 in phase",
+    }
+    assert {"label": "Mean return, last 10 in phase", "value": mean, "help": ""} in numbers_of(one.run, one.mean)[
+        "tiles"
+    ]
 
 
 def test_the_difference_from_the_baseline_is_of_the_phase_that_each_run_was_in(database):

@@ -55,8 +55,8 @@ if TYPE_CHECKING:
 def runs(as_json: bool, sizes: bool, wanted: str) -> None:
     """List runs, newest first.
 
-    The mean return is over the newest episodes of the phase that a run is in: a tenth of the run, at least 10 and at
-    most 100, or all of the phase while there are fewer.
+    The mean return is over the newest episodes of the phase that a run is in: a tenth of the run's episodes, planned
+    or expected from its steps so far, at least 10 and at most 100, or all of the phase while there are fewer.
     """
     terms = parse_filter(wanted)
     with reconciled() as database:

@@ -14,7 +14,7 @@ from v3core.insight.removals import largest_loss
 from v3core.messages import _
 from v3core.metrics import AT_EVALUATIONS, COMPARED, EVALUATION, KNOCKOUT, POOLED, WINDOWED
 from v3core.phrases import sentences
-from v3core.rollup import Floats, Integers, Series, mean_window, trailing_mean
+from v3core.rollup import Floats, Integers, Series, trailing_mean
 from v3core.store.curve import read_series
 from v3core.store.database import Database
 from v3core.store.expert_records import read_knockouts
@@ -84,7 +84,7 @@ _crossings: Recent[tuple[Key, int, int], float] = Recent(_KEPT)
 
 def window_of(runs: Sequence[RunRow]) -> int:
     """Episodes that lines and final values are means of: as suits the shortest run, also if its steps end it."""
-    return min((mean_window(run.expected_episodes or max(run.episode, 1)) for run in runs), default=1)
+    return min((run.mean_window for run in runs), default=1)
 
 
 def traces_of(database: Database, runs: Sequence[RunRow], metric: str) -> list[Trace]:

@@ -10,6 +10,7 @@ from v3core.comparison.varied import varied
 from v3core.insight.compared import Comparison, GroupResult
 from v3core.insight.estimates import Estimate, iqm_of
 from v3core.store.database import Database
+from v3core.store.pace import read_mean
 from v3core.store.run_row import RunRow
 
 
@@ -43,10 +44,12 @@ def standings_of(database: Database, runs: Sequence[RunRow]) -> Standings:
     """How the groups of an experiment stand, by the comparison of returns that Compare shows."""
     by = varied(runs)
     comparison = answer(database, runs, "return", Grouping(by))
-    means = {(group.name, group.env): _means(group.runs) for group in grouped(runs, by)}
+    means = {(group.name, group.env): _means(database, group.runs) for group in grouped(runs, by)}
     groups = [Standing(result, iqm_of(means[result.name, result.env])) for result in comparison.groups]
     return Standings(comparison, tuple(groups))
 
 
-def _means(runs: Sequence[RunRow]) -> list[float]:
-    return [run.mean_return for run in runs if run.mean_return is not None]
+def _means(database: Database, runs: Sequence[RunRow]) -> list[float]:
+    with database.read() as tx:
+        means = [run.mean_return if run.steps is None else read_mean(tx, run).value for run in runs]
+    return [mean for mean in means if mean is not None]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from v3core.errors import V3Error
 from v3core.messages import Message, _, several
 from v3core.phrases import counted, listed
+from v3core.rollup import mean_window
 
 MAX_EPISODES = 100_000_000
 MAX_STEPS = 10_000_000_000
@@ -66,6 +67,13 @@ class Length:
         expected = -(-episode * self.steps // step)
         unit = int(10 ** max(0, len(str(expected)) - _STEADY_DIGITS))
         return min(self.episodes, -(-expected // unit) * unit)
+
+    def mean_window(self, episode: int, step: int) -> int:
+        """Episodes that means of the run are over at this place: a tenth of `projected_episodes`, from 10 to 100.
+
+        A function of what is recorded alone, so that a resumed run has the window of one that never stopped.
+        """
+        return mean_window(self.projected_episodes(episode, step) or episode)
 
     def extended(
         self,

@@ -153,6 +153,7 @@ class Recorder:
         for episode in episodes:
             self._episode, self._phase = episode.episode, episode.phase
             self._returns.add(episode.return_, episode.phase)
+        self._returns.window = self._length.mean_window(self._episode, step)
         log = time.monotonic() >= self._next_log
         if self._on_progress is None and not log:
             return

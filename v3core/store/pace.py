@@ -8,9 +8,11 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from v3core.rollup import mean_window, trailing_mean
+from v3core.curriculum import Length
+from v3core.rollup import LONGEST_WINDOW, trailing_mean
 from v3core.store.bulk import floats, newest_rows
 from v3core.store.database import Database
+from v3core.store.run_row import RunRow
 from v3core.store.schema import Transaction, episodes, runs
 from v3core.store.trunks import of_run
 
@@ -28,7 +30,9 @@ class RecentReturns:
     """The newest returns of one phase: what its mean return is of. Those of another phase never count."""
 
     def __init__(self, window: int) -> None:
-        self._returns: deque[float | None] = deque(maxlen=window)
+        self.window = window
+        """How many of them at most; may be set to another, up to `LONGEST_WINDOW`, as the run advances."""
+        self._returns: deque[float | None] = deque(maxlen=max(window, LONGEST_WINDOW))
         self._phase: str | None = None
 
     def add(self, value: float | None, phase: str) -> None:
@@ -41,7 +45,7 @@ class RecentReturns:
     @property
     def count(self) -> int:
         """How many there are: fewer than the window early in a phase."""
-        return len(self._returns)
+        return min(len(self._returns), self.window)
 
     @property
     def latest(self) -> float | None:
@@ -51,23 +55,46 @@ class RecentReturns:
     @property
     def mean(self) -> float | None:
         """Mean of those that are finite; None if none is."""
-        if not self._returns:
+        if not self.count:
             return None
-        mean = float(trailing_mean(floats(list(self._returns)), len(self._returns), newest=1)[0])
+        mean = float(trailing_mean(floats(list(self._returns)), self.count, newest=1)[0])
         return None if math.isnan(mean) else mean
 
 
 def recent_returns(tx: Transaction, run_id: str, window: int | None = None) -> RecentReturns:
     """The newest returns that are recorded, of the newest phase, at most `window` of them.
 
-    By default as many as the mean of the run's length is over.
+    By default as many as the mean return of the run is over now; others are kept, for when it is over more.
     """
+    most = window or LONGEST_WINDOW
     if window is None:
-        window = mean_window(tx.execute(select(runs.c.episodes).where(runs.c.id == run_id)).scalar_one())
+        c = runs.c
+        row = tx.execute(select(c.episodes, c.steps, c.episode, c.step).where(c.id == run_id)).one()
+        window = Length(row.episodes, row.steps).mean_window(row.episode, row.step)
     found = RecentReturns(window)
-    for value, phase in newest_rows(tx, run_id, [episodes.c.return_, episodes.c.phase], window):
+    for value, phase in newest_rows(tx, run_id, [episodes.c.return_, episodes.c.phase], most):
         found.add(value, phase)
     return found
+
+
+@dataclass(frozen=True)
+class MeanReturn:
+    """Of the newest episodes of the phase in force."""
+
+    value: float | None
+    """None if none of them is finite."""
+    count: int
+    """How many they are."""
+
+
+def read_mean(tx: Transaction, run: RunRow) -> MeanReturn:
+    """The mean return of a run over `RunRow.mean_window`, of its episodes.
+
+    `RunRow.mean_return` is what was recorded with the newest one: of a run that an earlier version trained, and that
+    its steps end, over up to 100.
+    """
+    found = recent_returns(tx, run.id, run.mean_window)
+    return MeanReturn(found.mean, found.count)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from v3core.curriculum import Length
 from v3core.errors import V3Error, explain
 from v3core.messages import _
 from v3core.recall import series
-from v3core.rollup import mean_window
 from v3core.store.schema import ACTIVE, STORED, UNLISTED, UNREADABLE_TIME, Status
 
 _MAX_EXPERTS = 10_000
@@ -147,8 +146,8 @@ class RunRow:
 
     @property
     def mean_window(self) -> int:
-        """Number of episodes in `mean_return`, once the phase in force has that many."""
-        return mean_window(self.episodes)
+        """Number of episodes in means of the run so far, once the phase in force has that many."""
+        return self.length.mean_window(self.episode, self.step)
 
     @property
     def is_on_cluster(self) -> bool:

@@ -108,6 +108,7 @@ class EpisodeWriter:
         self._writable_in = writable_in
         with database.read() as tx:
             run = get_run(tx, run_id)
+            self._length = run.length
             self._returns = recent_returns(tx, run_id)
             self._pyramid = Pyramid.restore(tx, run_id)
             self._watch: Watch | None = begun_watch(tx, run_id)
@@ -171,6 +172,7 @@ class EpisodeWriter:
     def count_again(self) -> None:
         """The run's length is another, and so is the window of its means. On the writer's thread."""
         with self._database.read() as tx:
+            self._length = get_run(tx, self._run_id).length
             self._returns = recent_returns(tx, self._run_id)
             self._watch = self._watch and begun_watch(tx, self._run_id)
         self._backlog = self._backlog_of(self._episode)
@@ -364,6 +366,7 @@ class EpisodeWriter:
     ) -> None:
         if rows:
             self._episode = rows[-1].episode
+        self._returns.window = self._length.mean_window(self._episode, step)
         seconds = time.monotonic()
         values: dict[str, Any] = {
             "episode": self._episode,
@@ -445,7 +448,7 @@ def truncate(
         .order_by(phase_changes.c.phase.desc())
         .limit(1)
     )
-    returns = recent_returns(tx, run_id)
+    returns = recent_returns(tx, run_id, get_run(tx, run_id).length.mean_window(episode, step))
     tx.execute(
         update(runs)
         .where(runs.c.id == run_id)

@@ -30,7 +30,7 @@ from v3core.metrics import COMPARED, Chart, of_chart
 from v3core.recall import recalled
 from v3core.store.alarms import MUTED, read_alarms
 from v3core.store.database import Database
-from v3core.store.pace import recent_returns
+from v3core.store.pace import MeanReturn, read_mean
 from v3core.store.run_row import RunRow, distinct_names
 from v3core.store.runs import get_run
 from v3core.ui.run_data import VisibleRange, load_seconds, load_series
@@ -97,10 +97,10 @@ class AsOfNow:
         return control.current_curriculum(self._database, self.run.id)
 
     @cached_property
-    def mean_count(self) -> int:
-        """The number of episodes that its mean return is of."""
+    def mean(self) -> MeanReturn:
+        """Its mean return."""
         with self._database.read() as tx:
-            return recent_returns(tx, self.run.id, self.run.mean_window).count
+            return read_mean(tx, self.run)
 
     @cached_property
     def alarms(self) -> list[tuple[str, int, int]]:
@@ -138,15 +138,12 @@ def draw(runs: Sequence[AsOfNow], source: Source, visible: Zoom | None = None) -
         return _DRAW[source.chart](runs, source, visible)
 
 
-def numbers_of(run: RunRow, mean_count: int) -> dict[str, Any]:
-    """The progress and the newest numbers of a run; moments are in seconds since 1970, and pages write their ages.
-
-    `mean_count` is the number of episodes that its mean return is of.
-    """
+def numbers_of(run: RunRow, mean: MeanReturn) -> dict[str, Any]:
+    """The progress and the newest numbers of a run; moments are in seconds since 1970, and pages write their ages."""
     is_active = run.status in ACTIVE
     tiles = [
         _tile(_("Phase"), run.phase or "–"),
-        _tile(mean_words(run, mean_count, _("Mean return")), number(run.mean_return)),
+        _tile(mean_words(run, mean.count, _("Mean return")), number(mean.value)),
         _tile(_("Latest return"), number(run.latest_return)),
         _tile(_("Episodes"), f"{run.episode:,}", _("Complete episodes."))
         if run.length.is_by_steps
@@ -174,7 +171,7 @@ def _moment(at: datetime | None) -> float | None:
 
 
 def _numbers(runs: Sequence[AsOfNow], *_: object) -> dict[str, Any]:
-    return numbers_of(runs[0].run, runs[0].mean_count)
+    return numbers_of(runs[0].run, runs[0].mean)
 
 
 def _of_run(chart: Chart, make: Callable[[RunSeries, AsOfNow], Figure]) -> Callable[..., dict[str, Any]]:

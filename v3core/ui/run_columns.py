@@ -20,8 +20,9 @@ from v3core.jobs.lifecycle import ACTIVE, Status, status_title
 from v3core.messages import _
 from v3core.phrases import listed, ordinal, strung
 from v3core.recall import recalled
-from v3core.rollup import Floats
+from v3core.rollup import MEAN_WINDOW, Floats
 from v3core.store.history import Stretch
+from v3core.store.pace import MeanReturn
 from v3core.store.run_row import RunRow
 from v3core.ui.status import ADVANCES, age, look, mean_words, number, took
 
@@ -46,8 +47,8 @@ class Wall:
     """Run id to the difference of its mean return from the baseline's; without those that cannot be compared."""
     alarms: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Run id to the titles of its active alarms."""
-    mean_counts: Mapping[str, int] = field(default_factory=dict)
-    """Run id to the number of episodes that its mean return is of."""
+    means: Mapping[str, MeanReturn] = field(default_factory=dict)
+    """Run id to its mean return."""
     stretches: Mapping[str, Sequence[Stretch]] = field(default_factory=dict)
     """Run id to the times in which it trained."""
     baseline: RunRow | None = None
@@ -125,8 +126,8 @@ def _curve(run: RunRow, wall: Wall) -> Cell:
 
 
 def _mean(run: RunRow, wall: Wall) -> Cell:
-    title = mean_words(run, wall.mean_counts.get(run.id, 0), _("Mean return"))
-    return {"text": number(run.mean_return), "title": title}
+    mean = wall.means.get(run.id, MeanReturn(run.mean_return, 0))
+    return {"text": number(mean.value), "title": mean_words(run, mean.count, _("Mean return"))}
 
 
 def _difference(run: RunRow, wall: Wall) -> Cell:
@@ -245,8 +246,9 @@ COLUMNS: Mapping[str, Column] = {
     "mean": Column(
         _("Mean"),
         _(
-            "Mean return of the newest episodes of the phase that the run is in: a tenth of the run, at least 10 and "
-            "at most 100; of all in the phase while there are fewer."
+            "Mean return of the newest episodes of the phase that the run is in: {window}; of all in the phase while "
+            "there are fewer.",
+            window=MEAN_WINDOW,
         ),
         _mean,
         lambda run, _wall: run.mean_return,

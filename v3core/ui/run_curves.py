@@ -12,7 +12,7 @@ from v3core.jobs.lifecycle import ENDED
 from v3core.rollup import Floats
 from v3core.store.database import Database
 from v3core.store.history import Stretch, read_stretches
-from v3core.store.pace import recent_returns
+from v3core.store.pace import MeanReturn, read_mean
 from v3core.store.returns import read_mean_return, read_sparkline
 from v3core.store.run_row import RunRow
 from v3core.store.schema import Transaction
@@ -53,9 +53,9 @@ def load_sparklines(database: Database, runs: Sequence[RunRow]) -> dict[str, Flo
     return _of_state(database, runs, "curve", read_sparkline)
 
 
-def load_mean_counts(database: Database, runs: Sequence[RunRow]) -> dict[str, int]:
-    """Run id to the number of episodes that its mean return is of."""
-    return _of_state(database, runs, "count", lambda tx, run: recent_returns(tx, run.id, run.mean_window).count)
+def load_means(database: Database, runs: Sequence[RunRow]) -> dict[str, MeanReturn]:
+    """Run id to its mean return, and what that is of."""
+    return _of_state(database, runs, "mean", read_mean)
 
 
 def _of_state(

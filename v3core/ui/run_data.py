@@ -73,7 +73,7 @@ class _Phases:
 
 
 @lru_cache(maxsize=_PHASES_KEPT)
-def _phases(url: str, run_id: str, generation: int, planned: int) -> _Phases:  # noqa: ARG001
+def _phases(url: str, run_id: str, generation: int, mean_window: int) -> _Phases:  # noqa: ARG001
     return _Phases()
 
 
@@ -145,7 +145,7 @@ def load_seconds(database: Database, run: RunRow, curve: Series) -> Floats:
 
 def load_phases(database: Database, run: RunRow) -> tuple[PhaseSums, ...]:
     """What each phase of a run was like so far, from every episode; only those since the last look are read."""
-    held = _phases(database.url, run.id, run.generation, run.episodes)
+    held = _phases(database.url, run.id, run.generation, run.mean_window)
     with held.lock:
         read = max((phase.last_episode for phase in held.sums), default=0)
         if read < run.episode:

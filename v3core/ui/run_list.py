@@ -23,7 +23,7 @@ from v3core.ui.clicks import ACTOR, asking, confirm, dialog, or_notice
 from v3core.ui.notices import notify
 from v3core.ui.option_labels import follow_language
 from v3core.ui.run_columns import CHOICES, COLUMNS, DEFAULT, Wall, row, sorted_runs
-from v3core.ui.run_curves import load_differences, load_mean_counts, load_sparklines, load_stretches
+from v3core.ui.run_curves import load_differences, load_means, load_sparklines, load_stretches
 from v3core.ui.run_picker import compare_link
 from v3core.ui.run_selection import BASELINE, selection_bar, unpin
 from v3core.ui.run_table import Sorting, run_table
@@ -71,7 +71,7 @@ def run_list(database: Database, runs: list[RunRow], columns: list[str], waiting
     if "curve" in columns:
         wall = replace(wall, sparklines=load_sparklines(database, on_page))
     if "mean" in columns:
-        wall = replace(wall, mean_counts=load_mean_counts(database, on_page))
+        wall = replace(wall, means=load_means(database, on_page))
     if "duration" in columns and not by_duration:
         wall = replace(wall, stretches=load_stretches(database, on_page))
     if baseline is not None:

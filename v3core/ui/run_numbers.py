@@ -13,7 +13,7 @@ from v3core.store.run_row import RunRow
 from v3core.ui import push
 from v3core.ui.chart_sources import NUMBERS, Source, numbers_of
 from v3core.ui.language import tag
-from v3core.ui.run_curves import load_mean_counts
+from v3core.ui.run_curves import load_means
 
 _HTML = """
 <div class="v3-numbers">
@@ -42,7 +42,7 @@ def run_numbers(database: Database, run: RunRow) -> None:
     """Show them as of now; from then on the browser keeps them up to date."""
     data = {
         "source": asdict(Source(NUMBERS, (run.id,))),
-        "first": whole(numbers_of(run, load_mean_counts(database, [run])[run.id])),
+        "first": whole(numbers_of(run, load_means(database, [run])[run.id])),
         "feed": push.address(),
         "drawn_at": time.time(),
         "words": _WORDS,

@@ -37,7 +37,7 @@ class Rule:
     meaning: str
     """What it measures, with the formula, and when it holds; one or two sentences."""
     window: str
-    """The episodes that it looks at. W is `mean_window` of those planned; they may reach into the phase before."""
+    """The episodes that it looks at. W is `Length.mean_window` at each; they may reach into the phase before."""
     threshold: float
     advice: str
     """What helps, as in `raise load balance`."""

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from v3core.curriculum import Curriculum, PhaseStart
 from v3core.insight.alarms.plan import Plan
 from v3core.insight.alarms.rules import CERTAIN, EVALUATION_GAP, RULES, Rule
-from v3core.insight.alarms.window import Before, Episodes, Window
+from v3core.insight.alarms.window import NEEDED, Before, Episodes, Window
 from v3core.messages import _
-from v3core.rollup import Integers, mean_window
+from v3core.rollup import LONGEST_WINDOW, Integers
 
 _TOGETHER = 256
 """Episodes that are looked at in one step, so that memory stays bounded."""
@@ -75,7 +75,8 @@ class Watch:
     """All so far, oldest first."""
 
     def __post_init__(self) -> None:
-        self._width = mean_window(self.plan.config.episodes)
+        self._length = self.plan.config.length
+        self._width = self._length.mean_window(0, 0) if self._length.steps is None else LONGEST_WINDOW
         self._before = Before(self.experts)
         self._marks: deque[Mark] = deque()
         self._open: dict[str, Alarm] = {}
@@ -93,6 +94,7 @@ class Watch:
             end = min(len(rows), done + _TOGETHER)
             if self._marks:
                 end = min(end, int(np.searchsorted(rows.number, self._marks[0].episode, side="right")))
+            end = self._in_one_width(rows, done, end)
             self._look(rows.part(done, end))
             self.catch_up()
             done = end
@@ -110,6 +112,23 @@ class Watch:
     @property
     def _next_mark_is_due(self) -> bool:
         return bool(self._marks) and self._marks[0].episode <= self._before.count
+
+    def _in_one_width(self, rows: Episodes, done: int, end: int) -> int:
+        """Takes the width at place `done`; returns where, up to `end`, it becomes another.
+
+        Where steps end a run, each episode brings another projection of how many there will be. Once full, a window
+        gets wider by one episode at most, so that what was kept for the one before is enough.
+        """
+        if self._length.steps is None:
+            return end
+        steps = rows.values[done:end, NEEDED.index("step")].tolist()
+        for place, step in enumerate(steps, start=done):
+            if math.isfinite(step):
+                width = self._length.mean_window(int(rows.number[place]), int(step))
+                if place > done and width != self._width:
+                    return place
+                self._width = width
+        return end
 
     def _take(self, mark: Mark) -> None:
         if isinstance(mark, Began):

@@ -25,7 +25,11 @@ class Loads:
 
     def pooled(self, buckets: int) -> Floats:
         """Loads over all steps of the last `buckets` up to each together, shape [n, experts]; NaN if none is known."""
-        return trailing_mean(self.shares, buckets, self.steps[:, None]) if buckets > 1 else self.shares
+        if buckets <= 1:
+            return self.shares
+        steps = np.where(np.isfinite(self.shares).all(axis=1), self.steps, 0.0)[:, None]
+        with np.errstate(invalid="ignore"):
+            return _trailing_sum(np.where(steps > 0, self.shares * steps, 0.0), buckets) / _trailing_sum(steps, buckets)
 
     def trailing(self, metric: str, buckets: int) -> Floats:
         """A metric of `POOLED` over the same steps, shape [n]."""
@@ -33,6 +37,15 @@ class Loads:
         if metric == MOST_USED_LOAD:
             return loads.max(axis=1) if loads.shape[1] else np.full(len(loads), np.nan)
         return effective_experts(loads)
+
+
+def _trailing_sum(values: Floats, rows: int) -> Floats:
+    """Sum of the last rows up to each, shape [n, m]: what `trailing_mean` sums, sooner for many columns."""
+    padded = np.concatenate((np.zeros((rows - 1, values.shape[1])), values))
+    total = np.zeros_like(values)
+    for first in range(rows):
+        total += padded[first : first + len(values)]
+    return total
 
 
 def loads_of(curve: Series, metric: str = "load") -> Loads:

@@ -106,6 +106,30 @@ def test_dead_experts_are_those_of_the_steps_not_of_the_episodes():
     assert found(made(loads, length=np.where(np.arange(LENGTH) % 2, 90.0, 1.0)), rules={"dead_expert"}) == []
 
 
+def test_loads_are_those_of_the_phase_in_force():
+    """At the boundary after episode 200 all experts but one die, or come back to life."""
+    even, one = [0.25] * 4, [1.0, 0.0, 0.0, 0.0]
+    loads = np.array([even] * 200 + [one] * 200)
+    for rule in ("dead_expert", "collapse"):
+        (alarm,) = found(made(loads), rules={rule})
+        assert (alarm.phase, alarm.first_episode) == ("late", 210), "not 39 episodes after it, when W are of the phase"
+        (alarm,) = found(made(loads[::-1]), rules={rule})
+        assert (alarm.phase, alarm.last_episode, alarm.is_cleared) == ("early", 200, True)
+    # Five episodes end in the second phase but began in the first, where they had half of their steps.
+    loads[200:205] = [0.625, 0.125, 0.125, 0.125]
+    of_phase = np.where(np.isin(np.arange(LENGTH), range(200, 205)), 50.0, 100.0)
+    (alarm,) = found(made(loads, length=100.0, phase_steps=of_phase), rules={"dead_expert"})
+    assert alarm.first_episode == 215
+    (alarm,) = found(made(loads, length=100.0), rules={"dead_expert"})
+    assert alarm.first_episode == 242, "where nothing says when they began"
+    # A phase may be shorter than W, and as short as to say nothing.
+    for count, alarms in ((9, []), (12, [210])):
+        phases = ["early"] * 200 + ["middle"] * count + ["late"] * (200 - count)
+        loads = np.array([even] * 200 + [one] * count + [even] * (200 - count))
+        of_middle = found(made(loads, phases=phases), rules={"dead_expert"})
+        assert [alarm.first_episode for alarm in of_middle] == alarms
+
+
 def test_an_alarm_ends_once_its_rule_has_not_held_for_a_window():
     loads = np.full((LENGTH, 2), [0.5, 0.5])
     loads[50:100] = [1.0, 0.0]
@@ -322,5 +346,6 @@ def test_rules_of_loads_say_that_they_are_of_all_steps_together():
     rows = made(loads, length=np.tile([99.0, 1.0], LENGTH // 2))
     assert [alarm.rule for alarm in found(rows, rules=["collapse"])] == ["collapse"]
     of_loads = [rule for rule in RULES.values() if "load" in rule.draws]
-    assert {rule.window for rule in of_loads} == {"all steps of W episodes together"}
+    (window,) = {rule.window for rule in of_loads}
+    assert window.startswith("all steps together of the newest W episodes that began in the phase in force")
     assert not [rule.name for rule in of_loads if "mean load" in rule.meaning]

@@ -6,7 +6,6 @@ import streamlit as st
 
 from v3core.curriculum import load_preset
 from v3core.insight.loads import dead_experts
-from v3core.insight.measures import recent_loads
 from v3core.jobs.demo import ENV, METRIC, WITH, WITHOUT, demo_of, is_demo
 from v3core.jobs.lifecycle import ENDED, Status
 from v3core.messages import _, translated
@@ -16,7 +15,7 @@ from v3core.rollup import MEAN_WINDOW, NEWEST_WINDOW
 from v3core.store.database import Database
 from v3core.store.run_row import RunRow
 from v3core.store.runs import list_runs
-from v3core.ui.run_data import load_series
+from v3core.ui.run_data import load_phases
 from v3core.ui.run_picker import compare_link, show_here
 from v3core.ui.text import Markdown, md
 
@@ -132,10 +131,8 @@ def _dead_so_far(database: Database, demo: Sequence[RunRow]) -> Markdown:
     """How many experts are dead at the end of each run so far, as recorded; empty if that is not known of both."""
     parts = []
     for run in demo:
-        series = load_series(database, run)
-        if not len(series):
-            return Markdown()
-        loads = recent_loads(series.curve, run.mean_window)
+        phases = load_phases(database, run)
+        loads = phases[-1].closing_loads if phases else ()
         if (dead := dead_experts(loads)) is None:
             return Markdown()
         parts.append(
@@ -144,7 +141,7 @@ def _dead_so_far(database: Database, demo: Sequence[RunRow]) -> Markdown:
             else md("**{dead} of {loads}** experts are dead without the curriculum", dead=dead, loads=len(loads))
         )
     return md(
-        "Over the last {mean_window} episodes of each run, {parts}.",
+        "Over the newest episodes of the phase that each run is in or ended in, at most {mean_window}, {parts}.",
         mean_window=demo[0].mean_window,
         parts=Markdown(translated(all_of(parts))),
     )

@@ -16,7 +16,7 @@ from v3core.insight.alarms.window import Window
 from v3core.messages import Message, _, several
 from v3core.metrics import DEAD_LOAD
 from v3core.phrases import listed, strung
-from v3core.rollup import Floats
+from v3core.rollup import SHORTEST_WINDOW, Floats
 
 RAISE_LOAD_BALANCE = "raise_load_balance"
 RAISE_TEMPERATURE, LOWER_TEMPERATURE = "raise_temperature", "lower_temperature"
@@ -37,7 +37,7 @@ class Rule:
     meaning: str
     """What it measures, with the formula, and when it holds; one or two sentences."""
     window: str
-    """The episodes that it looks at. W is `Length.mean_window` at each; they may reach into the phase before."""
+    """The episodes that it looks at. W is `Length.mean_window` at each; only those of loads stay within a phase."""
     threshold: float
     advice: str
     """What helps, as in `raise load balance`."""
@@ -304,12 +304,18 @@ LEAST_KL = 0.03
 """Below this an approximate KL is harmless, however unusual."""
 EVALUATION_GAP, STALLED = "evaluation_gap", "stalled_worker"
 
+_OF_PHASE = _(
+    "all steps together of the newest W episodes that began in the phase in force, or of all of these while there are "
+    "fewer, from {least} on",
+    least=SHORTEST_WINDOW,
+)
+
 _ALL = (
     Rule(
         "collapse",
         _("Collapse onto one expert"),
         _("max E[αᵢ], the largest load of an expert; with at least two experts."),
-        _("all steps of W episodes together"),
+        _OF_PHASE,
         COLLAPSE,
         _("raise load balance or the temperature"),
         (RAISE_LOAD_BALANCE, RAISE_TEMPERATURE, LENGTHEN_PHASE),
@@ -325,7 +331,7 @@ _ALL = (
             "Number of experts with a load E[αᵢ] below {dead_load:.0%} of the steps; with at least two experts.",
             dead_load=DEAD_LOAD,
         ),
-        _("all steps of W episodes together"),
+        _OF_PHASE,
         1,
         _("raise load balance"),
         (RAISE_LOAD_BALANCE, RAISE_TEMPERATURE, LENGTHEN_PHASE),
@@ -341,7 +347,7 @@ _ALL = (
             "Sum of the two largest loads, among at least three experts, unless one alone is at the threshold of "
             "`collapse`. With 50/50/0/0 and entropy ln 2, routing never chooses between the two."
         ),
-        _("all steps of W episodes together"),
+        _OF_PHASE,
         0.98,
         _("raise load balance or the temperature"),
         (RAISE_LOAD_BALANCE, RAISE_TEMPERATURE, LENGTHEN_PHASE),

@@ -4,17 +4,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
 from v3core.curriculum.knobs import KNOBS
 from v3core.insight.alarms.plan import COMPARED, Plan
 from v3core.metrics import DEAD_LOAD, METRICS
-from v3core.rollup import Floats, Integers, trailing_mean
+from v3core.rollup import SHORTEST_WINDOW, Floats, Integers, trailing_mean
 
 MEASURED = ("return", "routing_entropy", "specialisation", "grad_norm", "approx_kl", "node_distance")
 """Metrics whose trailing means the rules read."""
-NEEDED = (*MEASURED, "rollbacks", "step", "length", *COMPARED)
+NEEDED = (*MEASURED, "rollbacks", "step", "length", "phase_steps", *COMPARED)
 """Metrics that the rules read, in the order of `Episodes.values`."""
 assert METRICS.keys() >= set(NEEDED)
 assert KNOBS.keys() <= set(NEEDED)
@@ -24,6 +25,7 @@ DEVIATIONS = 4.0
 """A fall of the return by a quarter of the range so far counts; early in a run the range is at least so many deviations
 of a single return."""
 _LOGGED = ("grad_norm", "approx_kl")
+_STEPS = ("length", "phase_steps")
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Before:
     values: Floats = field(default_factory=lambda: np.empty((0, len(NEEDED))))
     """Of the newest episodes, as many as means reach back to, oldest first."""
     loads: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    """Of the newest episodes of the phase."""
     count: int = 0
     """Episodes so far."""
     phase: str | None = None
@@ -102,13 +105,26 @@ class Window:
 
     @cached_property
     def loads(self) -> Floats:
-        """Loads over all steps of the window, [n, experts]; NaN before the window is full.
+        """Loads over all steps of the window's episodes that began in the phase in force, [n, experts].
 
-        Episodes whose length is not known count alike.
+        NaN before there are `SHORTEST_WINDOW` of these, and before the window is full. Episodes whose length is not
+        known count alike.
         """
-        lengths = self._values[len(self._values) - len(self._loads) :, NEEDED.index("length")]
-        steps = np.where(np.isfinite(self._loads), np.where(np.isfinite(lengths), lengths, 1.0)[:, None], np.nan)
-        return self._trailing(self._loads * steps, self.width) / self._trailing(steps, self.width)
+        rows, kept = len(self.rows), len(self._loads) - len(self.rows)
+        columns = self._values[len(self._values) - len(self._loads) :, [NEEDED.index(name) for name in _STEPS]]
+        lengths, of_phase = columns.T
+        began = ~(of_phase < lengths)  # also if unknown
+        known = np.isfinite(self._loads) & began[:, None]
+        steps = np.where(known, np.where(np.isfinite(lengths), lengths, 1.0)[:, None], np.nan)
+        found = np.empty((rows, self.experts))
+        for start, end in pairwise([*sorted({0, *self._changes}), rows]):
+            part = slice(kept + start if start in self._changes else 0, kept + end)
+            parts = (self._loads[part] * steps[part], steps[part])
+            weighted, weights = (trailing_mean(each, self.width, newest=end - start) for each in parts)
+            counts = np.convolve(began[part], np.ones(self.width, dtype=np.int64))[: kept + end - part.start]
+            enough = counts[len(counts) - (end - start) :] >= SHORTEST_WINDOW
+            found[start:end] = np.where(enough[:, None], weighted / weights, np.nan)
+        return np.where(self.full[:, None], found, np.nan)
 
     def _trailing(self, values: Floats, width: int) -> Floats:
         means = trailing_mean(values, width, newest=len(self.rows))
@@ -232,11 +248,12 @@ class Window:
         reach, old = (USUAL + 1) * self.width, self.before
         lowest, highest = np.fmin.reduce(self.mean("return")), np.fmax.reduce(self.mean("return"))
         means, entropies = self.at_boundary
+        of_phase = len(self.rows) - self._changes[-1] if self._changes else len(self._loads)
         newest = [float(self.mean(name)[-1]) for name in ("return", "routing_entropy")]
         return Before(
             experts=self.experts,
             values=self._values[-reach:],
-            loads=self._loads[-self.width :],
+            loads=self._loads[-min(self.width, of_phase) :],
             count=old.count + len(self.rows),
             phase=self.rows.phases[-1],
             begun=int(self.number[-1] - self.since_boundary[-1] + 1),

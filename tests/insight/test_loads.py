@@ -5,9 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.charts.made import made_curve
 from v3core.insight.loads import dead_experts, effective_experts, load_entropy
-from v3core.insight.measures import recent_loads
 
 
 def test_loads_are_shared_by_as_many_as_their_entropy_says():
@@ -28,13 +26,3 @@ def test_an_expert_below_one_percent_is_dead():
     assert dead_experts([0.5, 0.495, 0.005]) == 1
     assert dead_experts([0.25] * 4) == 0
     assert dead_experts([math.nan] * 4) is dead_experts([]) is None, "not known"
-
-
-def test_loads_of_the_newest_episodes_are_weighted_by_their_steps():
-    random = np.random.default_rng(3)
-    loads, lengths = random.dirichlet([5.0, 2.0, 1.0], 32), random.integers(1, 90, 32)
-    single = made_curve({"length": lengths}, loads=loads)
-    np.testing.assert_allclose(recent_loads(single, 10), lengths[-10:] @ loads[-10:] / lengths[-10:].sum())
-    in_fours = made_curve({"length": lengths}, loads=loads, limit=8)
-    means, steps = loads.reshape(8, 4, 3).mean(1)[-3:], lengths.reshape(8, 4).sum(1)[-3:]
-    np.testing.assert_allclose(recent_loads(in_fours, 10), steps @ means / steps.sum())

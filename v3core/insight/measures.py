@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from v3core.insight.loads import effective_experts, pooled_loads
+from v3core.insight.loads import effective_experts
 from v3core.metrics import ENTROPY_SHARE, MOST_USED_LOAD, POOLED, WINDOWED
 from v3core.rollup import Floats, Integers, Series, trailing_mean
 
@@ -54,13 +54,6 @@ def loads_of(curve: Series, metric: str = "load") -> Loads:
     shares = np.column_stack([load.mean for load in of_each]) if of_each else np.empty((len(curve), 0))
     length = curve.summary("length")
     return Loads(shares, np.asarray(length.mean * length.count, dtype=np.float64))
-
-
-def recent_loads(curve: Series, window: int) -> Floats:
-    """Load of each expert over all steps of the last `window` episodes, in whole buckets; shape [experts]."""
-    span = curve.span_of(window) // curve.size
-    loads = loads_of(curve)
-    return pooled_loads(loads.shares[-span:], loads.steps[-span:])
 
 
 def measured(curve: Series, metric: str) -> tuple[Floats, Integers]:

@@ -9,9 +9,10 @@ from tests.training.test_collapsed_routing import GATINGS, STATES, gradient_of_l
 from v3core.config import EvaluationConfig, PolicyConfig, PPOConfig, Recipe, build_run_config
 from v3core.curriculum import Progress, parse, settings_at
 from v3core.insight.alarms import RULES
-from v3core.insight.alarms.advice import advice, remedies_of_fork, why_not
+from v3core.insight.alarms.advice import ADAM_EPSILON, ASSUMED_LEAD, advice, in_order, remedies_of_fork, why_not
 from v3core.policy import Gating
 from v3core.policy.routing import gate_weights
+from v3core.training.optimizer import EPSILON
 
 ROUTINGS = GATINGS | {
     "entmax at 1": Gating(routing="entmax", alpha=1.0),
@@ -72,6 +73,33 @@ def test_the_temperature_is_refused_just_where_it_does_not_change_who_has_a_gate
     if gating.routing == "topk":
         for knob in ("load_balance", "expert_balance", "bias_speed"):
             assert why_not(remedy, in_force(gating, **free | {knob: 0.1}), config()) is None
+
+
+@pytest.mark.parametrize("routing", ["softmax", "sparsemax", "topk renormalised"])
+@pytest.mark.parametrize("temperature", [1.0, 0.5, 0.35, 0.25, 0.1])
+def test_the_temperature_is_first_just_where_the_gradient_of_balance_is_below_adams_epsilon(routing, temperature):
+    """One expert of five is ahead by the assumed lead, and the coefficient is what the remedy would make it."""
+    gating = Gating(**(vars(ROUTINGS[routing]) | {"temperature": temperature}))
+    logits, now = [ASSUMED_LEAD, 0.0, 0.0, 0.0, 0.0], in_force(gating, load_balance=0.005)
+    gradient = 0.01 * gradient_of_logits("load_balance", gating, logits, "softmax", torch_gradient)[1:].abs()
+    is_small = bool((gradient < EPSILON).all())
+    assert is_small == (temperature <= 0.25)
+    for name in ("collapse", "dead_expert", "shared_experts"):
+        first, second, _ = in_order(RULES[name], now, config(experts=5))
+        assert (first == "raise_temperature", second == "raise_load_balance") == (is_small, is_small)
+        assert remedies_of_fork(RULES[name], now, config(experts=5))[0] == first
+        said = advice(RULES[name], now, config(experts=5))
+        assert ("may be too small" in said) == said.startswith("raise the temperature") == is_small
+    assert ADAM_EPSILON == EPSILON
+    assert in_order(RULES["entropy_cliff"], now, config(experts=5)) == RULES["entropy_cliff"].remedies
+
+
+def test_without_balance_the_temperature_is_not_first_where_it_changes_nothing():
+    gating = Gating(routing="topk", top_k=1, temperature=0.1)
+    assert in_order(RULES["collapse"], in_force(gating, load_balance=0), config())[0] == "raise_load_balance"
+    for routing in ("uniform", "random", "gumbel"):
+        now = in_force(Gating(routing=routing, temperature=0.1))
+        assert in_order(RULES["collapse"], now, config()) == RULES["collapse"].remedies
 
 
 @pytest.mark.parametrize("routing", ["uniform", "random"])

@@ -10,7 +10,7 @@ from v3core.curriculum import Curriculum, settings_at
 from v3core.curriculum.edit import changes
 from v3core.errors import V3Error
 from v3core.insight.alarms import RULES, Rule
-from v3core.insight.alarms.advice import remedies_of_fork, why_not
+from v3core.insight.alarms.advice import in_order, remedies_of_fork, why_not
 from v3core.insight.alarms.remedies import REMEDIES, Remedy
 from v3core.insight.alarms.rules import verdict_order
 from v3core.jobs import control
@@ -181,7 +181,8 @@ def _remedies(database: Database, run: RunRow, rule: Rule, curriculum: Curriculu
     """A button for each change of the curriculum that helps; its tooltip says what exactly it changes."""
     resumes = run.status in RESUMABLE
     refused = None if resumes else COMMANDS[EDIT_CURRICULUM].refusal(run)
-    for name in rule.remedies:
+    now = settings_at(curriculum, control.progress_of(database, run.id), run.config.base.values())
+    for name in in_order(rule, now, run.config):
         remedy = REMEDIES[name]
         wanted, problem = _wanted(database, run, remedy, curriculum)
         problem = refused or problem

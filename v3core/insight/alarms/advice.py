@@ -1,9 +1,11 @@
 """Which remedies cannot work under the settings that a run has, and what is advised instead: pure functions."""
 
+import math
+
 from v3core.config import RunConfig
 from v3core.curriculum import Settings
 from v3core.curriculum.knobs import SPARSE, WITHOUT_ROUTER
-from v3core.insight.alarms.remedies import BALANCE_ON_SOFTMAX
+from v3core.insight.alarms.remedies import BALANCE_ON_SOFTMAX, SWITCH_LOAD_BALANCE
 from v3core.insight.alarms.rules import (
     EVALUATION_GAP,
     LOWER_TEMPERATURE,
@@ -13,6 +15,11 @@ from v3core.insight.alarms.rules import (
 )
 from v3core.messages import _
 
+ADAM_EPSILON = 1e-5
+"""As `training.optimizer.EPSILON`, which needs torch."""
+ASSUMED_LEAD = 3.0
+"""By how much the logit of an expert that is off is assumed to be behind, as logits are not recorded: of two experts, a
+softmax at a temperature of 1 still gives it a twentieth."""
 OF_ROUTER = ("uniform_routing", "entropy_cliff")
 """Rules about the routing that call for neither balance nor spread."""
 
@@ -21,6 +28,27 @@ def reads_zeros(now: Settings, config: RunConfig) -> bool:
     """Whether the balance losses read gates that may be exactly 0, where their gradient is exactly 0 too."""
     is_softmax = now.routing == "entmax" and now.alpha == 1
     return config.ppo.balance_on == "gates" and now.routing in SPARSE and not is_softmax
+
+
+def is_too_sharp(now: Settings, config: RunConfig) -> bool:
+    """Whether a raised load balance may reach no expert that is off, as its gradient on such a logit is too small.
+
+    It is c·N·p/T, c the coefficient, N the experts, T the temperature and p ≈ exp(−lead/T) the expert's softmax
+    (decision 41). Below Adam's ε its steps shrink with it, and other losses decide. Gumbel's noise reaches all.
+    """
+    if now.routing in (*WITHOUT_ROUTER, "gumbel"):
+        return False
+    coefficient = 2 * now.load_balance or SWITCH_LOAD_BALANCE
+    share = math.exp(-ASSUMED_LEAD / now.temperature)
+    return coefficient * config.policy.experts * share / now.temperature < ADAM_EPSILON
+
+
+def in_order(rule: Rule, now: Settings, config: RunConfig) -> tuple[str, ...]:
+    """The remedies of a rule, what is likely to help first."""
+    of_both = {RAISE_LOAD_BALANCE, RAISE_TEMPERATURE} <= {*rule.remedies}
+    if not of_both or not is_too_sharp(now, config) or why_not(RAISE_TEMPERATURE, now, config):
+        return rule.remedies
+    return (RAISE_TEMPERATURE, *(name for name in rule.remedies if name != RAISE_TEMPERATURE))
 
 
 def why_not(remedy: str, now: Settings, config: RunConfig) -> str | None:
@@ -44,9 +72,10 @@ def why_not(remedy: str, now: Settings, config: RunConfig) -> str | None:
 
 def remedies_of_fork(rule: Rule, now: Settings, config: RunConfig) -> tuple[str, ...]:
     """The remedies of a rule that may help in a fork, which can change what the balance losses read."""
+    remedies = in_order(rule, now, config)
     if rule.remedies and reads_zeros(now, config):
-        return tuple(BALANCE_ON_SOFTMAX if name == RAISE_LOAD_BALANCE else name for name in rule.remedies)
-    return tuple(name for name in rule.remedies if why_not(name, now, config) is None)
+        return tuple(BALANCE_ON_SOFTMAX if name == RAISE_LOAD_BALANCE else name for name in remedies)
+    return tuple(name for name in remedies if why_not(name, now, config) is None)
 
 
 def advice(rule: Rule, now: Settings, config: RunConfig) -> str:
@@ -57,6 +86,13 @@ def advice(rule: Rule, now: Settings, config: RunConfig) -> str:
         return _(
             "fork it with ppo.balance_on=softmax, or raise the temperature: its balance losses read the gates, which "
             "have no gradient where they are 0"
+        )
+    if in_order(rule, now, config) != rule.remedies:
+        return _(
+            "raise the temperature: at {temperature:g} the gradient of load balance may be too small to bring an "
+            "expert back, as it is where its logit is {lead:g} behind",
+            temperature=now.temperature,
+            lead=ASSUMED_LEAD,
         )
     if rule.name == EVALUATION_GAP and config.evaluation.sampled:
         return _("lengthen the phase: evaluations sample actions already")

@@ -80,6 +80,9 @@ def test_the_table_of_compare_is_that_of_the_comparison(db, made):
     assert frame["final"].tolist() == [group.final.value for group in found.groups]
     assert frame["final_low"].tolist() == [group.final.low for group in found.groups]
     assert frame[["counted", "runs", "failed"]].to_numpy().tolist() == [[5, 5, 0], [5, 6, 1]]
+    assert frame["worst"].isna().all(), "of returns no run matters by itself"
+    dead = v3core.compare("which", "recent_dead_experts")
+    assert dead["worst"].tolist() == [1, 1], "as recorded"
     assert frame.attrs["verdict"] == list(found.verdict)
     assert frame.attrs["pairs"][0]["first"] == "v3"
     table = v3core.compare("which", as_arrow=True)

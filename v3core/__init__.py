@@ -115,6 +115,7 @@ def compare(
     """The table of Compare: one row per group, with interquartile means and their 95 % intervals.
 
     `final` is that of the runs that count, `steps_to` of their steps to the threshold, infinite if too few reached it.
+    `worst` is the final value of a run that a mean cuts away, as that with the most dead experts; none of most metrics.
     `attrs` of the frame, and as JSON the metadata of an Arrow table, have the `verdict` and `notes` as sentences, the
     tests of all `pairs`, the `common` windows, the `thresholds` and `across`.
 

@@ -93,6 +93,7 @@ _GROUPS = pa.schema(
             for of in _ESTIMATES
             for name, kind in ((of, pa.float64()), (f"{of}_low", pa.float64()), (f"{of}_high", pa.float64()))
         ),
+        ("worst", pa.float64()),
         ("confidence", pa.string()),
         *((name, pa.int64()) for name in ("counted", "runs", "reached", "failed", "unfinished")),
     ]
@@ -104,7 +105,7 @@ def _row(group: GroupResult) -> dict[str, Any]:
     for name, of in _ESTIMATES.items():
         if (estimate := of(group)) is not None:
             row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    counts = {"reached": group.reached, "failed": group.failed, "unfinished": group.unfinished}
+    counts = {"worst": group.worst, "reached": group.reached, "failed": group.failed, "unfinished": group.unfinished}
     return row | counts | {"confidence": group.final.confidence, "counted": group.final.n, "runs": len(group.runs)}
 
 

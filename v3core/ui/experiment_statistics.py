@@ -8,7 +8,6 @@ import streamlit as st
 from v3core.comparison import standings_of
 from v3core.comparison.standings import Standings
 from v3core.comparison.tables import mean_words
-from v3core.insight.compared import GroupResult
 from v3core.insight.estimates import Estimate
 from v3core.jobs.experiments import Progress
 from v3core.jobs.lifecycle import Status
@@ -87,13 +86,6 @@ def _rows(standings: Standings) -> list[dict[str, str]]:
         }
         rows.append(row)
     return rows
-
-
-def _completed(result: GroupResult) -> str:
-    said = {"completed": sum(run.status == Status.COMPLETED for run in result.runs), "runs": len(result.runs)}
-    if result.failed:
-        return say("{completed:,} of {runs:,}, {failed:,} failed", failed=result.failed, **said)
-    return say("{completed:,} of {runs:,}", **said)
 
 
 def _value(estimate: Estimate) -> str:

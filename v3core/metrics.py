@@ -76,7 +76,15 @@ SCHEDULE = Chart(
         "used."
     ),
 )
-UPDATES = Chart("updates", _("Updates"), _("How far an update moves the policy and its routing."), from_zero=True)
+UPDATES = Chart(
+    "updates",
+    _("Updates"),
+    _(
+        "How far an update moves the policy and its routing: in its last pass over its samples or, in runs that did "
+        "not record that, as a mean over all of its gradient steps, the first of which is 0."
+    ),
+    from_zero=True,
+)
 NETWORK = Chart("network", _("Network"), _("The health of the value head, the experts and the units."), from_zero=True)
 CHARTS = (RETURN, SUCCESS, LOADS, ENTROPY, DECISIONS, EFFECTIVE, GRADIENTS, LOSSES, SCHEDULE, UPDATES, NETWORK)
 """`ENTROPY` and `EFFECTIVE` draw each of their metrics as a line, `LOSSES`, `UPDATES` and `NETWORK` as a row."""
@@ -103,6 +111,8 @@ class Metric:
     """Name of its line in the legend, if not its title."""
     lowest_drawn: float = -math.inf
     """Lower limit of its y axis, so that a few outliers do not flatten all other values."""
+    instead_of: str = ""
+    """The metric of the same chart that is drawn only where this one was not recorded."""
     compared: bool = True
     """Whether Compare offers it; never if it is per expert or a name."""
     optional: bool = False
@@ -388,6 +398,8 @@ class Update:
             "Stable-Baselines3 logs as `train/approx_kl`."
         ),
         _("nats"),
+        UPDATES,
+        instead_of="approx_kl",
         since=7,
         over=_("the last pass of the update over its samples"),
     )
@@ -418,6 +430,8 @@ class Update:
         _("Clip fraction, last epoch"),
         _("Mean clip fraction over the minibatches of the update's last pass: how far the update went."),
         _("0 to 1"),
+        UPDATES,
+        instead_of="clip_fraction",
         since=7,
         over=_("the last pass of the update over its samples"),
     )
@@ -446,6 +460,8 @@ class Update:
         _("Router shift, last epoch"),
         _("Mean router shift over the minibatches of the update's last pass: how far the update went."),
         _("0 to 1"),
+        UPDATES,
+        instead_of="router_shift",
         since=7,
         over=_("the last pass of the update over its samples"),
     )

@@ -477,7 +477,8 @@ def test_each_metric_of_a_chart_is_drawn_under_its_name(chart: Chart, count: int
         assert {value for name, value in drawn if "threshold" not in name} == {numbers[metric.name]}
     else:
         named = {value: name for name, value in drawn}
-        for metric in of_chart(chart):
+        replaced = {metric.instead_of for metric in of_chart(chart)}
+        for metric in (metric for metric in of_chart(chart) if metric.name not in replaced):
             assert named[numbers[metric.name]] in (metric.legend, metric.label, metric.title)
 
 
@@ -581,3 +582,18 @@ def test_caption_says_that_only_a_part_is_looked_at() -> None:
     assert (
         drawn_words(in_buckets(buckets(2, range(600)), view=buckets(1, range(400)))) == "Drawn: 400 of 1,200 episodes"
     )
+
+
+def test_updates_are_drawn_by_their_last_epoch_where_all_of_the_run_recorded_it():
+    def rows(**columns):
+        run = RunSeries("run", made_curve({"approx_kl": np.full(20, 0.01), **columns}), total=20)
+        return [trace.name for trace in rows_figure(run, UPDATES).data if trace.fill != "toself"]
+
+    last, mean = METRICS["approx_kl_last"].label, METRICS["approx_kl"].label
+    assert rows() == [mean]
+    assert rows(approx_kl_last=np.full(20, 0.02)) == [last]
+    assert rows(approx_kl_last=np.repeat([np.nan, 0.02], 10)) == [mean, last]
+    nothing = RunSeries("run", made_curve({"return": np.ones(20)}), total=20)
+    titles = [annotation["text"] for annotation in rows_figure(nothing, UPDATES).layout.annotations]
+    assert last in titles
+    assert mean not in titles

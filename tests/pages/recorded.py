@@ -213,6 +213,7 @@ def _episode(number: int, curriculum: Curriculum, episodes: int, experts: int = 
         },
         **{"policy_loss": -0.01, "value_loss": 1.0 / number, "load_balance_loss": settings.load_balance},
         **{"action_entropy": 0.6, "total_loss": 0.5, "approx_kl": 0.01, "clip_fraction": 0.1, "router_shift": 0.02},
+        **{"approx_kl_last": 0.015, "clip_fraction_last": 0.15, "router_shift_last": 0.03},
         **{"grad_norm": 0.3, "explained_variance": 0.8, "node_distance": 0.6},
         **{"routing_entropy": 1.15, "load_entropy": 1.28, "specialisation": 0.13, "effective_experts": 3.6},
         **{"support": 4.0, "load_cv": 0.45},

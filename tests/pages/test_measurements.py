@@ -207,7 +207,7 @@ def test_the_phase_table_has_what_is_known(open_page, database):
     whole = {"phase-columns": "true"}
     table = phase_rows(open_page("pages/compare.py", runs=f"{new},{old[0]}", **whole))
     assert table["Specialisation"][0] == pytest.approx(0.13)
-    assert table["Router shift"][0] == pytest.approx(0.02)
+    assert table["Router shift"][0] == pytest.approx(0.03)
     assert table["Success"][0] == pytest.approx(0.5)
     assert table["Specialisation"].isna().sum() > 0
     table = phase_rows(open_page("pages/compare.py", runs=",".join(old), **whole))

@@ -2,6 +2,7 @@
 
 import math
 import re
+from itertools import product
 
 import numpy as np
 import pytest
@@ -45,9 +46,20 @@ def test_every_column_is_of_its_own_metric_and_phase(open_page, database):
                 "Effective": math.exp(entropy(pooled)),
                 "Specialisation": part["specialisation"].mean(),
                 "Pooled": max(0.0, entropy(pooled) - routing),
-                "Router shift": part["router_shift"].mean(),
+                "Router shift": part["router_shift_last"].mean(),
             }
         )
+
+
+def test_the_router_shift_of_runs_that_recorded_no_last_epoch_is_of_all_steps(open_page, database):
+    raw = known_columns(COUNT)
+    older = raw | {"router_shift_last": np.full(COUNT, np.nan)}
+    for name, columns in (("known", raw), ("older", older)):
+        add_known_run(database, columns, run_id=f"{name}-run", name=name)
+    table = phase_rows(open_page("pages/compare.py", runs="known-run,older-run", **{"phase-columns": "true"}))
+    for (name, column), place in product((("known", "router_shift_last"), ("older", "router_shift")), PHASES):
+        found = table[(table["Run"] == name) & (table["Phase"] == place)]["Router shift"]
+        assert found.item() == pytest.approx(raw[column][PHASES[place]].mean())
 
 
 def test_its_columns_are_in_the_language_of_its_reader(open_page, database):

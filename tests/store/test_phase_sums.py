@@ -203,6 +203,7 @@ def long_run(count):
             "success": None if number < 500 else float(draw() < 0.5),
             "routing_entropy": 50.0 if number in {780, 1201} else draw(),
             "router_shift": draw(),
+            "router_shift_last": draw(),
             "loads": tuple(draw() for _ in range(4)),
         }
 
@@ -233,8 +234,9 @@ def test_a_long_run_is_reported_from_its_buckets_as_from_its_episodes(db, record
         assert tuple(sums.count[0, :2]) == (len(returns), len(finite(rows, "success")))
         assert sums["return"] == pytest.approx(statistics.fmean(returns), rel=1e-14)
         assert sums.deviation == pytest.approx(statistics.stdev(returns), rel=1e-6)
-        assert sums["router_shift"] == pytest.approx(statistics.fmean(finite(rows, "router_shift")))
-        assert sums.count[:, 3].tolist() == [len(rows), len(own)]
+        for name in ("router_shift", "router_shift_last"):
+            assert sums[name] == pytest.approx(statistics.fmean(finite(rows, name)))
+        assert sums.count[:, 4].tolist() == [len(rows), len(own)]
         assert sums["routing_entropy"] == pytest.approx(statistics.fmean(finite(own, "routing_entropy")))
 
 

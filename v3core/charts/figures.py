@@ -231,8 +231,14 @@ def rows_figure(series: RunSeries, chart: Chart) -> Figure:
 
 
 def _recorded(series: RunSeries, chart: Chart) -> Sequence[Metric]:
-    """The metrics of a chart that the run has; all of them if it has none."""
-    return [metric for metric in of_chart(chart) if series.has(metric.name)] or of_chart(chart)
+    """The metrics of a chart that the run has; all of them if it has none.
+
+    Without those that others are drawn instead of, unless a part of the run did not record these.
+    """
+    recorded = [metric for metric in of_chart(chart) if series.has(metric.name)] or of_chart(chart)
+    counts = {metric.name: int(series.curve.summary(metric.name).count.sum()) for metric in recorded}
+    replaced = {metric.instead_of for metric in recorded if counts[metric.name] >= counts.get(metric.instead_of, 0)}
+    return [metric for metric in recorded if metric.name not in replaced]
 
 
 def _lines(series: RunSeries, chart: Chart, alt: str, *, title: str, number: str, width: float, spread: bool) -> Figure:

@@ -42,9 +42,9 @@ _MANY = 2048
 """With more new episodes than this, buckets are read instead of single episodes."""
 _SMALLEST = 1e-150
 """Of a smaller distance, the square is 0 or no number: see `LARGEST`."""
-SUMMED = ("return", "success", "router_shift", "routing_entropy", "specialisation")
+SUMMED = ("return", "success", "router_shift", "router_shift_last", "routing_entropy", "specialisation")
 """The metrics that phases are described by."""
-_OUTCOMES = 3
+_OUTCOMES = 4
 """Of those the first are of the phase in which an episode ends, whenever it began."""
 _EVERY, _OWN = range(2)
 

@@ -1,5 +1,6 @@
 """Per-phase statistics of several runs, as a table."""
 
+import math
 from collections.abc import Mapping
 
 import pandas as pd
@@ -59,7 +60,15 @@ _NUMBERS: Mapping[Message, tuple[str | None, str | None]] = {
             window=MEAN_WINDOW,
         ),
     ),
-    _("Router shift"): ("%.4f", METRICS["router_shift"].sentence),
+    _("Router shift"): (
+        "%.4f",
+        _(
+            "{meaning} Mean over the episodes of the phase; where that was not recorded, of all gradient steps of each "
+            "update, the first of which is 0. {shift}",
+            meaning=METRICS["router_shift_last"].sentence,
+            shift=METRICS["router_shift"].sentence,
+        ),
+    ),
 }
 """The columns that are numbers: how they are written, and what they are."""
 
@@ -90,7 +99,9 @@ def phase_table(database: Database, runs: list[RunRow], names: list[str]) -> Non
                 "Dead": dead_experts(phase.closing_loads),
                 "Specialisation": phase["specialisation"],
                 "Pooled": phase.closing_specialisation,
-                "Router shift": phase["router_shift"],
+                "Router shift": phase["router_shift_last"]
+                if math.isfinite(phase["router_shift_last"])
+                else phase["router_shift"],
             }
             for run, name in zip(runs, names, strict=True)
             for phase in load_phases(database, run)

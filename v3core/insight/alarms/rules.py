@@ -438,7 +438,8 @@ _ALL = (
         "high_kl",
         _("High KL"),
         _(
-            "Mean approximate KL of an update, divided by its geometric mean over the last 5 W episodes; only from "
+            "Mean approximate KL over all gradient steps of an update, the first of which is 0, "
+            "divided by its geometric mean over the last 5 W episodes; only from "
             "{least_kl:g} nats.",
             least_kl=LEAST_KL,
         ),

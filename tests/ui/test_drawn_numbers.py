@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,16 @@ from v3core.metrics import (
     MOST_USED_LOAD,
     NETWORK,
     POOLED_EXPERTS,
+    RETURN,
+    SUCCESS,
     UPDATES,
     WINDOWED,
+    Chart,
     of_chart,
 )
 from v3core.store.database import Database
 from v3core.store.opening import open_database
-from v3core.ui.chart_sources import COMPARE, AsOfNow, Source, Zoom, draw, loads_chart, numbers_of
+from v3core.ui.chart_sources import COMPARE, AsOfNow, Source, Zoom, _caption, draw, loads_chart, numbers_of
 
 COUNT, SIZE, WINDOW = 2100, 4, 100
 """Episodes, those of a point of a chart, and those of a moving average."""
@@ -229,3 +233,17 @@ def test_the_numbers_at_the_head_are_of_the_newest_episodes(db: Database) -> Non
     assert (tiles["Phase"], tiles["Steps"]) == ("late", f"{RAW['length'].sum():,}")
     assert float(tiles["Mean return, last 100 in phase"]) == pytest.approx(RAW["return"][-WINDOW:].mean(), abs=6e-4)
     assert float(tiles["Latest return"]) == pytest.approx(RAW["return"][-1], abs=6e-4)
+
+
+def test_captions_say_that_means_cross_phases_where_they_do(db: Database) -> None:
+    def caption(chart: Chart, window: int = 0) -> str:
+        return str(drawn(db, chart.name, look=Look(window=window))["layout"]["meta"].get("caption", ""))
+
+    assert caption(RETURN).startswith("Drawn: ")
+    assert caption(RETURN).endswith(" episodes; moving means cross phases")
+    assert caption(SUCCESS) == "Moving means cross phases"
+    assert caption(UPDATES, window=20).endswith("; moving means cross phases")
+    assert "cross" not in caption(RETURN, window=1) + caption(SUCCESS, window=1) + caption(UPDATES)
+    whole_run = AsOfNow(db, RUN).series(None)
+    in_its_first = replace(whole_run, starts=whole_run.starts[:1])
+    assert str(_caption(RETURN, in_its_first, Look(), recorded=True)) == caption(RETURN, window=1)

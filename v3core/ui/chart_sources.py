@@ -25,7 +25,7 @@ from v3core.errors import V3Error
 from v3core.insight.duration import time_left
 from v3core.jobs import control
 from v3core.jobs.lifecycle import ACTIVE
-from v3core.messages import _, languages, say, speaking, spoken, translated
+from v3core.messages import Message, _, languages, say, speaking, spoken, translated
 from v3core.metrics import COMPARED, Chart, of_chart
 from v3core.recall import recalled
 from v3core.store.alarms import MUTED, read_alarms
@@ -185,16 +185,26 @@ def _of_run(chart: Chart, make: Callable[[RunSeries, AsOfNow], Figure]) -> Calla
         if len(series) and chart not in (metrics.SCHEDULE, metrics.RETURN) and not recorded:
             figure.data.clear()
             figure.layout.meta.empty = translated(NOTHING_RECORDED)
-        if chart is metrics.RETURN:
-            figure.layout.meta.caption = drawn_words(series)
-            if series.newest_at and runs[0].run.status in ACTIVE:
-                figure.layout.meta.newest_at = _moment(series.newest_at)
-        elif source.look.window > 1 and chart not in (metrics.SUCCESS, metrics.SCHEDULE) and len(series):
-            figure.layout.meta.caption = translated(series.mean_words(exact=False))
+        if caption := _caption(chart, series, source.look, recorded=recorded):
+            figure.layout.meta.caption = translated(caption)
+        if chart is metrics.RETURN and series.newest_at and runs[0].run.status in ACTIVE:
+            figure.layout.meta.newest_at = _moment(series.newest_at)
         mark_alarms(figure, [(recalled(title), first, last) for title, first, last in runs[0].alarms])
         return along(figure, series, source.look).tree()
 
     return drawn
+
+
+def _caption(chart: Chart, series: RunSeries, look: Look, *, recorded: bool) -> Message | str:
+    """What is said below a chart of a run: how much is drawn, and what its means are over."""
+    is_smoothed = look.window > 1 and chart not in (metrics.SUCCESS, metrics.SCHEDULE) and len(series) > 0
+    words: Message | str = series.mean_words(exact=False) if is_smoothed else ""
+    if chart is metrics.RETURN:
+        words = drawn_words(series)
+    has_means = is_smoothed or (chart in (metrics.RETURN, metrics.SUCCESS) and recorded)
+    if not has_means or series.mean_over == 1 or len(series.starts) < 2:
+        return words
+    return _("{words}; moving means cross phases", words=words) if words else _("Moving means cross phases")
 
 
 def _compared(runs: Sequence[AsOfNow], source: Source, visible: Zoom | None) -> dict[str, Any]:

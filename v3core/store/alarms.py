@@ -83,6 +83,8 @@ class AlarmRow:
 
 
 _FIELDS = [column.name for column in fields(AlarmRow) if column.name != "advice"]
+_OLDEST_FIRST = (alarms.c.first_episode, alarms.c.number)
+"""A run that was made longer has other windows, and so may have alarms that are older than those found before."""
 
 
 def advised(tx: Transaction, run_id: str, rows: Sequence[AlarmRow]) -> list[AlarmRow]:
@@ -95,7 +97,7 @@ def advised(tx: Transaction, run_id: str, rows: Sequence[AlarmRow]) -> list[Alar
 
 def read_alarms(source: Database | Transaction, run_id: str) -> list[AlarmRow]:
     """All alarms of a run, oldest first."""
-    query = select(*(alarms.c[name] for name in _FIELDS)).where(alarms.c.run_id == run_id).order_by(alarms.c.number)
+    query = select(*(alarms.c[name] for name in _FIELDS)).where(alarms.c.run_id == run_id).order_by(*_OLDEST_FIRST)
     with reading(source) as tx:
         return [_row(row) for row in tx.execute(query)]
 
@@ -106,7 +108,7 @@ def active_alarms(source: Database | Transaction) -> dict[str, list[AlarmRow]]:
         select(alarms.c.run_id, *(alarms.c[name] for name in _FIELDS))
         .join(runs, runs.c.id == alarms.c.run_id)
         .where(alarms.c.state == ACTIVE, runs.c.status.not_in(UNLISTED))
-        .order_by(alarms.c.run_id, alarms.c.number)
+        .order_by(alarms.c.run_id, *_OLDEST_FIRST)
     )
     found: dict[str, list[AlarmRow]] = defaultdict(list)
     with reading(source) as tx:
@@ -120,7 +122,7 @@ def active_rules(source: Database | Transaction) -> dict[str, list[str]]:
     query = select(alarms.c.run_id, alarms.c.rule).where(alarms.c.state == ACTIVE)
     found: dict[str, list[str]] = defaultdict(list)
     with reading(source) as tx:
-        for run_id, rule in tx.execute(query.order_by(alarms.c.run_id, alarms.c.number)):
+        for run_id, rule in tx.execute(query.order_by(alarms.c.run_id, *_OLDEST_FIRST)):
             found[run_id].append(RULES[rule].title if rule in RULES else rule)
     return dict(found)
 

@@ -128,7 +128,7 @@ def test_a_later_alarm_of_a_muted_rule_is_muted_too(db, run_in):
         put_alarm(tx, run_id, replace(first, last_episode=22, state="cleared"), actor="test", now=now, notify=True)
         put_alarm(tx, run_id, replace(first, first_episode=40, last_episode=50), actor="test", now=now, notify=True)
         put_alarm(tx, run_id, replace(first, rule="collapse"), actor="test", now=now, notify=True)
-    one, two, other = read_alarms(db, run_id)
+    one, other, two = read_alarms(db, run_id)  # by their first episodes
     assert (one.state, one.last_episode) == ("muted", 22)
     assert (two.state, two.reason) == ("muted", "known")
     assert other.state == "active"

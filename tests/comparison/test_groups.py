@@ -146,7 +146,7 @@ def test_a_sweep_over_a_phases_setting_is_one_curriculum_also_where_a_value_is_i
     assert list(curricula_of(runs)) == [f"v3 · load_balance={value}" for value in names]
     found = answer(db, runs, "return", Grouping(varied(runs)))
     (sweep,) = sweep_pictures(runs, settings_that_differ(runs), found, varied(runs))
-    (line,) = sweep.figure.data
+    _runs, line = sweep.figure.data
     assert line.name == "v3"
 
 

@@ -6,7 +6,7 @@ from tests.comparison.made import made_run, with_epochs
 from v3core.comparison.groups import grouped, settings_of, settings_that_differ
 from v3core.comparison.launched import curricula_of
 from v3core.comparison.looking import Grouping, answer
-from v3core.comparison.pictures import sweep_pictures
+from v3core.comparison.pictures import looks_of, sweep_pictures
 from v3core.comparison.varied import varied
 from v3core.environment_setup import EnvironmentSetup
 from v3core.errors import V3Error
@@ -99,6 +99,8 @@ def test_arms_that_differ_in_many_settings_are_called_by_their_names(db: Databas
         (name, 2, "v3") for name in sorted(changes)
     ]
     assert list(curricula_of(runs)) == list(changes)
+    assert len({(look.colour, look.dash) for look in looks_of(groups).values()}) == len(groups)
+    assert not [note for note in answer(db, runs, "return", Grouping(varied(runs))).notes if "also differ" in note]
     assert next(group.name for group in grouped(runs, ["name", "ppo.epochs"])) == "as it is · epochs=1"
 
 
@@ -158,7 +160,10 @@ def test_two_values_of_a_swept_setting_are_one_curriculum_too(db: Database) -> N
 def test_by_the_curriculum_alone_an_edit_stays_apart(db: Database) -> None:
     """Grouped with `v3`, nothing would say that two ways of training were pooled."""
     runs = [made_run(db), made_run(db, curriculum="v3 (edited)", load_balance=0.1)]
-    assert [group.name for group in grouped(runs)] == ["v3", "v3 (edited)"]
+    groups = grouped(runs)
+    assert [group.name for group in groups] == ["v3", "v3 (edited)"]
+    own, edited = looks_of(groups).values()
+    assert (own.colour, own.dash) != (edited.colour, edited.dash)
 
 
 def test_an_edit_is_called_by_what_differs_in_its_own_environment(db: Database) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from v3core.comparison.groups import ENVIRONMENT, Group, Setting, is_readable, settings_that_differ
+from v3core.comparison.groups import ENVIRONMENT, NAME, Group, Setting, is_readable, settings_that_differ
 from v3core.comparison.tables import WORST_TITLES, number_words
 from v3core.insight.compared import GroupResult, Window
 from v3core.insight.estimates import ENOUGH_SEEDS
@@ -142,7 +142,12 @@ def _other_differences(where: str, group: Group, by: Sequence[str]) -> list[Mess
 
 
 def _also_between(here: Sequence[Group], env: str, by: Sequence[str]) -> list[Message]:
-    """Settings that are one in each group, and not in all groups: their effect is taken for that of the grouping."""
+    """Settings that are one in each group, and not in all groups: their effect is taken for that of the grouping.
+
+    Names stand for all that differs between them.
+    """
+    if NAME in by:
+        return []
     known = {setting.path for group in here for setting in _differ(group.runs, by)}
     found = _differ([run for group in here for run in group.runs], {*by, *known})
     if not found:

@@ -29,6 +29,7 @@ from v3core.comparison.groups import (
     title_of,
 )
 from v3core.comparison.looking import Grouping
+from v3core.curriculum import unedited
 from v3core.insight.compared import Across, Comparison, GroupResult
 from v3core.messages import _, translated
 from v3core.metrics import COMPARED, EVALUATION, METRICS
@@ -48,7 +49,7 @@ class Picture:
 
 
 def looks_of(groups: Sequence[Group | GroupResult]) -> dict[str, GroupStyle]:
-    """By the name of a group: the colour of its curriculum; further groups of one curriculum are shades of it."""
+    """By the name of a group: the colour of its curriculum; further groups of it, or of edits of it, are shades."""
     names: dict[str, str | None] = {group.name: group.curriculum for group in groups}
     mixed = iter(run_colours(len(names)))
     colours = curriculum_colours([curriculum for curriculum in names.values() if curriculum is not None])
@@ -58,7 +59,8 @@ def looks_of(groups: Sequence[Group | GroupResult]) -> dict[str, GroupStyle]:
         if curriculum is None:
             looks[name] = GroupStyle(next(mixed))
             continue
-        place = seen[curriculum] = seen.get(curriculum, -1) + 1
+        origin = unedited(curriculum)
+        place = seen[origin] = seen.get(origin, -1) + 1
         looks[name] = GroupStyle(shaded(colours[curriculum], place), DASHES[place % len(DASHES)])
     return looks
 

@@ -98,11 +98,12 @@ def test_what_is_expected_otherwise_once_results_are_known_says_so(folder, capsy
     def written(hypotheses):
         file.write_text(yaml.safe_dump({**STUDY, "hypotheses": hypotheses, "remarks": remarks}))
 
-    written([as_fixed, {**as_fixed, "note": "A note.", "counts": False}, more, open_about_it])
+    written([as_fixed, {**as_fixed, "note": "A note."}, more, open_about_it])
     late = "Added or changed when results were known."
     first, noted, added, explained = findings()
     assert late not in first + noted + explained
-    assert noted.startswith("  undecided (not counted): ")
+    assert noted.endswith("A note.")
+    assert "Expected with the first results" not in said(capsys, "made").out
     assert added.endswith(f"To see. {late}")
     assert explained.endswith("Asked for later.")
     assert "  It was a short run." in said(capsys, "made").out
@@ -112,10 +113,21 @@ def test_what_is_expected_otherwise_once_results_are_known_says_so(folder, capsy
 
     said(capsys, "made", "--run")  # further results do not make it older
     assert [one.endswith(late) for one in findings()] == [False, False, True, False]
-    for change in ({"matters": 2}, {"expected": "higher"}, {"claim": "balance"}, {"arm": "two", "than": "one"}):
+    gone = "  Expected with the first results, and no longer so: dead experts, one: lower than two, by 1.00 or more."
+    changes = [
+        {"matters": 2},
+        {"expected": "higher"},
+        {"claim": "balance"},
+        {"arm": "two", "than": "one"},
+        {"counts": False},
+    ]
+    for change in changes:
         written([{**as_fixed, **change}])
         (changed,) = findings()
         assert changed.endswith(late), change
+        assert gone in said(capsys, "made").out.splitlines()
+    written([open_about_it])
+    assert gone in said(capsys, "made").out.splitlines(), "nothing is left out without a word"
 
 
 def test_of_several_environments_each_one_is_kept_and_shown(folder, capsys):

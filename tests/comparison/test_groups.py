@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from tests.comparison.made import made_run, with_epochs
+from tests.runs import TINY
 from v3core.comparison.groups import grouped, settings_of, settings_that_differ
 from v3core.comparison.launched import curricula_of
 from v3core.comparison.looking import Grouping, answer
@@ -100,7 +101,14 @@ def test_arms_that_differ_in_many_settings_are_called_by_their_names(db: Databas
     ]
     assert list(curricula_of(runs)) == list(changes)
     assert len({(look.colour, look.dash) for look in looks_of(groups).values()}) == len(groups)
-    assert not [note for note in answer(db, runs, "return", Grouping(varied(runs))).notes if "also differ" in note]
+
+    def differing(runs: list[RunRow]) -> list[str]:
+        return [note for note in answer(db, runs, "return", Grouping(("name",))).notes if "also differ" in note]
+
+    assert differing(runs) == []
+    other = TINY.model_copy(update={"name": "another"})
+    (note,) = differing([*runs, *arms(db, {"elsewhere": {"recipe": other}})])
+    assert "(recipe)" in note
     assert next(group.name for group in grouped(runs, ["name", "ppo.epochs"])) == "as it is · epochs=1"
 
 
@@ -117,7 +125,8 @@ def test_a_grid_of_settings_and_names_that_say_less_than_they_are_not_arms(db: D
     }
     settings = {"curriculum", "phases.late.load_balance", "phases.late.temperature", "ppo.epochs"}
     assert set(varied(arms(db, grid))) == settings
-    some = dict(list(grid.items())[:-1])
+    assert set(varied(arms(db, dict(list(grid.items())[:-1])))) == settings, "a cell is missing"
+    some = {name: change for name, change in grid.items() if name in ("0.1 0.5 1", "0.1 0.7 4", "0.2 0.5 4")}
     assert varied(arms(db, some)) == ("name",)
     one_name = [made_run(db, name="the same", **change) for change in some.values()]
     assert set(varied(one_name)) == settings

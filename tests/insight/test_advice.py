@@ -97,6 +97,9 @@ def test_the_temperature_is_first_just_where_the_gradient_of_balance_is_below_ad
 def test_without_balance_the_temperature_is_not_first_where_it_changes_nothing():
     gating = Gating(routing="topk", top_k=1, temperature=0.1)
     assert in_order(RULES["collapse"], in_force(gating, load_balance=0), config())[0] == "raise_load_balance"
+    gates = config(balance_on="gates")
+    now = in_force(Gating(routing="sparsemax", temperature=0.1))
+    assert remedies_of_fork(RULES["dead_expert"], now, gates)[0] == "balance_on_softmax", "what gates are read is first"
     for routing in ("uniform", "random", "gumbel"):
         now = in_force(Gating(routing=routing, temperature=0.1))
         assert in_order(RULES["collapse"], now, config()) == RULES["collapse"].remedies

@@ -68,6 +68,8 @@ def test_it_says_over_which_steps_each_metric_of_the_routing_is(db, experiment):
     }
     assert "over all steps of these episodes together" in said["Specialisation, pooled (nats)"]
     assert "over all steps of the episodes" in said["Effective experts, pooled"]
+    in_table = said["Effective experts, pooled, in the table"]
+    assert "all steps of the last 10 episodes of the phase in force together" in in_table
     drawn = {picture.key.split("-")[0] for picture in routing.pictures}
     assert {"specialisation", "recent_specialisation"} <= drawn
 

@@ -17,7 +17,7 @@ from v3core.store.watching import Backlog, alarms_of, computed_alarms
 from v3core.store.writer import EpisodeWriter
 
 EARLIER = 90
-DEAD = {"loads": (0.5, 0.5, 0.0, 0.0), "routing_entropy": 0.6931}
+DEAD = {"loads": (0.5, 0.5, 0.0, 0.0), "routing_entropy": 0.6931, "length": 100, "phase_steps": 100}
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import math
 from collections.abc import Callable, Sequence
 from statistics import mean
 
-from v3core.claims.findings import Finding, expectation, mean_and_range, number, too_few_seeds
+from v3core.claims.findings import Finding, expectation, lowered, mean_and_range, number, too_few_seeds
 from v3core.claims.statements import Claim, StudyState, begun, standing
-from v3core.claims.study import Relation
+from v3core.claims.study import Hypothesis, Relation
 from v3core.claims.study_outcomes import OUTCOMES
 from v3core.insight.estimates import with_interval
 from v3core.insight.removals import interval
@@ -135,9 +135,7 @@ def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
     )
     seconds = [taken for result in state.results if math.isfinite(taken := result.value("seconds"))]
     if seconds:
-        took = _(
-            "A run took {minutes:.1f} minutes of training on average, beside other work.", minutes=mean(seconds) / 60
-        )
+        took = _("A run took {minutes:.1f} minutes of training on average.", minutes=mean(seconds) / 60)
         how_it_runs = sentences(how_it_runs, took)
     return "\n\n".join(
         (
@@ -148,8 +146,19 @@ def study_text(state: StudyState, escape: Callable[[str], str] = str) -> str:
             table((_("Arm"), _("Runs"), *(OUTCOMES[name].title for name in shown)), rows),
             *_successes(state, escape),
             *([comparisons(state.findings, escape)] if state.findings else []),
+            *(escape(str(translated(gone_words(one)))) for one in state.gone),
             *(escape(translation(remark)) for remark in study.remarks if state.results),
         )
+    )
+
+
+def gone_words(one: Hypothesis | Relation) -> Message:
+    """That it was expected when the first results were written, and is not compared any more."""
+    outcome = OUTCOMES[one.outcome].title if one.outcome in OUTCOMES else one.outcome
+    return _(
+        "Expected with the first results, and no longer so: {outcome}, {expectation}.",
+        outcome=lowered(outcome),
+        expectation=expectation(one),
     )
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from v3core.atomic_write import replacing
-from v3core.claims.study import FOLDER, Study
+from v3core.claims.study import FOLDER, Fixed, Study
 from v3core.claims.study_outcomes import OUTCOMES
 from v3core.errors import V3Error
 from v3core.paths import data_dir, shipped
@@ -76,7 +76,7 @@ def read_results(study: Study) -> list[Result]:
     return list(found.values())
 
 
-def expected_at_first(study: Study) -> list[str] | None:
+def expected_at_first(study: Study) -> list[Fixed] | None:
     """What was expected of a study (`fixed`) when its first results were written; None before, or if nobody knows.
 
     Of results that come with V3 Lab and others in the data folder, it is what those that come with it say.
@@ -87,7 +87,7 @@ def expected_at_first(study: Study) -> list[str] | None:
     return None
 
 
-def _expected_in(file: Path) -> list[str] | None:
+def _expected_in(file: Path) -> list[Fixed] | None:
     if not (copy := place_here().bring(file)).exists():
         return None
     try:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from v3core.claims.findings import Finding, StudyVerdict, findings_of
 from v3core.claims.results import Result, current, expected_at_first, outdated, read_results
-from v3core.claims.study import Study, keys_of, load_study, study_files
+from v3core.claims.study import Fixed, Hypothesis, Relation, Study, keys_of, load_study, study_files
 from v3core.errors import V3Error, explained
 from v3core.messages import Message, _, several
 from v3core.paths import shipped
@@ -49,6 +49,8 @@ class StudyState:
     outdated: int
     """Results of runs with other settings than the study has now; they do not count."""
     findings: tuple[Finding, ...]
+    gone: tuple[Hypothesis | Relation, ...] = ()
+    """What was expected when its first results were written, and is not compared any more."""
 
 
 @cache
@@ -63,8 +65,14 @@ def state_of(study: Study) -> StudyState:
     """What is known of a study so far."""
     keys, all_results = keys_of(study), read_results(study)
     results, old = current(all_results, keys), len(outdated(all_results, keys))
-    marked = study.marked(expected_at_first(study))
-    return StudyState(marked, tuple(results), len(keys), old, tuple(findings_of(marked, results)))
+    fixed = expected_at_first(study)
+    marked = study.marked(fixed)
+    gone = tuple(map(_noted, study.missing(fixed or ())))
+    return StudyState(marked, tuple(results), len(keys), old, tuple(findings_of(marked, results)), gone)
+
+
+def _noted(fixed: Fixed) -> Hypothesis | Relation:
+    return (Relation if "foretold_by" in fixed else Hypothesis).model_validate(fixed)
 
 
 def states(names: Sequence[str] = ()) -> list[StudyState]:

@@ -1,7 +1,7 @@
 """A study: arms that are compared, and hypotheses that are fixed before the runs. A YAML file in data/experiments/."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -22,6 +22,8 @@ from v3core.places import place_here
 
 FOLDER = ("data", "experiments")
 MAX_ARMS = 64
+Fixed = Mapping[str, Any]
+"""An expectation as it was noted with the first results."""
 LATE = _("Added or changed when results were known.")
 _KEY_BYTES = 8
 
@@ -52,13 +54,17 @@ class _Expectation(_Part):
     """What was changed in it after the first runs, and why, in a sentence."""
 
     @property
-    def fixed(self) -> str:
-        """All that must not be changed once results are known, as JSON; not what only says more about it."""
-        return self.model_dump_json(exclude={"counts", "note", "changed", "best"})
+    def fixed(self) -> Fixed:
+        """All that must not be changed once results are known; not what only says more about it."""
+        return self.model_dump(mode="json", exclude={"note", "changed", "best"})
 
-    def marked(self, fixed: Collection[str]) -> Self:
-        """Itself, or if it is not among these and does not say what was changed, with the words that it was."""
-        is_late = self.fixed not in fixed and not self.changed
+    def is_as(self, fixed: Fixed) -> bool:
+        """Whether it is what was fixed, in all that was noted of it: a later version may have more fields."""
+        return all(self.fixed.get(name, value) == value for name, value in fixed.items())
+
+    def marked(self, fixed: Sequence[Fixed]) -> Self:
+        """Itself, or if it is none of these and does not say what was changed, with the words that it was."""
+        is_late = not self.changed and not any(map(self.is_as, fixed))
         return self.model_copy(update={"changed": LATE}) if is_late else self
 
 
@@ -160,7 +166,7 @@ class Study(_Part):
         """The name of the experiment that its runs form."""
         return f"study {self.name}"
 
-    def marked(self, fixed: Collection[str] | None) -> Self:
+    def marked(self, fixed: Sequence[Fixed] | None) -> Self:
         """The study, in which each expectation that is not among these, and does not say what was changed, says so.
 
         Args:
@@ -175,6 +181,10 @@ class Study(_Part):
                 "relations": tuple(one.marked(fixed) for one in self.relations),
             }
         )
+
+    def missing(self, fixed: Sequence[Fixed]) -> list[Fixed]:
+        """What was fixed and is expected no more, or otherwise."""
+        return [one for one in fixed if not any(expected.is_as(one) for expected in self.expectations)]
 
     def claims(self) -> list[str]:
         """The claims that it tests, each once."""

@@ -52,6 +52,7 @@ def claims(studies: tuple[str, ...], is_run: bool, seeds: str | None, as_json: b
 
 
 def _print(state: "StudyState") -> None:
+    from v3core.claims.document import gone_words
     from v3core.claims.findings import sentence, too_few_seeds
 
     study = state.study
@@ -78,6 +79,8 @@ def _print(state: "StudyState") -> None:
         beside = (finding.hypothesis.note, finding.hypothesis.changed)
         said = strung(" ", [sentence(finding), *(stored(text) for text in beside if text)])
         echo(_("  {verdict}: {sentence}", verdict=finding.verdict_words, sentence=said))
+    for one in state.gone:
+        echo(strung("", ["  ", gone_words(one)]))
     for remark in study.remarks if state.results else ():
         echo(strung("", ["  ", stored(remark)]))
 
@@ -91,6 +94,7 @@ def _plain(state: "StudyState") -> dict[str, Any]:
         "runs": state.planned,
         "results": len(state.results),
         "outdated": state.outdated,
+        "gone": [one.model_dump() for one in state.gone],
         "remarks": list(state.study.remarks),
         "findings": [_plain_finding(one) for one in state.findings],
     }

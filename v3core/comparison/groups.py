@@ -19,6 +19,8 @@ from v3core.phrases import sentences
 from v3core.store.run_row import RunRow, parse_config
 
 CURRICULUM, ENVIRONMENT, NAME = "curriculum", "env", "name"
+NOT_VARIED = {ENVIRONMENT, "episodes", "steps", "recipe", "device", "backend", "view"}
+"""What may differ between runs of an experiment without being one of its questions."""
 UNSET = "unset"
 """The name of no value, in names of groups."""
 OF_PHASES = "phases."

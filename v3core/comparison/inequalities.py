@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from v3core.comparison.groups import ENVIRONMENT, NAME, Group, Setting, is_readable, settings_that_differ
+from v3core.comparison.groups import ENVIRONMENT, NAME, NOT_VARIED, Group, Setting, is_readable, settings_that_differ
 from v3core.comparison.tables import WORST_TITLES, number_words
+from v3core.insight.bootstrap import cut_of
 from v3core.insight.compared import GroupResult, Window
 from v3core.insight.estimates import ENOUGH_SEEDS
 from v3core.messages import Message, _, several
@@ -144,12 +145,12 @@ def _other_differences(where: str, group: Group, by: Sequence[str]) -> list[Mess
 def _also_between(here: Sequence[Group], env: str, by: Sequence[str]) -> list[Message]:
     """Settings that are one in each group, and not in all groups: their effect is taken for that of the grouping.
 
-    Names stand for all that differs between them.
+    Names stand for what an experiment varies.
     """
-    if NAME in by:
-        return []
     known = {setting.path for group in here for setting in _differ(group.runs, by)}
     found = _differ([run for group in here for run in group.runs], {*by, *known})
+    if NAME in by:
+        found = [setting for setting in found if setting.path in NOT_VARIED]
     if not found:
         return []
     others = _first([_("{setting} ({path})", setting=setting.title, path=setting.path) for setting in found])
@@ -342,7 +343,7 @@ def _cut_away(results: Sequence[GroupResult], metric: str, *, is_in_several: boo
     beyond = {
         _("{group} in {env}", group=group.name, env=group.env) if is_in_several else group.name: group.worst
         for group in results
-        if group.worst is not None and group.final.n and group.worst != group.final.value
+        if group.worst is not None and cut_of(group.final.n) and group.worst != group.final.value
     }
     if not beyond:
         return []

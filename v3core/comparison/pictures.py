@@ -50,7 +50,10 @@ class Picture:
 
 def looks_of(groups: Sequence[Group | GroupResult]) -> dict[str, GroupStyle]:
     """By the name of a group: the colour of its curriculum; further groups of it, or of edits of it, are shades."""
-    names: dict[str, str | None] = {group.name: group.curriculum for group in groups}
+    return _looks({group.name: group.curriculum for group in groups})
+
+
+def _looks(names: Mapping[str, str | None]) -> dict[str, GroupStyle]:
     mixed = iter(run_colours(len(names)))
     colours = curriculum_colours([curriculum for curriculum in names.values() if curriculum is not None])
     seen: dict[str, int] = {}
@@ -187,13 +190,8 @@ def _sweep_lines(
         if isinstance(value, int | float):
             lines.setdefault(name, []).append((float(value), results[group.name, group.env]))
             curricula[name] = group.curriculum
-    mixed, found = run_colours(len(lines)), []
-    colours = curriculum_colours([curriculum for curriculum in curricula.values() if curriculum])
-    for index, (name, points) in enumerate(lines.items()):
-        curriculum = curricula[name]
-        colour = colours[curriculum] if curriculum else mixed[index]
-        found.append((name, GroupStyle(colour), sorted(points, key=lambda point: point[0])))
-    return found
+    looks = _looks(curricula)
+    return [(name, looks[name], sorted(points, key=lambda point: point[0])) for name, points in lines.items()]
 
 
 def _is_numeric(setting: Setting) -> bool:

@@ -66,6 +66,11 @@ def resampled_counts(random: np.random.Generator, size: int, repetitions: int = 
     return np.bincount(drawn.ravel(), minlength=repetitions * size).reshape(repetitions, size).astype(np.float64)
 
 
+def cut_of(count: int) -> int:
+    """How many of `count` values the interquartile mean leaves out at each end; none of fewer than four."""
+    return int(TRIMMED * count)
+
+
 def iqm_weights(counts: Floats) -> Floats:
     """The weight of each value, sorted, in the interquartile mean of resamples in which it is as often as counted.
 
@@ -76,7 +81,7 @@ def iqm_weights(counts: Floats) -> Floats:
         Weights of the same shape; each row sums to 1.
     """
     drawn = round(float(counts[0].sum()))
-    cut = int(TRIMMED * drawn)
+    cut = cut_of(drawn)
     until = np.cumsum(counts, axis=1)
     kept = np.minimum(until, drawn - cut) - np.maximum(until - counts, cut)
     return np.asarray(np.maximum(kept, 0.0, out=kept) / (drawn - 2 * cut))

@@ -33,7 +33,16 @@ from v3core.comparison.situation_rows import (
     group_situations,
     run_situation_rows,
 )
-from v3core.comparison.tables import PAIR_HELP, Row, across_rows, as_text, final_words, group_rows, pair_rows
+from v3core.comparison.tables import (
+    PAIR_HELP,
+    Row,
+    across_rows,
+    as_text,
+    final_words,
+    group_rows,
+    mean_words,
+    pair_rows,
+)
 from v3core.comparison.task_results import (
     BETWEEN_TASKS_WORDS,
     GROUP_TASK_HELP,
@@ -256,6 +265,9 @@ def _routing(database: Database, runs: Sequence[RunRow], grouping: Grouping, fou
     words = [_over(COMPARED[metric]) for metric in ROUTING]
     ends = [answer(database, runs, metric, grouping) for metric in ROUTING if worst_of(metric)] if pictures else []
     tables = [Table(group_rows(one), _("{metric}, at the end of each run", metric=one.label)) for one in ends]
+    words += [
+        _("{metric}, in the table: {over}", metric=one.label, over=over) for one in ends if (over := mean_words(one))
+    ]
     return [Section(_("Routing"), words, pictures, tables)] if pictures else []
 
 

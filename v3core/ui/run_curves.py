@@ -50,26 +50,29 @@ def _state(run: RunRow) -> tuple[Hashable, ...]:
 
 def load_sparklines(database: Database, runs: Sequence[RunRow]) -> dict[str, Floats]:
     """The coarse curve of each run's return."""
-    return _of_state(database, runs, "curve", read_sparkline)
+    return _of_state(database, runs, lambda run: ("curve", *_state(run)), read_sparkline)
 
 
 def load_means(database: Database, runs: Sequence[RunRow]) -> dict[str, MeanReturn]:
     """Run id to its mean return, and what that is of."""
-    return _of_state(database, runs, "mean", read_mean)
+    return _of_state(database, runs, lambda run: ("mean", *_state(run), run.mean_window), read_mean)
 
 
 def _of_state(
-    database: Database, runs: Sequence[RunRow], what: str, read: Callable[[Transaction, RunRow], Any]
+    database: Database,
+    runs: Sequence[RunRow],
+    key: Callable[[RunRow], Hashable],
+    read: Callable[[Transaction, RunRow], Any],
 ) -> dict[str, Any]:
     """Run id to what is read of a run, once for each of its states."""
     kept = _kept(database.url)
-    found = {run.id: kept.get((what, *_state(run))) for run in runs}
+    found = {run.id: kept.get(key(run)) for run in runs}
     missing = [run for run in runs if found[run.id] is None]
     if missing:
         with database.read() as tx:
             for run in missing:
                 found[run.id] = read(tx, run)
-                kept.put((what, *_state(run)), found[run.id])
+                kept.put(key(run), found[run.id])
     return found
 
 

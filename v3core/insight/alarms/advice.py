@@ -46,7 +46,8 @@ def is_too_sharp(now: Settings, config: RunConfig) -> bool:
 def in_order(rule: Rule, now: Settings, config: RunConfig) -> tuple[str, ...]:
     """The remedies of a rule, what is likely to help first."""
     of_both = {RAISE_LOAD_BALANCE, RAISE_TEMPERATURE} <= {*rule.remedies}
-    if not of_both or not is_too_sharp(now, config) or why_not(RAISE_TEMPERATURE, now, config):
+    sharp = is_too_sharp(now, config) and not reads_zeros(now, config)
+    if not of_both or not sharp or why_not(RAISE_TEMPERATURE, now, config):
         return rule.remedies
     return (RAISE_TEMPERATURE, *(name for name in rule.remedies if name != RAISE_TEMPERATURE))
 

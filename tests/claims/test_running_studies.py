@@ -127,7 +127,7 @@ def test_what_is_expected_otherwise_once_results_are_known_says_so(folder, capsy
         assert changed.endswith(late), change
         assert gone in said(capsys, "made").out.splitlines()
     written([open_about_it])
-    assert gone in said(capsys, "made").out.splitlines(), "nothing is left out without a word"
+    assert gone in said(capsys, "made").out.splitlines(), "what is left out is named"
 
 
 def test_of_several_environments_each_one_is_kept_and_shown(folder, capsys):

@@ -70,10 +70,15 @@ def read_results(study: Study) -> list[Result]:
         V3Error: for a file that cannot be read.
     """
     found: dict[str, Result] = {}
-    for file in dict.fromkeys((shipped(*FOLDER) / f"{study.name}.parquet", file_of(study))):
-        if (copy := place_here().bring(file)).exists():
-            found |= {result.key: result for result in _read(copy)}
+    for copy in _copies(study):
+        found |= {result.key: result for result in _read(copy)}
     return list(found.values())
+
+
+def _copies(study: Study) -> list[Path]:
+    """Its files that there are: the one that comes with V3 Lab, then the one in the data folder."""
+    files = dict.fromkeys((shipped(*FOLDER) / f"{study.name}.parquet", file_of(study)))
+    return [copy for copy in map(place_here().bring, files) if copy.exists()]
 
 
 def expected_at_first(study: Study) -> list[Fixed] | None:
@@ -81,17 +86,12 @@ def expected_at_first(study: Study) -> list[Fixed] | None:
 
     Of results that come with V3 Lab and others in the data folder, it is what those that come with it say.
     """
-    for file in (shipped(*FOLDER) / f"{study.name}.parquet", file_of(study)):
-        if (known := _expected_in(file)) is not None:
-            return known
-    return None
+    return next((known for copy in _copies(study) if (known := _expected_in(copy)) is not None), None)
 
 
 def _expected_in(file: Path) -> list[Fixed] | None:
-    if not (copy := place_here().bring(file)).exists():
-        return None
     try:
-        found = (pq.read_schema(copy).metadata or {}).get(_EXPECTED)
+        found = (pq.read_schema(file).metadata or {}).get(_EXPECTED)
     except (OSError, pa.ArrowException):
         return None  # read_results says that the file cannot be read
     return None if found is None else list(json.loads(found))
@@ -132,8 +132,7 @@ def outdated(results: Sequence[Result], arms: Mapping[str, str]) -> list[Result]
 def write_results(study: Study, results: Sequence[Result]) -> None:
     """Replace the study's file, sorted by arm and seed; the first one notes what is expected of the study."""
     file = file_of(study)
-    is_first = not read_results(study)
-    expected = [one.fixed for one in study.expectations] if is_first else expected_at_first(study)
+    expected = expected_at_first(study) if _copies(study) else [one.fixed for one in study.expectations]
     file.parent.mkdir(parents=True, exist_ok=True)
     order = {arm.name: place for place, arm in enumerate(study.arms)}
     rows = sorted(results, key=lambda one: (order.get(one.arm, len(order)), one.seed, one.key))

@@ -21,7 +21,7 @@ _KEPT = 8192
 
 
 class _Kept:
-    """The newest values by key."""
+    """The newest values by key, which begins with the function that reads the value: no two kinds can be mistaken."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,29 +50,29 @@ def _state(run: RunRow) -> tuple[Hashable, ...]:
 
 def load_sparklines(database: Database, runs: Sequence[RunRow]) -> dict[str, Floats]:
     """The coarse curve of each run's return."""
-    return _of_state(database, runs, lambda run: ("curve", *_state(run)), read_sparkline)
+    return _of_state(database, runs, _state, read_sparkline)
 
 
 def load_means(database: Database, runs: Sequence[RunRow]) -> dict[str, MeanReturn]:
     """Run id to its mean return, and what that is of."""
-    return _of_state(database, runs, lambda run: ("mean", *_state(run), run.mean_window), read_mean)
+    return _of_state(database, runs, lambda run: (*_state(run), run.mean_window), read_mean)
 
 
 def _of_state(
     database: Database,
     runs: Sequence[RunRow],
-    key: Callable[[RunRow], Hashable],
+    state: Callable[[RunRow], Hashable],
     read: Callable[[Transaction, RunRow], Any],
 ) -> dict[str, Any]:
     """Run id to what is read of a run, once for each of its states."""
     kept = _kept(database.url)
-    found = {run.id: kept.get(key(run)) for run in runs}
+    found = {run.id: kept.get((read, state(run))) for run in runs}
     missing = [run for run in runs if found[run.id] is None]
     if missing:
         with database.read() as tx:
             for run in missing:
                 found[run.id] = read(tx, run)
-                kept.put(key(run), found[run.id])
+                kept.put((read, state(run)), found[run.id])
     return found
 
 
@@ -81,7 +81,7 @@ def load_stretches(database: Database, runs: Sequence[RunRow]) -> dict[str, list
     kept = _kept(database.url)
 
     def key(run: RunRow) -> tuple[Hashable, ...]:
-        return ("stretches", run.id, run.generation, run.status, run.ended_at)
+        return (read_stretches, run.id, run.generation, run.status, run.ended_at)
 
     found = {run.id: kept.get(key(run)) for run in runs if run.status in ENDED}
     missing = [run for run in runs if found.get(run.id) is None]
@@ -104,7 +104,7 @@ def load_differences(database: Database, runs: Sequence[RunRow], baseline: RunRo
     with database.read() as tx:
 
         def mean(run: RunRow, last: int, window: int) -> float:
-            key = ("mean", run.id, run.generation, last, window)
+            key = (read_mean_return, run.id, run.generation, last, window)
             if (value := kept.get(key)) is None:
                 value = read_mean_return(tx, run.id, last, window)
                 kept.put(key, value)

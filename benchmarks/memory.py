@@ -258,14 +258,14 @@ CONTENDERS: dict[str, tuple[Callable[[RunConfig, list[Ended]], None], str]] = {
 
 
 def trained(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """One training of a contender: success by tenths, seconds of processor time, steps per such second."""
+    """One training of a contender: success by tenths, seconds, those of processor time, and steps per such second."""
     contender, memory = CONTENDERS[name]
     if contender is peer:
         contender = partial(peer, units=arguments.lstm)
     settings = [*arguments.settings, f"policy.memory={memory}"]
     config = configured(arguments.env, arguments.steps, seed, settings, arguments.curriculum, arguments.tasks)
     steps = config.steps or arguments.steps
-    ended, began = list[Ended](), time.process_time()
+    ended, began, began_at = list[Ended](), time.process_time(), time.monotonic()
     contender(config, ended)
     seconds = time.process_time() - began
     signs = [(one.step, one.sign) for one in ended if one.sign is not None]
@@ -277,6 +277,7 @@ def trained(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, An
         "settings": arguments.settings,
         "success": by_task(ended) if arguments.tasks else tenths(((one.step, one.success) for one in ended), steps),
         **({"sign_seen": tenths(signs, steps)} if signs else {}),
+        "seconds": round(time.monotonic() - began_at, 1),
         "processor_seconds": round(seconds, 1),
         "steps_per_second": round(steps / seconds),
     }

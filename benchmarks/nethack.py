@@ -104,7 +104,8 @@ def benchmark() -> list[_bench.Result]:
         ),
         "NLE alone, all its keys": lambda seed: alone(gymnasium.make(ENVIRONMENT), seed),
     }
-    turns = {name: np.median([run(turn) for turn in range(TURNS)], 0) for name, run in contenders.items()}
+    taken = [{name: run(turn) for name, run in contenders.items()} for turn in range(TURNS)]
+    turns = {name: np.median([turn[name] for turn in taken], 0) for name in contenders}
     return [
         _bench.Result(
             f"{ENVIRONMENT}, native / {name}",

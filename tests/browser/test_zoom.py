@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from tests.browser.support import Server, Watched, show_chart
 from tests.pages.recorded import add_recorded_run
@@ -151,9 +152,8 @@ def test_a_zoom_that_is_left_while_the_page_comes_back_is_left_for_good(
     held = []
     page.get_by_role("link", name="Compare", exact=True).click()
     page.wait_for_url(re.compile("/compare"))
-    compares = b"Choose two or more runs to compare"
-    # Messages come while the page is asked something.
-    wait_for(lambda: page.title() and any(compares in message for message in held if isinstance(message, bytes)))
+    # Only a script run that ended removes the charts. Messages come while the page is asked something.
+    wait_for(lambda: page.title() and _has_ended(held, b"Choose two or more runs to compare"))
     page.go_back()
     page.wait_for_url(re.compile("zoom="))
     page.get_by_role("button", name="Reset zoom").first.click()
@@ -165,6 +165,17 @@ def test_a_zoom_that_is_left_while_the_page_comes_back_is_left_for_good(
     page.wait_for_function("node => !node.isConnected", arg=before)
     wait_until(page, "return-", "node._fullLayout.xaxis.range[0] === 0")
     expect(page).not_to_have_url(re.compile("zoom="))
+
+
+def _has_ended(messages: list[str | bytes] | None, text: bytes) -> bool:
+    """Whether the script run that sent the text has sent its end."""
+    sent = [message for message in messages or () if isinstance(message, bytes)]
+    first = next((place for place, message in enumerate(sent) if text in message), len(sent))
+    return any(
+        ForwardMsg.FromString(message).script_finished == ForwardMsg.FINISHED_SUCCESSFULLY
+        for message in sent[first:]
+        if ForwardMsg.FromString(message).HasField("script_finished")
+    )
 
 
 @pytest.mark.parametrize(

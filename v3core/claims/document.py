@@ -104,7 +104,7 @@ def _row(finding: Finding, escape: Callable[[str], str]) -> tuple[str, ...]:
 def _expected(finding: Finding) -> str:
     """With its note, and what was changed in it."""
     of = finding.hypothesis
-    beside = [translation(text) for text in (of.note, of.changed) if text]
+    beside = [translation(text) for text in of.beside]
     expected = expectation(of)
     return str(translated(sentences(_("{expectation}.", expectation=expected), *beside) if beside else expected))
 

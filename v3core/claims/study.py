@@ -54,6 +54,11 @@ class _Expectation(_Part):
     """What was changed in it after the first runs, and why, in a sentence."""
 
     @property
+    def beside(self) -> tuple[str, ...]:
+        """What stands beside it: its note, and what was changed."""
+        return tuple(text for text in (self.note, self.changed) if text)
+
+    @property
     def fixed(self) -> Fixed:
         """All that must not be changed once results are known; not what only says more about it."""
         return self.model_dump(mode="json", exclude={"note", "changed", "best"})

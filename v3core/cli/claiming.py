@@ -76,8 +76,7 @@ def _print(state: "StudyState") -> None:
     if few := too_few_seeds(study):
         echo(strung("", ["  ", few]))
     for finding in state.findings:
-        beside = (finding.hypothesis.note, finding.hypothesis.changed)
-        said = strung(" ", [sentence(finding), *(stored(text) for text in beside if text)])
+        said = strung(" ", [sentence(finding), *map(stored, finding.hypothesis.beside)])
         echo(_("  {verdict}: {sentence}", verdict=finding.verdict_words, sentence=said))
     for one in state.gone:
         echo(strung("", ["  ", gone_words(one)]))

@@ -6,7 +6,7 @@ import streamlit as st
 
 from v3core.charts.alarm_evidence import evidence_figure
 from v3core.charts.series import RunSeries
-from v3core.curriculum import Curriculum, settings_at
+from v3core.curriculum import Curriculum, Progress, Settings, settings_at
 from v3core.curriculum.edit import changes
 from v3core.errors import V3Error
 from v3core.insight.alarms import RULES, Rule
@@ -181,10 +181,11 @@ def _remedies(database: Database, run: RunRow, rule: Rule, curriculum: Curriculu
     """A button for each change of the curriculum that helps; its tooltip says what exactly it changes."""
     resumes = run.status in RESUMABLE
     refused = None if resumes else COMMANDS[EDIT_CURRICULUM].refusal(run)
-    now = settings_at(curriculum, control.progress_of(database, run.id), run.config.base.values())
+    progress = control.progress_of(database, run.id)
+    now = settings_at(curriculum, progress, run.config.base.values())
     for name in in_order(rule, now, run.config):
         remedy = REMEDIES[name]
-        wanted, problem = _wanted(database, run, remedy, curriculum)
+        wanted, problem = _wanted(run, remedy, curriculum, progress, now)
         problem = refused or problem
         what = strung(_("; "), changes(curriculum, wanted)) if wanted is not None else ""
         title = _("Resume with this: {remedy}", remedy=within(remedy.title)) if resumes else remedy.title
@@ -243,14 +244,13 @@ def _fork(database: Database, run_id: str, first_episode: int, remedies: Sequenc
 
 
 def _wanted(
-    database: Database, run: RunRow, remedy: Remedy, curriculum: Curriculum
+    run: RunRow, remedy: Remedy, curriculum: Curriculum, progress: Progress, now: Settings
 ) -> tuple[Curriculum | None, str | None]:
-    """The curriculum that a remedy asks for, or why it cannot help now."""
-    progress, base = control.progress_of(database, run.id), run.config.base.values()
-    if problem := why_not(remedy.name, settings_at(curriculum, progress, base), run.config):
+    """The curriculum that a remedy asks for, or why it cannot help under the settings of now."""
+    if problem := why_not(remedy.name, now, run.config):
         return None, problem
     try:
-        wanted = remedy.apply(curriculum, progress, base)
+        wanted = remedy.apply(curriculum, progress, run.config.base.values())
     except V3Error as error:
         return None, error.message
     return (wanted, None) if wanted != curriculum else (None, _("This changes nothing more."))

@@ -98,7 +98,7 @@ screenshots: .venv/.development ## Retake the screenshots of the documentation
 # Tried at once: a package that is installed may still not run here.
 .venv/.nethack: .venv/.runtime requirements-nethack.txt
 	@echo "Installing NetHack and MiniHack …"
-	@$(PIP) --no-deps -r requirements-nethack.txt || { $(BIN)/python -c 'from v3core.environments.nethack.ids import NEEDS; print(f"NetHack or MiniHack cannot be installed here: {NEEDS}.")' >&2; exit 1; }
+	@$(PIP) --no-deps -r requirements-nethack.txt || { $(BIN)/python -c 'from v3core.environments.nethack.ids import why_not_installed; print(why_not_installed())' >&2; exit 1; }
 	@$(BIN)/python -m v3core graph MiniHack-Room-5x5-v0 >/dev/null
 	@touch $@
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from v3core.environments.nethack.ids import NEEDS
+from v3core.environments.nethack.ids import NEEDS, how_to_install, why_not_installed
 
 ROOT = Path(__file__).resolve().parents[1]
 TARGETS = set(re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)[1].split())
@@ -92,8 +92,27 @@ def test_where_nethack_cannot_be_installed_it_is_said_what_it_needs(tmp_path):
         (tmp_path / name).touch()
     with pytest.raises(subprocess.CalledProcessError) as failed:
         make("nethack", folder=tmp_path)
-    assert failed.value.stderr.splitlines()[0] == f"NetHack or MiniHack cannot be installed here: {NEEDS}."
+    assert failed.value.stderr.splitlines()[0] == why_not_installed()
     assert not (tmp_path / ".venv" / ".nethack").exists()
+
+
+@pytest.mark.parametrize(
+    ("machine", "absent", "said"),
+    [
+        ("x86_64", {"cmake"}, "pip's message above has the cause"),
+        ("riscv64", set(), "pip's message above has the cause"),
+        ("riscv64", {"cmake"}, "and these are not found: cmake."),
+        ("riscv64", {"flex", "c++", "g++", "clang++"}, "and these are not found: flex, a C++ compiler."),
+        ("riscv64", {"c++"}, "pip's message above has the cause"),
+    ],
+)
+def test_what_nethack_lacks_is_of_this_machine(machine, absent, said, monkeypatch):
+    monkeypatch.setattr("platform.system", lambda: "Linux")
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr("shutil.which", lambda tool: None if tool in absent else f"/bin/{tool}")
+    assert said in why_not_installed()
+    lacking = said.removeprefix("and ").rstrip(".") if "not found" in said else NEEDS
+    assert lacking in how_to_install()
 
 
 @pytest.mark.parametrize(

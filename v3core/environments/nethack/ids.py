@@ -1,7 +1,9 @@
 """Which environments are NetHack's, and importing the packages that register them, if they are installed."""
 
 import importlib.util
+import platform
 import re
+import shutil
 import sys
 import types
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from gymnasium.envs.registration import EnvSpec, load_env_creator, registry
 from v3core.errors import V3Error
 from v3core.messages import _
 from v3core.paths import INSTALLED
+from v3core.phrases import listed
 
 PACKAGES = {"nle": "1.3.0", "minihack": "1.0.2"}
 """Their versions that V3 Lab was tested with, as in requirements-nethack.txt."""
@@ -21,7 +24,8 @@ NEEDS = _(
     "NetHack is ready-made for Linux on x86-64 or aarch64 with Python 3.11 to 3.13; elsewhere pip compiles it, which "
     "takes cmake, bison, flex and a C++ compiler"
 )
-"""Where they can be installed; the Makefile says it, too."""
+"""Where they can be installed."""
+_COMPILERS = ("c++", "g++", "clang++")
 _STARTS = ("NetHack", "MiniHack-")
 _OWN = re.compile(r"NetHack(Score|Staircase|StaircasePet|Oracle|Gold|Eat|Scout|Challenge)?(-v\d+)?")
 """The ids of nle; minihack has hundreds."""
@@ -61,11 +65,37 @@ def is_installed(package: str) -> bool:
         return False
 
 
+def lacks() -> str | None:
+    """What compiling NetHack lacks here, where it is not ready-made; None if nothing is known to be missing."""
+    system, machine, version = platform.system(), platform.machine(), sys.version_info[:2]
+    if system == "Linux" and machine in ("x86_64", "aarch64") and (3, 11) <= version <= (3, 13):
+        return None
+    missing = [tool for tool in ("cmake", "bison", "flex") if shutil.which(tool) is None]
+    if not any(map(shutil.which, _COMPILERS)):
+        missing.append(_("a C++ compiler"))
+    if not missing:
+        return None
+    return _(
+        "for {system} on {machine} with Python {version} pip compiles NetHack, and these are not found: {missing}",
+        system=system,
+        machine=machine,
+        version=".".join(map(str, version)),
+        missing=listed(missing),
+    )
+
+
+def why_not_installed() -> str:
+    """What `make nethack` says where pip has failed."""
+    if (missing := lacks()) is not None:
+        return _("NetHack or MiniHack cannot be installed here: {missing}.", missing=missing)
+    return _("NetHack or MiniHack cannot be installed here; pip's message above has the cause ({needs}).", needs=NEEDS)
+
+
 def how_to_install() -> str:
     """What to do without them, as the end of a sentence."""
     pins = " ".join(f"{name}=={version}" for name, version in PACKAGES.items())
     command = f"pip install --no-deps {pins}" if INSTALLED else "make nethack"
-    return _("run `{command}` ({needs})", command=command, needs=NEEDS)
+    return _("run `{command}` ({needs})", command=command, needs=lacks() or NEEDS)
 
 
 def import_package(env_id: str) -> None:

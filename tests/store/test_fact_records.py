@@ -6,6 +6,7 @@ import pytest
 
 from tests.store.recorded import record_run
 from v3core.store import fact_records
+from v3core.store.export import table_of
 from v3core.store.fact_records import fact_points, fact_results, read_facts
 
 TEXTS = ['{"score": 3, "cause": "a newt"}', None, '{"score": 5, "cause": "time limit"}', '{"score": 4}', "[1", "[]"]
@@ -32,6 +33,13 @@ def test_they_are_read_and_summed_up(db, recorded):
     (cause,) = fact_results(mixed, ["cause"])
     assert (cause.episodes, cause.numbers, cause.mean, cause.words) == (3, 2, 3.0, (("a newt", 1),))
     assert [one.name for one in fact_results(facts, ["score"])] == ["score"], "an imported row can have any names"
+
+
+def test_they_are_exported(db, recorded):
+    with db.read() as tx:
+        fields, rows = table_of(tx, [recorded], "episodes")
+        names = [field.name for field in fields]
+        assert [row[names.index("facts")] for row in rows] == TEXTS * 10
 
 
 def test_points_are_means_of_parts(db, recorded):

@@ -171,11 +171,8 @@ def _has_ended(messages: list[str | bytes] | None, text: bytes) -> bool:
     """Whether the script run that sent the text has sent its end."""
     sent = [message for message in messages or () if isinstance(message, bytes)]
     first = next((place for place, message in enumerate(sent) if text in message), len(sent))
-    return any(
-        ForwardMsg.FromString(message).script_finished == ForwardMsg.FINISHED_SUCCESSFULLY
-        for message in sent[first:]
-        if ForwardMsg.FromString(message).HasField("script_finished")
-    )
+    ends = [end for end in map(ForwardMsg.FromString, sent[first:]) if end.HasField("script_finished")]
+    return any(end.script_finished == ForwardMsg.FINISHED_SUCCESSFULLY for end in ends)
 
 
 @pytest.mark.parametrize(
